@@ -1,0 +1,1 @@
+"""SpeechOp: a text-to-speech latent diffusion transformer that is also a speech processor, composed at inference time."""
