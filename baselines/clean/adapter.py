@@ -1,0 +1,20 @@
+"""The ceiling: the clean reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from baselines.contract import Baseline
+from fileio.files import UserError
+from speechop.tasks import Item
+
+
+class Adapter(Baseline):
+    """Returns the reference untouched."""
+
+    def run(self, item: Item) -> tuple[np.ndarray, int]:
+        """The reference and its rate."""
+        wave = item.wave("reference")
+        if wave is None:
+            raise UserError(f"{item.id} has no reference recording.")
+        return wave, item.rate_hz

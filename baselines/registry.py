@@ -1,0 +1,35 @@
+"""The compared systems by name. Adding one: a folder with `card.yaml` (`adapter.py` if it runs) and a line here."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from baselines.contract import ROOM, Baseline, Card
+from fileio.files import UserError
+
+NAMES = (
+    # floors and ceilings
+    "noisy",
+    "mixture",
+    "clean",
+    # public checkpoints that packages carry
+    "deepfilternet3",
+)
+
+
+def card(name: str) -> Card:
+    """The card of a system. Raises: UserError: an unknown name, with the nearest right one."""
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"There is no baseline {name!r}.{hint} Known are {', '.join(NAMES)}.")
+    return Card.read(ROOM / name / "card.yaml")
+
+
+def create(name: str, settings: dict | None = None) -> Baseline:
+    """The adapter of a system, not loaded yet; a system without an adapter only knows why it is skipped."""
+    own = card(name)
+    if not (ROOM / name / "adapter.py").is_file():
+        return Baseline(own, settings)
+    return importlib.import_module(f"baselines.{name}.adapter").Adapter(own, settings)

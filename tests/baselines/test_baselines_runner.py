@@ -1,0 +1,147 @@
+"""The runner's promises: a row an item, resumption, no lost runs, honest skips."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from baselines import registry
+from baselines.__main__ import main
+from baselines.contract import ROOM, Baseline, Card
+from baselines.runner import COLUMNS, run_manifest
+from fileio import audio
+from fileio.files import UserError, sha256
+
+
+def make_card(**changes) -> Card:
+    values = {"name": "noisy", "title": "t", "tasks": ("enhancement",), "provenance": "ours", "stands_for": "-"}
+    return Card(**(values | {"source": "-", "licence": "-"} | changes))
+
+
+class Flaky(Baseline):
+    """Halves the source; fails on the items named in `bad`."""
+
+    bad: tuple[str, ...] = ()
+
+    def __init__(self, card):
+        super().__init__(card)
+        self.loads, self.ran = 0, []
+
+    def load(self, device):
+        self.loads += 1
+
+    def run(self, item):
+        self.ran.append(item.id)
+        if item.id in self.bad:
+            raise ValueError("cannot hear")
+        return 0.5 * item.wave("source"), item.rate_hz
+
+
+def test_every_name_has_a_card_and_every_folder_a_name():
+    folders = {path.parent.name for path in ROOM.glob("*/card.yaml")}
+    assert folders == set(registry.NAMES)
+    for name in registry.NAMES:
+        assert registry.card(name).name == name
+
+
+def test_floor_and_ceiling_are_the_source_and_the_reference(manifest, tmp_path):
+    path = manifest()
+    for name, column in (("noisy", "source"), ("clean", "reference")):
+        assert main(["run", name, "--manifest", str(path), "--out", str(tmp_path / name)]) == 0
+        index = pd.read_csv(tmp_path / name / "index.csv", keep_default_na=False)
+        assert list(index.columns) == COLUMNS and list(index["id"]) == ["u0", "u1", "u2"]
+        for row in index.to_dict("records"):
+            wave, rate_hz = audio.read(tmp_path / name / row["path"])
+            expected, _ = audio.read(tmp_path / f"{row['id']}-{column}.wav")
+            np.testing.assert_array_equal(wave, expected)
+            assert rate_hz == row["rate_hz"] and row["seconds"] == pytest.approx(len(wave) / rate_hz, abs=1e-5)
+            assert row["status"] == "ok" and row["sha256"] == sha256(tmp_path / name / row["path"])
+
+
+def test_one_failing_item_is_a_row_and_is_tried_again(manifest, tmp_path):
+    flaky = Flaky(make_card())
+    flaky.bad = ("u1",)
+    index = run_manifest(flaky, manifest(), tmp_path / "out")
+    assert list(index["status"]) == ["ok", "error", "ok"] and "cannot hear" in index["detail"][1]
+    flaky.bad, flaky.ran = (), []
+    index = run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
+    assert flaky.ran == ["u1"] and list(index["status"]) == ["ok"] * 3
+
+
+def test_finished_run_is_kept_and_a_changed_file_is_not(manifest, tmp_path):
+    flaky = Flaky(make_card())
+    first = run_manifest(flaky, manifest(), tmp_path / "out")
+    again = run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
+    assert len(flaky.ran) == 3 and flaky.loads == 1
+    pd.testing.assert_frame_equal(first, again)
+    (tmp_path / "out" / "u2.wav").write_bytes(b"torn")
+    flaky.ran = []
+    run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
+    assert flaky.ran == ["u2"]
+    table = pd.read_csv(tmp_path / "set.csv")
+    table.loc[0, "text"] = "another"
+    table.to_csv(tmp_path / "set.csv", index=False)
+    flaky.ran = []
+    run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
+    assert flaky.ran == ["u0"]
+
+
+def test_full_disk_stops_the_run(manifest, tmp_path):
+    class Full(Flaky):
+        def run(self, item):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        run_manifest(Full(make_card()), manifest(), tmp_path / "out")
+    assert not (tmp_path / "out" / "index.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("wave", "status"),
+    [(np.zeros(5, np.float32), "length"), (np.full(12800, np.nan), "invalid"), (np.zeros((2, 12800)), "invalid")],
+)
+def test_bad_output_is_not_written(manifest, tmp_path, wave, status):
+    class Bad(Flaky):
+        def run(self, item):
+            return wave, item.rate_hz
+
+    index = run_manifest(Bad(make_card()), manifest(count=1), tmp_path / "out")
+    assert list(index["status"]) == [status] and not list((tmp_path / "out").glob("*.wav"))
+
+
+def test_wrong_task_and_missing_weights_are_rows(manifest, tmp_path):
+    index = run_manifest(registry.create("noisy"), manifest("separation"), tmp_path / "a")
+    assert set(index["status"]) == {"not_applicable"}
+    weights = ({"file": "w.pt", "url": "https://example.org/w.pt"},)
+    index = run_manifest(Flaky(make_card(weights=weights)), manifest(), tmp_path / "b")
+    assert set(index["status"]) == {"skipped"} and "https://example.org/w.pt" in index["detail"][0]
+
+
+def test_skip_names_package_weights_and_checksum(tmp_path):
+    assert "no_such_module" in Baseline(make_card(packages={"no_such_module": "nothing==1"})).skip()
+    weight = {"file": "w.pt", "url": "https://example.org/w.pt", "sha256": "0" * 64}
+    baseline = Baseline(make_card(weights=(weight,)), {"weights_dir": str(tmp_path)})
+    assert "missing" in baseline.skip()
+    (tmp_path / "noisy").mkdir()
+    (tmp_path / "noisy" / "w.pt").write_bytes(b"x")
+    assert "not the expected file" in baseline.skip()
+    weight["sha256"] = sha256(tmp_path / "noisy" / "w.pt")
+    assert baseline.skip() is None
+
+
+def test_bad_use_is_a_sentence(manifest, tmp_path, capsys):
+    with pytest.raises(UserError, match="Did you mean 'noisy'"):
+        registry.create("nosy")
+    with pytest.raises(UserError, match="no settings"):
+        registry.create("noisy", {"speed": 3})
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "noisy", "--manifest", str(tmp_path / "none.csv"), "--out", str(tmp_path / "o")])
+    assert stopped.value.code == 2 and "does not exist" in capsys.readouterr().err
+    card = tmp_path / "card.yaml"
+    card.write_text(json.dumps({"name": "x", "speed": 1}))
+    with pytest.raises(UserError, match="unknown keys"):
+        Card.read(card)
+    card.write_text(json.dumps({"name": "x"}))
+    with pytest.raises(UserError, match="incomplete"):
+        Card.read(card)
