@@ -1,0 +1,154 @@
+"""What is to be run, from data alone: presets (tables), systems and the configuration. Pure functions that the rules call."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from fileio.files import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_SCALE = "nano"
+
+
+def read_yaml(path: Path) -> dict:
+    """Read a YAML mapping. Raises: UserError: missing, broken or not a mapping; the message names file and line."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values.")
+    return value
+
+
+def check(value: dict, schema: str, where: str) -> None:
+    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names the key and what is allowed there."""
+    validator = jsonschema.Draft202012Validator(read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml"))
+    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    if errors:
+        lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
+        raise UserError(f"{where} does not fit its schema:\n" + "\n".join(lines))
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        hints = [f"unknown key {key!r}" + did_you_mean(str(key), known) for key in unknown]
+        return "; ".join(hints) or error.message
+    return error.message
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)' for the nearest known name, or the list of what is known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"
+
+
+def results_folder(scale: str) -> str:
+    """Where a scale's results go: `results` for the default scale, `results/<scale>` for another."""
+    return "results" if scale == DEFAULT_SCALE else f"results/{scale}"
+
+
+def read_presets(folder: Path = ROOT / "workflow" / "presets") -> dict[str, dict]:
+    """Every table under `folder` by its file's name: the YAML files with `rows` (claims and studies have none)."""
+    presets = {}
+    for path in sorted(folder.glob("*.yaml")):
+        preset = read_yaml(path)
+        if "rows" in preset:
+            check(preset, "preset", str(path))
+            _check_columns(preset, path)
+            presets[path.stem] = preset
+    return presets
+
+
+def _check_columns(preset: dict, path: Path) -> None:
+    roles = [metric["role"] for metric in preset["metrics"]]
+    labels = [row["label"] for row in preset["rows"]]
+    if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):
+        raise UserError(f"{path}: a role or a row's label occurs twice.")
+    for row in preset["rows"]:
+        unknown = set(row.get("paper", {})) - set(roles)
+        if unknown:
+            name = sorted(unknown)[0]
+            raise UserError(f"{path}, row {row['label']!r}: no column has the role {name!r}{did_you_mean(name, roles)}.")
+        if not row.get("system") and not row.get("paper"):
+            raise UserError(f"{path}, row {row['label']!r}: a row needs a system to run or the paper's values.")
+
+
+def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "systems.yaml") -> dict[str, dict]:
+    """The SpeechOp systems by name, `base` followed: the registry and each preset's own `systems`."""
+    entries = dict(read_yaml(path))
+    for name, preset in presets.items():
+        for system, entry in preset.get("systems", {}).items():
+            if entries.get(system, entry) != entry:
+                raise UserError(f"workflow/presets/{name}.yaml states the system {system!r} otherwise than it stands elsewhere.")
+            entries[system] = entry
+    check(entries, "systems", f"{path} (with the presets' own systems)")
+    return {name: _follow_base(name, entries, ()) for name in entries}
+
+
+def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...]) -> dict:
+    if name in seen:
+        raise UserError(f"The systems {', '.join(seen)} take each other as base.")
+    if name not in entries:
+        raise UserError(f"The system {seen[-1]!r} has the unknown base {name!r}{did_you_mean(name, entries)}.")
+    entry = dict(entries[name])
+    base = entry.pop("base", None)
+    return entry if base is None else _follow_base(base, entries, (*seen, name)) | entry
+
+
+def baselines(folder: Path = ROOT / "baselines") -> list[str]:
+    """Names of the compared systems: the folders with a card."""
+    return sorted(card.parent.name for card in folder.glob("*/card.yaml"))
+
+
+def check_references(presets: dict[str, dict], systems: dict[str, dict], measures: dict[str, str]) -> None:
+    """Every system is known (and no baseline's namesake), every role is measured. Raises: UserError: names file and remedy."""
+    others = baselines()
+    both = set(others) & set(systems)
+    if both:
+        raise UserError(f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one.")
+    for name, preset in presets.items():
+        where = f"workflow/presets/{name}.yaml"
+        for row in preset["rows"]:
+            system = row.get("system")
+            if system and system not in systems and system not in others:
+                raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, [*systems, *others])}.")
+        for metric in preset["metrics"]:
+            if metric["role"] not in measures:
+                role = metric["role"]
+                raise UserError(f"{where}: evaluation.metrics says nothing about {role!r}{did_you_mean(role, measures)}.")
+
+
+def cells(preset: dict) -> list[tuple[str, str]]:
+    """The (test set, system) pairs that a table scores, in its order, each once."""
+    pairs = [(row.get("set", preset["set"]), row["system"]) for row in preset["rows"] if row.get("system")]
+    return list(dict.fromkeys(pairs))
+
+
+def metrics_of_sets(presets: dict[str, dict], measures: dict[str, str]) -> dict[str, list[str]]:
+    """Test set -> the metrics that some table asks of it; null in `measures` means nothing measures the role at this scale."""
+    wanted: dict[str, set[str]] = {}
+    for preset in presets.values():
+        needed = {measures[metric["role"]] for metric in preset["metrics"]} - {None}
+        for name, _ in cells(preset):
+            wanted.setdefault(name, set()).update(needed)
+    return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
+
+
+def sources(*patterns: str) -> list[str]:
+    """Our own source files under folders or globs, sorted: rules list them as inputs, so that an edit runs them again."""
+    files: set[Path] = set()
+    for pattern in patterns:
+        found = (ROOT / pattern).rglob("*.py") if (ROOT / pattern).is_dir() else ROOT.glob(pattern)
+        files.update(path.relative_to(ROOT) for path in found)
+    return [str(path) for path in sorted(files)]
