@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from fileio.files import seed_of
 from toy_gmm.mixture import Table7
 
-Score = Callable[[Tensor, float], Tensor]
+Score = Callable[[Tensor, float], Tensor]  # (x, logSNR = -2 ln sigma) -> d log p / dx, such as a composed expression
 
 
 def noise_levels(setup: Table7) -> Tensor:
@@ -32,7 +33,7 @@ def draw_noise(setup: Table7, seeds: int) -> Tensor:
 
 
 def sample(score: Score, setup: Table7, noise: Tensor) -> Tensor:
-    """Samples of the distribution that `score(x, sigma)` leads to: [seeds, samples].
+    """Samples of the distribution that `score(x, logsnr)` leads to: [seeds, samples].
 
     x_{t+1} = x_t + (sigma_t^2 - sigma_{t+1}^2) score + sqrt(sigma_t^2 - sigma_{t+1}^2) eps (Appendix B.2).
     """
@@ -40,5 +41,5 @@ def sample(score: Score, setup: Table7, noise: Tensor) -> Tensor:
     x = sigmas[0] * noise[0]
     for eps, sigma, after in zip(noise[1:], sigmas[:-1], sigmas[1:]):
         variance = sigma**2 - after**2
-        x = x + variance * score(x, sigma) + variance**0.5 * eps
+        x = x + variance * score(x, -2 * math.log(sigma)) + variance**0.5 * eps
     return x

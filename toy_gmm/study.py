@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from scipy.stats import t as student_t
 
-from toy_gmm import compose
+from toy_gmm.compose import strategy
 from toy_gmm.divergence import ESTIMATORS
 from toy_gmm.mixture import Table7
 from toy_gmm.sampling import draw_noise, sample
@@ -28,15 +28,11 @@ def run(setup: Table7, seeds: int) -> tuple[pd.DataFrame, dict[str, np.ndarray]]
     plan += [("rho sweep", "tc_cfg", rho) for rho in RHO_SWEEP] + [("alpha sweep", "tc_avg", a) for a in ALPHA_SWEEP]
     rows, shown = [], {}
     for part, method, strength in plan:
-        drawn = sample(_score(setup, method, strength), setup, noise).numpy()
+        drawn = sample(strategy(setup, method, strength), setup, noise).numpy()
         rows += [_row(setup, part, method, strength, seed, values) for seed, values in enumerate(drawn)]
         if part == "figure":
             shown[method] = drawn[0]
     return pd.DataFrame(rows), shown
-
-
-def _score(setup: Table7, method: str, strength: float):
-    return compose.none(setup) if method == "none" else getattr(compose, method)(setup, strength)
 
 
 def _row(setup: Table7, part: str, method: str, strength: float, seed: int, values: np.ndarray) -> dict:

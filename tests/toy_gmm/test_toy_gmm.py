@@ -9,12 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toy_gmm import compose, divergence, study
+from toy_gmm import divergence, study
 from toy_gmm.__main__ import main
+from toy_gmm.compose import Given, strategy
 from toy_gmm.mixture import Mixture, Table7
 from toy_gmm.sampling import draw_noise, noise_levels, sample
 
 SIGMAS = st.floats(0.005, 80)
+
+
+def logsnr_of(sigma):
+    return -2 * math.log(sigma)
 
 
 def gradient(function, x):
@@ -37,7 +42,7 @@ def test_the_score_is_the_gradient_of_the_log_density(sigma, mean, std, weight):
 def test_the_guide_is_the_gradient_of_the_log_posterior(sigma):
     setup = Table7()
     x = torch.linspace(-9, 9, 91, dtype=torch.float64)
-    guided, unguided = compose.tc_cfg(setup, 1.0)(x, sigma), compose.none(setup)(x, sigma)
+    guided, unguided = (strategy(setup, method, 1.0)(x, logsnr_of(sigma)) for method in ("tc_cfg", "none"))
     expected = gradient(lambda z: setup.tts.log_posterior(z, setup.y, sigma), x)
     torch.testing.assert_close(guided - unguided, expected, rtol=1e-8, atol=1e-10 * 80)
 
@@ -65,9 +70,17 @@ def test_the_derived_distributions_are_those_that_table_7_prints():
 def test_averaging_by_alpha_zero_is_no_guidance_and_rho_zero_too():
     setup = Table7()
     x = torch.linspace(-5, 5, 11, dtype=torch.float64)
-    for sigma in (0.01, 3.0):
-        torch.testing.assert_close(compose.tc_avg(setup, 0.0)(x, sigma), compose.none(setup)(x, sigma))
-        torch.testing.assert_close(compose.tc_cfg(setup, 0.0)(x, sigma), compose.none(setup)(x, sigma))
+    for logsnr in (9.2, -2.2):
+        unguided = setup.imperfect.score(x, math.exp(-logsnr / 2))
+        for method in ("none", "tc_avg", "tc_cfg"):
+            torch.testing.assert_close(strategy(setup, method, 0.0)(x, logsnr), unguided)
+
+
+def test_averaging_is_equation_1_written_out():
+    setup = Table7()
+    x = torch.linspace(-5, 5, 11, dtype=torch.float64)
+    by_hand = 0.7 * setup.imperfect.score(x, 0.5) + 0.3 * setup.tts.component(0).score(x, 0.5)
+    torch.testing.assert_close(strategy(setup, "tc_avg", 0.3)(x, logsnr_of(0.5)), by_hand)
 
 
 @pytest.mark.parametrize("name", divergence.ESTIMATORS)
@@ -87,7 +100,7 @@ def test_the_estimators_stay_finite_far_from_the_target():
 
 def test_the_sampler_draws_an_exactly_known_gaussian():
     setup = Table7(samples=20_000, steps=400)
-    drawn = sample(setup.enhanced.score, setup, draw_noise(setup, 1))
+    drawn = sample(Given(setup.enhanced), setup, draw_noise(setup, 1))
     assert drawn.mean().item() == pytest.approx(-2.0, abs=0.01)
     assert drawn.std().item() == pytest.approx(0.225, rel=0.04)
 
