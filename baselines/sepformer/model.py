@@ -1,0 +1,71 @@
+"""SepFormer (Subakan et al. 2021, speechbrain's implementation) of a size from the configuration.
+
+Shapes: b batch, n samples, s speakers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass, fields
+
+from torch import Tensor, nn
+
+from fileio.files import UserError
+
+
+@dataclass(frozen=True)
+class Size:
+    """SepFormer's dimensions; the defaults are a size that two CPU cores can train."""
+
+    rate_hz: int = 16000
+    kernel: int = 32
+    channels: int = 64
+    chunk: int = 100
+    blocks: int = 2
+    layers: int = 1
+    heads: int = 4
+    feedforward: int = 256
+
+    @classmethod
+    def of(cls, config: dict) -> Size:
+        """From a configuration's `model` section. Raises: UserError: unknown keys."""
+        known = {f.name for f in fields(cls)}
+        if unknown := set(config) - known:
+            raise UserError(f"SepFormer has no dimensions {sorted(unknown)}; known are {sorted(known)}.")
+        return cls(**config)
+
+    def as_dict(self) -> dict:
+        """The dimensions as JSON."""
+        return asdict(self)
+
+
+def build(size: Size) -> nn.Module:
+    """A SepFormer with random weights: float [b, n] -> float [b, n, s=2]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from speechbrain.lobes.models.dual_path import SepformerWrapper
+
+    return SepformerWrapper(
+        encoder_kernel_size=size.kernel,
+        encoder_out_nchannels=size.channels,
+        masknet_chunksize=size.chunk,
+        masknet_numlayers=size.blocks,
+        intra_numlayers=size.layers,
+        inter_numlayers=size.layers,
+        intra_nhead=size.heads,
+        inter_nhead=size.heads,
+        intra_dffn=size.feedforward,
+        inter_dffn=size.feedforward,
+    )
+
+
+def negative_si_snr(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """Permutation-invariant negative SI-SNR in dB, at most 30 dB an item, as SepFormer's authors train it.
+
+    Args:
+        batch: `mixture` [b, n] and `sources` [b, n, s].
+    """
+    from speechbrain.nnet.losses import get_si_snr_with_pitwrapper
+
+    loss = get_si_snr_with_pitwrapper(batch["sources"], model(batch["mixture"]))  # [b]
+    return loss.clamp(min=-30).mean()
