@@ -111,7 +111,7 @@ def baselines(folder: Path = ROOT / "baselines") -> list[str]:
     return sorted(card.parent.name for card in folder.glob("*/card.yaml"))
 
 
-def check_references(presets: dict[str, dict], systems: dict[str, dict], measures: dict[str, str]) -> None:
+def check_references(presets: dict[str, dict], systems: dict[str, dict], measures: dict[str, str | None]) -> None:
     """Every system is known (and no baseline's namesake), every role is measured. Raises: UserError: names file and remedy."""
     others = baselines()
     both = set(others) & set(systems)
@@ -135,13 +135,17 @@ def cells(preset: dict) -> list[tuple[str, str]]:
     return list(dict.fromkeys(pairs))
 
 
-def metrics_of_sets(presets: dict[str, dict], measures: dict[str, str]) -> dict[str, list[str]]:
-    """Test set -> the metrics that some table asks of it; null in `measures` means nothing measures the role at this scale."""
+def table_metrics(preset: dict, measures: dict[str, str | None]) -> list[str]:
+    """The metrics of a table's columns; a role that nothing measures at this scale (null in `measures`) has none."""
+    return [metric for column in preset["metrics"] if (metric := measures[column["role"]])]
+
+
+def metrics_of_sets(presets: dict[str, dict], measures: dict[str, str | None]) -> dict[str, list[str]]:
+    """Test set -> the metrics that some table asks of it, sorted."""
     wanted: dict[str, set[str]] = {}
     for preset in presets.values():
-        needed = {measures[metric["role"]] for metric in preset["metrics"]} - {None}
         for name, _ in cells(preset):
-            wanted.setdefault(name, set()).update(needed)
+            wanted.setdefault(name, set()).update(table_metrics(preset, measures))
     return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
 
 
@@ -152,3 +156,19 @@ def sources(*patterns: str) -> list[str]:
         found = (ROOT / pattern).rglob("*.py") if (ROOT / pattern).is_dir() else ROOT.glob(pattern)
         files.update(path.relative_to(ROOT) for path in found)
     return [str(path) for path in sorted(files)]
+
+
+def shipped_models(scale: str, folder: Path = ROOT / "speechop" / "pretrained") -> list[str]:
+    """Names of the models that the repository ships for a scale."""
+    return sorted(path.parent.name for path in (folder / scale).glob("*/model.safetensors"))
+
+
+def any_of(names: Iterable[str]) -> str:
+    """A wildcard's pattern that matches just these names (nothing at all, where there are none)."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def training_config(config: dict, model: str) -> dict:
+    """What the training command is given for a model: its stage's sub-trees, and nothing that other stages alone need."""
+    keys = ("codec", "model", "diffusion", "stages", "seed")
+    return {key: config[key] for key in keys if key in config} | {"name": model}

@@ -1,0 +1,78 @@
+# One job is one system on one test set: every utterance of the manifest, or a row that says why not.
+
+
+rule speechop_audio:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        codec="<models>/codec/model.safetensors",
+        model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
+        transcripts=lambda wildcards: (
+            f"<results>/transcripts/{wildcards.set}/noisy/{config['evaluation']['guide']}.jsonl"
+            if SYSTEMS[wildcards.system]["transcript"] == "asr"
+            else []
+        ),
+        src=planning.sources(
+            "fileio", "speechop/*.py", "speechop/model", "speechop/codec"
+        ),
+    output:
+        index="<results>/audio/{set}/{system}/index.csv",
+        record="<results>/audio/{set}/{system}/provenance.json",
+    log:
+        "<logs>/audio/{set}/{system}.log",
+    benchmark:
+        "<benchmarks>/audio/{set}/{system}.tsv"
+    wildcard_constraints:
+        system="|".join(SYSTEMS),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        gpu=config["resources"]["gpu"],
+    params:
+        system=lambda wildcards: json.dumps(
+            config["sampling"] | SYSTEMS[wildcards.system] | {"seed": config["seed"]}
+        ),
+        models=lambda wildcards, input: Path(input.codec).parent.parent,
+        out=lambda wildcards, output: Path(output.index).parent,
+        transcripts=lambda wildcards, input: (
+            ["--transcripts", input.transcripts] if input.transcripts else []
+        ),
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.system:q}"
+        " --inputs {input.manifest:q} {input.codec:q} {input.model:q} {input.transcripts:q}"
+        " --outputs {output.index:q} --"
+        " python -m speechop.generate --manifest {input.manifest:q} --system {params.system:q}"
+        " --models {params.models:q} --out {params.out:q} {params.transcripts:q}"
+
+
+rule baseline_audio:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        src=lambda wildcards: planning.sources(
+            "fileio",
+            "speechop/tasks.py",
+            "baselines/*.py",
+            f"baselines/{wildcards.system}",
+        ),
+        card="baselines/{system}/card.yaml",
+    output:
+        index="<results>/audio/{set}/{system}/index.csv",
+        record="<results>/audio/{set}/{system}/provenance.json",
+    log:
+        "<logs>/audio/{set}/{system}.log",
+    benchmark:
+        "<benchmarks>/audio/{set}/{system}.tsv"
+    wildcard_constraints:
+        system="|".join(BASELINES),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+    params:
+        out=lambda wildcards, output: Path(output.index).parent,
+        config=json.dumps(config["evaluation"]["baselines"]),
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        " --inputs {input.manifest:q} {input.card:q} --outputs {output.index:q} --"
+        " python -m baselines run {wildcards.system} --manifest {input.manifest:q}"
+        " --config {params.config:q} --out {params.out:q}"

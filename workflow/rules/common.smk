@@ -1,0 +1,34 @@
+# What every rule file shares: the checked configuration, the tables, the systems and where things lie.
+import json
+
+from workflow import planning
+
+planning.check(
+    config,
+    "config",
+    f"The configuration (config/{config.get('scale')}.yaml and what lies over it)",
+)
+SCALE = config["scale"]
+MEASURES = config["evaluation"]["metrics"]
+PRESETS = planning.read_presets()
+SYSTEMS = planning.read_systems(PRESETS)
+planning.check_references(PRESETS, SYSTEMS, MEASURES)
+BASELINES = planning.baselines()
+METRICS_OF_SETS = planning.metrics_of_sets(PRESETS, MEASURES)
+
+
+pathvars:
+    data=f"data/{SCALE}",
+    models=f"models/{SCALE}",
+    results=planning.results_folder(SCALE),
+    logs=f"logs/{SCALE}",
+    benchmarks=f"{planning.results_folder(SCALE)}/benchmarks",
+
+
+wildcard_constraints:
+    set="[a-z0-9_]+",
+    system="[a-z0-9_]+",
+    asr="[a-z0-9_]+",
+    metric="[a-z0-9_]+",
+    model="[a-z0-9_]+",
+    table="[a-z0-9_]+",

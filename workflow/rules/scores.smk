@@ -1,0 +1,62 @@
+# Transcripts and scores: one job is one system on one test set, one row an utterance.
+
+
+rule transcripts:
+    input:
+        index="<results>/audio/{set}/{system}/index.csv",
+        src=planning.sources("fileio", "metrics"),
+    output:
+        transcripts="<results>/transcripts/{set}/{system}/{asr}.jsonl",
+        record="<results>/transcripts/{set}/{system}/{asr}.provenance.json",
+    log:
+        "<logs>/transcripts/{set}/{system}/{asr}.log",
+    benchmark:
+        "<benchmarks>/transcripts/{set}/{system}/{asr}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=3000,
+    params:
+        asr=lambda wildcards: json.dumps(config["evaluation"]["asr"][wildcards.asr]),
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.asr:q}"
+        " --inputs {input.index:q} --outputs {output.transcripts:q} --"
+        " python -m metrics transcribe --index {input.index:q} --asr {params.asr:q}"
+        " --out {output.transcripts:q}"
+
+
+# A rule a test set, because the metrics that some table asks of it decide the rule's outputs.
+for test_set, metrics in METRICS_OF_SETS.items():
+
+    rule:
+        name:
+            f"score_{test_set}"
+        input:
+            manifest=f"<data>/testsets/{test_set}.csv",
+            index=f"<results>/audio/{test_set}/{{system}}/index.csv",
+            transcripts=f"<results>/transcripts/{test_set}/{{system}}/{config['evaluation']['judge']}.jsonl",
+            src=planning.sources("fileio", "metrics"),
+        output:
+            scores=expand(
+                f"<results>/scores/{test_set}/{{{{system}}}}/{{metric}}.jsonl",
+                metric=metrics,
+            ),
+            record=f"<results>/scores/{test_set}/{{system}}/provenance.json",
+        log:
+            f"<logs>/scores/{test_set}/{{system}}.log",
+        benchmark:
+            f"<benchmarks>/scores/{test_set}/{{system}}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=3000,
+        params:
+            metrics=",".join(metrics),
+            out=lambda wildcards, output: Path(output.record).parent,
+            config=json.dumps(config["evaluation"]["settings"]),
+        shell:
+            "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+            " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
+            " python -m metrics score --manifest {input.manifest:q} --index {input.index:q}"
+            " --transcripts {input.transcripts:q} --metrics {params.metrics:q}"
+            " --config {params.config:q} --out {params.out:q}"

@@ -1,0 +1,49 @@
+# One rule builds any table from its preset: tidy CSV, readable Markdown, and the record of where it comes from.
+
+
+rule table:
+    input:
+        preset="workflow/presets/{table}.yaml",
+        manifests=lambda wildcards: [
+            f"<data>/testsets/{name}.csv"
+            for name in sorted(
+                {name for name, _ in planning.cells(PRESETS[wildcards.table])}
+            )
+        ],
+        scores=lambda wildcards: [
+            f"<results>/scores/{name}/{system}/{metric}.jsonl"
+            for name, system in planning.cells(PRESETS[wildcards.table])
+            for metric in planning.table_metrics(PRESETS[wildcards.table], MEASURES)
+        ],
+        src=planning.sources(
+            "fileio",
+            "metrics/statistics.py",
+            "workflow/table*.py",
+            "workflow/planning.py",
+        ),
+    output:
+        csv="<results>/{table}.csv",
+        markdown="<results>/{table}.md",
+        record="<results>/{table}.provenance.json",
+    log:
+        "<logs>/tables/{table}.log",
+    wildcard_constraints:
+        table="|".join(PRESETS),
+    conda:
+        "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output.csv).parent,
+        data=lambda wildcards, input: Path(input.manifests[0]).parent.parent,
+        settings=json.dumps(
+            {
+                key: config["evaluation"][key]
+                for key in ("metrics", "bootstrap_draws", "min_scored")
+            }
+            | {"seed": config["seed"]}
+        ),
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
+        " --inputs {input.preset:q} {input.manifests:q} {input.scores:q}"
+        " --outputs {output.csv:q} {output.markdown:q} --"
+        " python -m workflow.tables --preset {input.preset:q} --results {params.results:q}"
+        " --data {params.data:q} --settings {params.settings:q} --out {output.csv:q}"

@@ -1,0 +1,67 @@
+# Models: those that ship with the repository are copied, unless `retrain` asks to train them; the others are trained.
+SHIPPED = [] if config["retrain"] else planning.shipped_models(SCALE)
+
+
+rule shipped_model:
+    input:
+        weights=f"speechop/pretrained/{SCALE}/{{model}}/model.safetensors",
+        config=f"speechop/pretrained/{SCALE}/{{model}}/config.json",
+    output:
+        weights="<models>/{model}/model.safetensors",
+        config="<models>/{model}/config.json",
+        record="<models>/{model}/provenance.json",
+    log:
+        "<logs>/train/{model}.log",
+    wildcard_constraints:
+        model=planning.any_of(SHIPPED),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        out=lambda wildcards, output: Path(output.weights).parent,
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q}"
+        " --inputs {input.weights:q} {input.config:q} --outputs {output.weights:q} --"
+        " cp {input.weights:q} {input.config:q} {params.out:q}"
+
+
+rule trained_model:
+    input:
+        tables=expand("<data>/speech/{split}.csv", split=["train", "valid"]),
+        noise="<data>/noise.csv",
+        rir="<data>/rir.csv",
+        before=lambda wildcards: [
+            f"<models>/{name}/model.safetensors"
+            for name in config["models"][wildcards.model]["after"]
+        ],
+        src=planning.sources("fileio", "speechop"),
+    output:
+        weights="<models>/{model}/model.safetensors",
+        config="<models>/{model}/config.json",
+        record="<models>/{model}/provenance.json",
+    log:
+        "<logs>/train/{model}.log",
+    benchmark:
+        "<benchmarks>/train/{model}.tsv"
+    wildcard_constraints:
+        model=planning.any_of(set(config["models"]) - set(SHIPPED)),
+    conda:
+        "../../environment.yml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        gpu=config["resources"]["gpu"],
+    params:
+        config=lambda wildcards: json.dumps(
+            planning.training_config(config, wildcards.model)
+        ),
+        stage=lambda wildcards: config["models"][wildcards.model]["stage"],
+        models=lambda wildcards, output: Path(output.weights).parent.parent,
+        data=lambda wildcards, input: Path(input.noise).parent,
+        # Resume state lies where no rule declares it: Snakemake deletes the declared outputs of a job that fails.
+        state=f".state/{SCALE}",
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        " --inputs {input.tables:q} {input.noise:q} {input.rir:q} {input.before:q} --outputs {output.weights:q} --"
+        " python -m speechop.train {params.stage} --name {wildcards.model} --config {params.config:q}"
+        " --data {params.data:q} --models {params.models:q} --state {params.state:q}"
