@@ -1,4 +1,4 @@
-"""environment.yml from pyproject.toml and requirements.lock: `python -m workflow.environment` after the lock was made anew."""
+"""environment.yml from pyproject.toml and the lock: run `python -m workflow.environment` after making the lock anew."""
 
 from __future__ import annotations
 

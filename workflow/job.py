@@ -1,4 +1,4 @@
-"""Run a rule's command: its output goes to the log and the terminal, a record of where the result comes from is written beside it.
+"""Run a rule's command: its output goes to the log and the terminal, a record of its provenance beside the result.
 
     python -m workflow.job --log L --record R.provenance.json --inputs A B --outputs C --settings JSON -- COMMAND ...
 
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     if "--" not in arguments or arguments[-1] == "--":
-        raise UserError("no command given: write it after --, as in `python -m workflow.job --log L --record R -- COMMAND`.")
+        raise UserError("no command given: write it after --, as in `--log L --record R -- COMMAND`.")
     cut = arguments.index("--")
     return arguments[:cut], arguments[cut + 1 :]
 
@@ -101,12 +101,13 @@ def _sentence(status: int, log: Path) -> str:
     text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing was printed")
     if status == 128 + signal.SIGKILL:
-        reason = "It was killed, most likely because memory ran out; give it a machine with more, or run fewer jobs at once (--cores)."
+        reason = "It was killed, most likely because memory ran out; run fewer jobs at once (--cores)."
     elif status == 128 + signal.SIGINT:
         reason = "It was interrupted."
     else:
         reason = f"It said last: {last}"
-    return f"job failed (status {status}). {reason} Log: {log}. What is finished is kept: mend the cause and run the same command again."
+    advice = "What is finished is kept: mend the cause and run the same command again."
+    return f"job failed (status {status}). {reason} Log: {log}. {advice}"
 
 
 if __name__ == "__main__":

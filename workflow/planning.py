@@ -79,7 +79,9 @@ def _check_columns(preset: dict, path: Path) -> None:
         unknown = set(row.get("paper", {})) - set(roles)
         if unknown:
             name = sorted(unknown)[0]
-            raise UserError(f"{path}, row {row['label']!r}: no column has the role {name!r}{did_you_mean(name, roles)}.")
+            raise UserError(
+                f"{path}, row {row['label']!r}: no column has the role {name!r}{did_you_mean(name, roles)}."
+            )
         if not row.get("system") and not row.get("paper"):
             raise UserError(f"{path}, row {row['label']!r}: a row needs a system to run or the paper's values.")
 
@@ -90,7 +92,9 @@ def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "sys
     for name, preset in presets.items():
         for system, entry in preset.get("systems", {}).items():
             if entries.get(system, entry) != entry:
-                raise UserError(f"workflow/presets/{name}.yaml states the system {system!r} otherwise than it stands elsewhere.")
+                raise UserError(
+                    f"workflow/presets/{name}.yaml states the system {system!r} otherwise than it stands elsewhere."
+                )
             entries[system] = entry
     check(entries, "systems", f"{path} (with the presets' own systems)")
     return {name: _follow_base(name, entries, ()) for name in entries}
@@ -116,7 +120,9 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], measure
     others = baselines()
     both = set(others) & set(systems)
     if both:
-        raise UserError(f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one.")
+        raise UserError(
+            f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one."
+        )
     for name, preset in presets.items():
         where = f"workflow/presets/{name}.yaml"
         for row in preset["rows"]:
@@ -126,7 +132,9 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], measure
         for metric in preset["metrics"]:
             if metric["role"] not in measures:
                 role = metric["role"]
-                raise UserError(f"{where}: evaluation.metrics says nothing about {role!r}{did_you_mean(role, measures)}.")
+                raise UserError(
+                    f"{where}: evaluation.metrics says nothing about {role!r}{did_you_mean(role, measures)}."
+                )
 
 
 def cells(preset: dict) -> list[tuple[str, str]]:
