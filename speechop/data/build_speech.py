@@ -1,0 +1,210 @@
+"""Build the speech tables: plan every utterance from the configuration, speak what is missing, write the table."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from fileio import audio
+from fileio.files import UserError, seed_of, sha256
+from speechop.data import speech, text
+
+# Raised when a change of this code changes the audio, so that files of an older version are made again.
+VERSION = 1
+EDGE_SECONDS = 0.05
+SECONDS_A_PHONE = (0.045, 0.2)
+ATTEMPTS = 4
+_VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ratio", "median_f0_hz", "pitch_range")
+
+
+def plan(config: dict, split: str) -> list[dict]:
+    """Every utterance of a split, drawn from the configuration alone.
+
+    Args:
+        config: the `corpus` sub-tree.
+
+    Returns:
+        One dict an utterance: id, voice, text, seed, speed, key (a digest of everything that decides the audio).
+    """
+    shares = _shares(config, split)
+    counts = _apportion(config["speech"]["utterances"][split], [share for _, share in shares])
+    texts = iter(text.sentences(config["text"], split, sum(counts), config["seed"]))
+    items = []
+    for (voice, _), count in zip(shares, counts, strict=True):
+        for number in range(count):
+            identity = f"{split}-{voice['id']}-{number:04d}"
+            seed = seed_of(config["seed"], identity)
+            low, high = config["speech"]["speed"]
+            speed = round(float(np.random.default_rng(seed).uniform(low, high)), 3)
+            item = {"id": identity, "voice": voice, "text": next(texts), "seed": seed, "speed": speed}
+            spec = [voice.get(name) for name in _VOICE_KEYS]
+            item["key"] = (
+                f"{seed_of(VERSION, spec, item['text'], seed, speed, config['rate_hz'], config['level_dbfs']):016x}"
+            )
+            items.append(item)
+    return items
+
+
+def build(config: dict, split: str, folder: Path, workers: int = 1) -> Path:
+    """Make `folder/<split>.csv` and its audio; utterances that are there already, and unchanged, are kept.
+
+    Raises:
+        UserError: an unknown split or voice, too few sentences, or a voice that cannot say a sentence sensibly.
+    """
+    if split not in config["speech"]["utterances"]:
+        raise UserError(
+            f"corpus.speech.utterances has no split {split!r}; it has {', '.join(config['speech']['utterances'])}."
+        )
+    items = plan(config, split)
+    folder = Path(folder)
+    missing = [item for item in items if not _is_made(folder / _path_of(item, split), item["key"])]
+    jobs = [(item, folder / _path_of(item, split), config["rate_hz"], config["level_dbfs"]) for item in missing]
+    for _ in tqdm(
+        _mapped(_make, jobs, workers),
+        total=len(items),
+        initial=len(items) - len(jobs),
+        desc=f"speech {split}",
+        unit="utt",
+    ):
+        pass
+    _drop_strays(folder / "audio" / split, {folder / _path_of(item, split) for item in items})
+    table = folder / f"{split}.csv"
+    speech.write_table(table, [_row(item, split, folder, config["rate_hz"]) for item in items], speech.COLUMNS)
+    return table
+
+
+def normalise_level(wave: np.ndarray, rate_hz: int, level_dbfs: float) -> np.ndarray:
+    """Scale so that the RMS over the active 20-ms frames (above -35 dB of the loudest) is `level_dbfs`.
+
+    Raises:
+        ValueError: silence, or a peak that would clip at that level.
+    """
+    powers = _frame_powers(wave, rate_hz)
+    if powers.max() < 1e-7:
+        raise ValueError("silence")
+    active_rms = np.sqrt(powers[powers > powers.max() * 10**-3.5].mean())
+    scaled = wave * (10 ** (level_dbfs / 20) / active_rms)
+    if np.abs(scaled).max() > 0.999:
+        raise ValueError(f"a peak of {np.abs(scaled).max():.2f} at {level_dbfs} dBFS")
+    return scaled.astype(np.float32)
+
+
+def trim(wave: np.ndarray, rate_hz: int, edge_seconds: float = EDGE_SECONDS) -> np.ndarray:
+    """Leave exactly `edge_seconds` before the first and after the last frame within 40 dB of the loudest."""
+    powers = _frame_powers(wave, rate_hz)
+    frame, edge = int(0.02 * rate_hz), int(edge_seconds * rate_hz)
+    active = np.flatnonzero(powers > powers.max() * 1e-4)
+    padded = np.pad(wave, edge)
+    return padded[active[0] * frame : min((active[-1] + 1) * frame, len(wave)) + 2 * edge]
+
+
+def _frame_powers(wave: np.ndarray, rate_hz: int) -> np.ndarray:
+    frame = int(0.02 * rate_hz)
+    padded = np.pad(wave.astype(np.float64), (0, -len(wave) % frame))
+    return (padded.reshape(-1, frame) ** 2).mean(1)
+
+
+def _shares(config: dict, split: str) -> list[tuple[dict, float]]:
+    """(voice, share of the split's utterances); valid also takes a share of its utterances from training speakers."""
+    own = [(voice, voice.get("share", 1.0)) for voice in config["voices"] if voice["split"] == split]
+    seen = config["speech"].get("seen_in_valid") if split == "valid" else None
+    if not own:
+        raise UserError(f"corpus.voices has no voice whose split is {split!r}.")
+    total = sum(share for _, share in own)
+    if not seen:
+        return [(voice, share / total) for voice, share in own]
+    known = {voice["id"]: voice for voice in config["voices"]}
+    unknown = set(seen["voices"]) - set(known)
+    if unknown:
+        raise UserError(f"corpus.speech.seen_in_valid names unknown voices: {', '.join(sorted(unknown))}.")
+    rest = 1 - seen["share"]
+    each = seen["share"] / len(seen["voices"])
+    return [(voice, rest * share / total) for voice, share in own] + [(known[name], each) for name in seen["voices"]]
+
+
+def _apportion(total: int, shares: list[float]) -> list[int]:
+    """Whole numbers that sum to `total`, in proportion to shares that sum to 1 (differences of rounded sums)."""
+    edges = np.round(np.concatenate([[0], np.cumsum(shares)]) * total).astype(int)
+    return np.diff(edges).tolist()
+
+
+def _path_of(item: dict, split: str) -> str:
+    return f"audio/{split}/{item['voice']['id']}/{item['id']}.flac"
+
+
+def _is_made(path: Path, key: str) -> bool:
+    """Whether the file is whole and was made from the same plan: its comment carries the plan's key."""
+    if not path.is_file():
+        return False
+    try:
+        with soundfile.SoundFile(path) as stream:
+            return key in stream.comment and stream.frames > 0
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _drop_strays(folder: Path, wanted: set[Path]) -> None:
+    """Remove utterances of an older plan, so that the folder holds what the table names and no more."""
+    for path in folder.rglob("*.flac"):
+        if path not in wanted:
+            path.unlink()
+
+
+def _mapped(function, jobs: list, workers: int):
+    """`map` over processes of one thread each; in this process where one worker is asked for."""
+    if workers <= 1 or len(jobs) <= 1:
+        yield from map(function, jobs)
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(function, jobs, chunksize=8)
+
+
+def _make(job: tuple[dict, Path, int, float]) -> None:
+    """Speak one utterance, trim it, bring it to the common level and write it; another seed if it is absurd."""
+    from speechop.data import voices
+
+    item, path, rate_hz, level_dbfs = job
+    phones = voices.phone_count(item["text"])
+    reasons = []
+    for attempt in range(ATTEMPTS):
+        seed = item["seed"] if attempt == 0 else seed_of(item["seed"], attempt)
+        wave = voices.speak(item["voice"], item["text"], seed, rate_hz, item["speed"])
+        try:
+            wave = normalise_level(trim(wave, rate_hz), rate_hz, level_dbfs)
+            pace = (len(wave) / rate_hz - 2 * EDGE_SECONDS) / phones * item["speed"]
+            if not SECONDS_A_PHONE[0] < pace < SECONDS_A_PHONE[1]:
+                raise ValueError(f"{pace:.3f} s a phoneme")
+        except ValueError as reason:
+            reasons.append(str(reason))
+            continue
+        audio.write(
+            path,
+            wave,
+            rate_hz,
+            comment=f"synthetic speech; voice={item['voice']['id']}; key={item['key']}; phones={phones}",
+        )
+        return
+    raise UserError(
+        f"The voice {item['voice']['id']!r} could not say {item['text']!r} ({'; '.join(reasons)}): "
+        "take the voice out of corpus.voices or change it."
+    )
+
+
+def _row(item: dict, split: str, folder: Path, rate_hz: int) -> dict:
+    from speechop.data.voices import base_of
+
+    path = _path_of(item, split)
+    with soundfile.SoundFile(folder / path) as stream:
+        seconds, phones = stream.frames / rate_hz, int(stream.comment.rsplit("phones=", 1)[1])
+    voice = item["voice"]
+    return {
+        "id": item["id"], "speaker": voice["id"], "base": base_of(voice), "sex": voice["sex"], "split": split,
+        "text": item["text"], "path": path, "rate_hz": rate_hz, "seconds": round(seconds, 4), "phones": phones,
+        "sha256": sha256(folder / path),
+    }  # fmt: skip

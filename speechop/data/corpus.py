@@ -1,0 +1,72 @@
+"""Command line of the corpus: speech tables, noise, rooms and test sets, rule by rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from fileio.files import UserError, plain_errors
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config", help="The corpus sub-tree as JSON, or a YAML/JSON file (its `corpus` section, where it has one)."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the scale, such as data/nano.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes of one thread each.")]
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep the command's name needed even where there is one command only."""
+
+
+def read_config(given: str) -> dict:
+    """The corpus configuration from a JSON text or from a file.
+
+    Raises:
+        UserError: neither, or without the keys that a corpus needs.
+    """
+    try:
+        if given.lstrip().startswith("{"):
+            config = json.loads(given)
+        else:
+            config = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{given} does not exist; give --config a file, or the corpus settings as JSON.") from None
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--config is neither valid JSON nor valid YAML ({error}).") from None
+    config = config.get("corpus", config) if isinstance(config, dict) else {}
+    missing = [key for key in ("seed", "rate_hz", "level_dbfs", "text", "speech", "voices") if key not in config]
+    if missing:
+        raise UserError(f"--config lacks the corpus settings {', '.join(missing)}.")
+    return config
+
+
+@app.command()
+@plain_errors
+def speech(
+    config: Config,
+    out: Out,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="train, valid or test; several; all by default.")
+    ] = None,
+    workers: Workers = 2,
+) -> None:
+    """Speak the sentences of one split or of all: OUT/speech/<split>.csv and audio. An interrupted run continues."""
+    from speechop.data import build_speech
+
+    settings = read_config(config)
+    for name in split or settings["speech"]["utterances"]:
+        typer.echo(build_speech.build(settings, name, out / "speech", workers))
+
+
+if __name__ == "__main__":
+    app()
