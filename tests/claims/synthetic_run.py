@@ -1,0 +1,69 @@
+"""A run's files as the architecture states them, with known differences between systems, for tests that read them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fileio.files import write_jsonl
+from workflow import planning
+
+SPEAKERS = 6
+
+
+def metric_names(presets):
+    """Every role is measured by a metric of its own name, but for listening tests and the curves' loss."""
+    roles = {column["role"] for preset in presets.values() for column in preset["metrics"]}
+    return {role: None if role.startswith("mos") or role == "val_mse" else role for role in sorted(roles)}
+
+
+def write_manifest(root, test_set, utterances=60):
+    ids = [f"{test_set}-{i:03d}" for i in range(utterances)]
+    folder = Path(root, "data", "testsets")
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"id": ids, "set": test_set, "speaker": [f"s{i % SPEAKERS}" for i in range(utterances)]})
+    table.to_csv(folder / f"{test_set}.csv", index=False)
+    return ids
+
+
+def write_scores(root, test_set, system, metric, ids, shift=0.0, noise=0.05, seed=0, failed=0):
+    """Scores around a value shared by all systems, moved by `shift`; a WER row carries counts of 10 words."""
+    shared = np.random.default_rng(seed).normal(2.0, 0.5, len(ids))
+    values = shared + shift + np.random.default_rng(abs(hash_of(system, metric))).normal(0, noise, len(ids))
+    rows = []
+    for i, (name, value) in enumerate(zip(ids, values)):
+        row = {"id": name, "metric": metric, "value": float(value), "status": "ok", "detail": None, "version": "1"}
+        if metric.startswith("wer"):
+            wrong = int(np.clip(round(value), 0, 10))
+            row["detail"] = {
+                "hits": 10 - wrong,
+                "substitutions": wrong,
+                "deletions": 0,
+                "insertions": 0,
+                "reference_words": 10,
+            }
+            row["value"] = 10.0 * wrong
+        if i < failed:
+            row |= {"value": None, "status": "silent estimate", "detail": None}
+        rows.append(row)
+    write_jsonl(Path(root, "results", "scores", test_set, system, f"{metric}.jsonl"), rows)
+
+
+def hash_of(*parts):
+    return int.from_bytes(json.dumps(parts).encode()[-6:], "big")
+
+
+def write_run(root, presets, shifts, failed=None):
+    """All scores that the presets ask for; `shifts` maps (system, role) to a difference from the other systems."""
+    measures = metric_names(presets)
+    for test_set, metrics in planning.metrics_of_sets(presets, measures, ()).items():
+        ids = write_manifest(root, test_set)
+        systems = {
+            system for preset in presets.values() for name, system in planning.cells(preset, ()) if name == test_set
+        }
+        for system in sorted(systems):
+            for metric in metrics:
+                lost = (failed or {}).get((system, metric), 0)
+                write_scores(root, test_set, system, metric, ids, shifts.get((system, metric), 0.0), failed=lost)
+    return measures

@@ -1,0 +1,225 @@
+"""Claims end to end: cells are checked on reading, known differences are found, the paper's own errors are used."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from fileio.files import UserError, write_jsonl
+from tests.claims.synthetic_run import metric_names, write_manifest, write_run, write_scores
+from workflow import claims, planning
+from workflow.comparisons import Comparison
+from workflow.evidence import Ours, printed, resample_rates
+
+
+@pytest.fixture(scope="module")
+def presets():
+    return planning.read_presets()
+
+
+def read_changed(presets, tmp_path, **change):
+    stated = {"id": "C09", "table": "table3", "claim": "x", "compare": [{"of": "speechop_itc", "against": "speechop"}]}
+    comparison = {"role": "wer", "expect": "lower"} | change.pop("compare", {})
+    stated["compare"][0] |= comparison
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"claims": [stated | change]}))
+    return claims.read_claims(presets, path)
+
+
+def test_every_claim_of_the_paper_is_stated(presets):
+    found = claims.read_claims(presets)
+    assert [claim.id for claim in found if not claim.id.endswith("g")] == [f"C{i:02d}" for i in range(1, 26)]
+    assert sum(len(claim.comparisons) for claim in found) > 80
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"table": "tabel3"}, "unknown table 'tabel3' .did you mean 'table3'"),
+        ({"compare": {"of": "speechop_ict"}}, "no row 'speechop_ict' .did you mean 'speechop_itc'"),
+        ({"compare": {"against": "HiFi-GAN2"}}, "no row 'HiFi-GAN2' .did you mean 'HiFi-GAN-2'"),
+        ({"compare": {"role": "wre"}}, "no column 'wre' .did you mean 'wer'"),
+        ({"compare": {"expect": "lowr"}}, "'lowr' is not one of"),
+        ({"compare": {"expect": "within"}}, "`within` needs margin"),
+        ({"compare": {"margin": 0.1}}, "`lower` takes no margin"),
+        ({"compare": {"expect": "above", "value": 1}}, "about one cell"),
+        ({"compare": {"rolle": "wer"}}, "unknown key 'rolle' .did you mean 'role'"),
+    ],
+)
+def test_a_wrong_cell_stops_with_the_nearest_right_name(presets, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        read_changed(presets, tmp_path, **change)
+
+
+def test_a_system_on_several_sets_must_be_named_with_its_set(presets, tmp_path):
+    change = {"table": "table4", "compare": {"of": "speechop", "against": "mixture@sep_clean", "role": "mos"}}
+    with pytest.raises(UserError, match="write system@set"):
+        read_changed(presets, tmp_path, **change)
+    change["compare"]["of"] = "speechop@sep_noisy"
+    assert read_changed(presets, tmp_path, **change)[0].comparisons[0].of == "speechop@sep_noisy"
+
+
+@pytest.fixture(scope="module")
+def paper(presets):
+    nothing = Ours(presets, metric_names(presets), *[planning.ROOT / "no such folder"] * 3)
+    rows, details = claims.report(claims.read_claims(presets), presets, nothing)
+    return {row["id"]: row for row in rows}, pd.DataFrame(details)
+
+
+def test_the_paper_s_own_errors_contradict_three_of_its_sentences(paper):
+    rows, details = paper
+    assert rows["C07"]["paper_verdict"] == "inconclusive"
+    assert "MOS-N" in rows["C07"]["paper_sentence"]
+    assert rows["C15"]["paper_verdict"] == "supported"
+    assert rows["C16"]["paper_verdict"] == "inconclusive"
+    assert rows["C16g"]["paper_verdict"] == "supported"
+    whamr = details[(details["id"] == "C16") & (details["against"] == "SepFormer (Chen 2024a), WHAMR!")].iloc[0]
+    assert whamr["difference"] == pytest.approx(-0.17)
+    assert whamr["low"] < 0 < whamr["high"]
+    naturalness = details.query("id == 'C07' and role == 'mos_n' and source == 'paper'").iloc[0]
+    assert naturalness["low"] == pytest.approx(0.13 - 1.96 * 0.0707, abs=1e-3)
+
+
+def test_claims_printed_without_errors_only_hold_or_fail_as_printed(paper):
+    rows, _ = paper
+    for name in (
+        "C05",
+        "C06",
+        "C09",
+        "C10",
+        "C11",
+        "C12",
+        "C13",
+        "C14",
+        "C17",
+        "C18",
+        "C19",
+        "C20",
+        "C21",
+        "C22",
+        "C24",
+    ):
+        assert rows[name]["paper_verdict"] == "holds as printed", name
+    assert rows["C25"]["paper_verdict"] == "not printed"
+
+
+def test_without_a_run_every_claim_says_why(paper):
+    rows, _ = paper
+    assert {row["verdict"] for row in rows.values()} == {"not run"}
+    assert all(row["sentence"].startswith("Not run: ") and len(row["sentence"]) > 12 for row in rows.values())
+
+
+def test_equivalence_to_hifi_gan_2_is_borderline_at_a_tenth(presets):
+    comparison = Comparison("table3", "mos", "speechop_itc", "HiFi-GAN-2", "within", 0.1)
+    estimate = printed(comparison, presets).estimate
+    assert max(estimate.p_below(0.1), estimate.p_above(-0.1)) == pytest.approx(0.056, abs=1e-3)
+
+
+SHIFTS = {
+    ("speechop_itc", "wer"): -1.0,
+    ("speechop_gold", "wer"): -1.5,
+    ("speechop_gold_avg", "wer"): 1.0,
+    ("speechop_gold", "spbs"): 0.3,
+    ("speechop_itc", "spbs"): 0.3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(presets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    measures = write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
+    settings = {"metrics": measures, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
+    out = root / "results" / "claims.csv"
+    places = {"--results": root / "results", "--data": root / "data", "--models": root / "models", "--out": out}
+    claims.main([str(part) for pair in places.items() for part in pair] + ["--settings", json.dumps(settings)])
+    return root, pd.read_csv(out).set_index("id")
+
+
+def test_known_differences_get_their_verdicts(run):
+    _, rows = run
+    expected = {"C09": "supported", "C13": "supported", "C11": "supported", "C19": "opposite", "C18": "supported"}
+    for name, verdict in expected.items():
+        assert rows.loc[name, "verdict"] == verdict, rows.loc[name, "sentence"]
+    assert rows.loc["C12", "verdict"] in ("inconclusive", "opposite")
+    assert rows.loc["C05", "verdict"] == "not run"
+    assert "30 of 60" in rows.loc["C05", "sentence"]
+    assert "mostly: silent estimate" in rows.loc["C05", "sentence"]
+
+
+def test_the_page_and_the_tables_agree(run):
+    root, rows = run
+    page = (root / "results" / "claims.md").read_text()
+    for name, row in rows.iterrows():
+        assert f"| {name} | {row['table']} | **{row['verdict']}** |" in page
+        assert row["sentence"] in page
+    details = pd.read_csv(root / "results" / "claims_comparisons.csv")
+    ours = details[(details["source"] == "ours") & details["difference"].notna() & details["low"].notna()]
+    assert len(ours) > 20
+    assert ((ours["low"] <= ours["difference"]) & (ours["difference"] <= ours["high"])).all()
+
+
+def test_wer_is_a_corpus_rate_and_not_a_mean_of_utterances(presets, tmp_path):
+    ids = write_manifest(tmp_path, "se", 4)
+    counts = {"speechop_itc": ([1, 0, 0, 0], [2, 50, 50, 50]), "speechop": ([1, 5, 5, 5], [2, 50, 50, 50])}
+    for system, (wrong, words) in counts.items():
+        rows = [
+            {"id": name, "metric": "wer", "value": 1.0, "status": "ok", "version": "1"}
+            | {"detail": {"substitutions": w, "deletions": 0, "insertions": 0, "reference_words": n}}
+            for name, w, n in zip(ids, wrong, words)
+        ]
+        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer.jsonl", rows)
+    ours = Ours(presets, {"wer": "wer"}, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+    result = ours(Comparison("table3", "wer", "speechop_itc", "speechop", "lower"))
+    assert result.cells == pytest.approx((100 / 152, 1600 / 152))
+    assert result.estimate.point == pytest.approx(-1500 / 152)
+
+
+def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
+    ids = write_manifest(tmp_path, "se", 200)
+    write_scores(tmp_path, "se", "speechop_itc", "pesq", ids, failed=1)
+    write_scores(tmp_path, "se", "speechop", "pesq", ids)
+    ours = Ours(presets, {"pesq": "pesq"}, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+    result = ours(Comparison("table3", "pesq", "speechop_itc", "speechop", "higher"))
+    assert result.estimate.units == "199 utterances, 6 speakers"
+
+
+def curves(folder, name, losses):
+    rows = [{"step": 100 * (i + 1), "valid_loss": loss} for i, loss in enumerate(losses)]
+    write_jsonl(folder / name / "curves.jsonl", rows)
+
+
+def test_training_curves_give_steps_and_final_losses(presets, tmp_path):
+    ours = Ours(presets, {}, tmp_path, tmp_path, tmp_path)
+    curves(tmp_path, "fig2_enh_rand", [0.9, 0.6, 0.5, 0.4])
+    curves(tmp_path, "fig2_enh_tts", [0.4, 0.3, 0.2, 0.2])
+    steps = ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25))
+    assert (steps.estimate.point, steps.cells) == (0.25, (100, 400))
+    loss = ours(Comparison("fig2", "val_mse", "fig2_enh_tts", "fig2_enh_rand", "lower"))
+    assert loss.estimate.point == pytest.approx(-0.2)
+    curves(tmp_path, "fig2_enh_tts", [0.9, 0.8])
+    assert ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25)).estimate.point == np.inf
+
+
+def test_the_paired_bootstrap_covers_as_often_as_it_says():
+    """Paired means with a shared part per utterance: the interval of the difference must ignore it."""
+    generator = np.random.default_rng(5)
+    hits = 0
+    for trial in range(400):
+        shared = generator.normal(0, 5, 80)
+        pairs = np.ones((80, 4))
+        pairs[:, 0] = shared + generator.normal(0.3, 1, 80)
+        pairs[:, 2] = shared + generator.normal(0.0, 1, 80)
+        low, high = np.quantile(resample_rates(pairs, None, 500, trial), [0.025, 0.975])
+        hits += low < 0.3 < high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_resampling_whole_speakers_widens_the_interval_when_speakers_differ():
+    generator = np.random.default_rng(2)
+    speakers = np.repeat(np.arange(10), 20)
+    pairs = np.ones((200, 4))
+    pairs[:, 0] = generator.normal(0, 1, 10)[speakers] + generator.normal(0, 0.1, 200)
+    narrow, wide = resample_rates(pairs, None, 1000, 0), resample_rates(pairs, speakers, 1000, 0)
+    assert wide.std() > 3 * narrow.std()
