@@ -1,0 +1,79 @@
+"""Text encoders: frozen ByT5-base (section 5), or a small byte encoder that is trained with the model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fileio.files import UserError
+from speechop.model.transformer import Transformer, TransformerConfig
+
+PAD = 0
+OFFSET = 3  # ByT5's numbering: 0 pad, 1 end of text, 2 unknown, then bytes
+VOCABULARY = 256 + OFFSET
+MAX_BYTES = 1024
+
+
+def tokenize(texts: list[str], device="cpu") -> tuple[Tensor, Tensor]:
+    """UTF-8 bytes of lower-cased texts: tokens [b, t] (padded with 0) and lengths [b].
+
+    Raises:
+        UserError: a text that holds no letter or digit, or one of more than 1,024 bytes.
+    """
+    rows = []
+    for text in texts:
+        if not any(character.isalnum() for character in text):
+            raise UserError(f"The transcript {text!r} has no letters or digits: there is nothing to say.")
+        data = text.lower().strip().encode()
+        if len(data) > MAX_BYTES:
+            raise UserError(
+                f"A transcript of {len(data)} bytes is too long (at most {MAX_BYTES}): split it into sentences."
+            )
+        rows.append(torch.tensor([byte + OFFSET for byte in data]))
+    lengths = torch.tensor([len(row) for row in rows])
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device), lengths.to(device)
+
+
+class ByteEncoder(nn.Module):
+    """A small transformer over bytes, trained with the model: tokens [b, t] -> [b, t, dim]."""
+
+    def __init__(self, dim: int, layers: int = 2):
+        super().__init__()
+        self.dim = dim
+        self.embed = nn.Embedding(VOCABULARY, dim, padding_idx=PAD)
+        self.neighbours = nn.Conv1d(dim, dim, 5, padding=2)
+        heads = max(1, dim // 64)
+        self.transformer = Transformer(TransformerConfig(dim, 2 * dim, layers, heads, registers=0, dropout=0.0))
+        self.condition = nn.Parameter(torch.randn(dim) * 0.02)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+        x = self.embed(tokens)  # [b, t, dim]
+        x = x + self.neighbours((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
+        return self.transformer(x, self.condition.expand(len(x), -1), mask)
+
+
+class ByT5(nn.Module):
+    """Frozen ByT5-base encoder (Xue et al., 2022), read from a local folder: tokens [b, t] -> [b, t, 1536]."""
+
+    dim = 1536
+
+    def __init__(self, folder: str):
+        super().__init__()
+        from transformers import T5EncoderModel
+
+        try:
+            self.model = T5EncoderModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except OSError as error:
+            raise UserError(
+                f"ByT5 cannot be read from {folder!r} ({error}); download google/byt5-base (safetensors) to that folder."
+            ) from None
+        self.model.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True):
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+        return self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
