@@ -1,0 +1,1 @@
+"""Listening studies for Prolific: prepare, serve, import, analyse, report, simulate, pay and purge (Appendix A)."""
