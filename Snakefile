@@ -6,11 +6,12 @@ from snakemake.utils import min_version
 min_version("9.20")
 sys.path.insert(0, workflow.basedir)
 
-# The scale's own file comes first; --configfile and --config lie over it.
-scale_config = Path("config", f"{config.get('scale', 'nano')}.yaml")
-if scale_config.exists():
+from workflow import planning
 
-    configfile: scale_config
+# The scale's own file comes first; --configfile and --config lie over it.
+if scale_file := planning.scale_file(config):
+
+    configfile: scale_file
 
 
 include: "workflow/rules/common.smk"

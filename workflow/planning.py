@@ -43,6 +43,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         unknown = [key for key in error.instance if key not in known]
         hints = [f"unknown key {key!r}" + did_you_mean(str(key), known) for key in unknown]
         return "; ".join(hints) or error.message
+    if error.validator == "type" and error.validator_value == "boolean":
+        return f"{error.message}; on the command line write True or False"
     return error.message
 
 
@@ -53,21 +55,38 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"
 
 
+def scale_file(config: dict, folder: Path = ROOT / "config") -> Path | None:
+    """The scale's own configuration, over which `config` lies; None where `config` is a whole one of another scale.
+
+    Raises: UserError: there is no such scale.
+    """
+    scale = str(config.get("scale", DEFAULT_SCALE))
+    path = folder / f"{scale}.yaml"
+    if not path.is_file():
+        if "corpus" in config:
+            return None
+        hint = did_you_mean(scale, [known.stem for known in folder.glob("*.yaml")])
+        raise UserError(f"There is no {path.name} in config/ for the scale {scale!r}{hint}.")
+    return path
+
+
 def results_folder(scale: str) -> str:
     """Where a scale's results go: `results` for the default scale, `results/<scale>` for another."""
     return "results" if scale == DEFAULT_SCALE else f"results/{scale}"
 
 
+def read_preset(path: Path) -> dict:
+    """One table's preset, checked. Raises: UserError: what is wrong with it, and where."""
+    preset = read_yaml(path)
+    check(preset, "preset", str(path))
+    _check_columns(preset, path)
+    return preset
+
+
 def read_presets(folder: Path = ROOT / "workflow" / "presets") -> dict[str, dict]:
     """Every table under `folder` by its file's name: the YAML files with `rows` (claims and studies have none)."""
-    presets = {}
-    for path in sorted(folder.glob("*.yaml")):
-        preset = read_yaml(path)
-        if "rows" in preset:
-            check(preset, "preset", str(path))
-            _check_columns(preset, path)
-            presets[path.stem] = preset
-    return presets
+    paths = [path for path in sorted(folder.glob("*.yaml")) if "rows" in read_yaml(path)]
+    return {path.stem: read_preset(path) for path in paths}
 
 
 def _check_columns(preset: dict, path: Path) -> None:
@@ -93,7 +112,7 @@ def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "sys
         for system, entry in preset.get("systems", {}).items():
             if entries.get(system, entry) != entry:
                 raise UserError(
-                    f"workflow/presets/{name}.yaml states the system {system!r} otherwise than it stands elsewhere."
+                    f"workflow/presets/{name}.yaml: the system {system!r} stands elsewhere with other settings."
                 )
             entries[system] = entry
     check(entries, "systems", f"{path} (with the presets' own systems)")
@@ -137,22 +156,43 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], measure
                 )
 
 
-def cells(preset: dict) -> list[tuple[str, str]]:
+def absent_systems(config: dict, systems: dict[str, dict]) -> dict[str, str]:
+    """System -> why this scale cannot run it: its model is none of the configuration's."""
+    models = config["models"]
+    reason = "not run at the scale {}: `models` in its configuration has no {!r}"
+    needed = {name: entry.get("model") for name, entry in systems.items()}
+    needed |= {name: name for name in baselines() if read_card(name).get("trained_by")}
+    return {name: reason.format(config["scale"], model) for name, model in needed.items() if model not in models}
+
+
+def read_card(name: str) -> dict:
+    """The card of a compared system, as it stands (baselines.contract checks it when it runs)."""
+    return read_yaml(ROOT / "baselines" / name / "card.yaml")
+
+
+def provenance_of(system: str) -> str:
+    """Whose numbers a system's are: `ours`, or what its card says."""
+    return read_card(system)["provenance"] if system in baselines() else "ours"
+
+
+def cells(preset: dict, absent: Iterable[str]) -> list[tuple[str, str]]:
     """The (test set, system) pairs that a table scores, in its order, each once."""
-    pairs = [(row.get("set", preset["set"]), row["system"]) for row in preset["rows"] if row.get("system")]
-    return list(dict.fromkeys(pairs))
+    rows = [row for row in preset["rows"] if row.get("system") and row["system"] not in absent]
+    return list(dict.fromkeys((row.get("set", preset["set"]), row["system"]) for row in rows))
 
 
 def table_metrics(preset: dict, measures: dict[str, str | None]) -> list[str]:
     """The metrics of a table's columns; a role that nothing measures at this scale (null in `measures`) has none."""
-    return [metric for column in preset["metrics"] if (metric := measures[column["role"]])]
+    return list(dict.fromkeys(metric for column in preset["metrics"] if (metric := measures[column["role"]])))
 
 
-def metrics_of_sets(presets: dict[str, dict], measures: dict[str, str | None]) -> dict[str, list[str]]:
+def metrics_of_sets(
+    presets: dict[str, dict], measures: dict[str, str | None], absent: Iterable[str]
+) -> dict[str, list]:
     """Test set -> the metrics that some table asks of it, sorted."""
     wanted: dict[str, set[str]] = {}
     for preset in presets.values():
-        for name, _ in cells(preset):
+        for name, _ in cells(preset, absent):
             wanted.setdefault(name, set()).update(table_metrics(preset, measures))
     return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
 
@@ -177,6 +217,6 @@ def any_of(names: Iterable[str]) -> str:
 
 
 def training_config(config: dict, model: str) -> dict:
-    """The sub-trees of the configuration that training a model depends on."""
-    keys = ("codec", "model", "diffusion", "stages", "seed")
-    return {key: config[key] for key in keys if key in config} | {"name": model}
+    """What a model's training command is given: its own entry, the seed and how speech is degraded."""
+    entry = {key: value for key, value in config["models"][model].items() if key not in ("stage", "after")}
+    return entry | {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}

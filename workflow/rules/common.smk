@@ -1,8 +1,6 @@
 # What every rule file shares: the checked configuration, the tables, the systems and where things lie.
 import json
 
-from workflow import planning
-
 planning.check(
     config,
     "config",
@@ -14,7 +12,8 @@ PRESETS = planning.read_presets()
 SYSTEMS = planning.read_systems(PRESETS)
 planning.check_references(PRESETS, SYSTEMS, MEASURES)
 BASELINES = planning.baselines()
-METRICS_OF_SETS = planning.metrics_of_sets(PRESETS, MEASURES)
+ABSENT = planning.absent_systems(config, SYSTEMS)
+METRICS_OF_SETS = planning.metrics_of_sets(PRESETS, MEASURES, ABSENT)
 
 
 pathvars:

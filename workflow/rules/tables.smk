@@ -7,12 +7,12 @@ rule table:
         manifests=lambda wildcards: [
             f"<data>/testsets/{name}.csv"
             for name in sorted(
-                {name for name, _ in planning.cells(PRESETS[wildcards.table])}
+                {name for name, _ in planning.cells(PRESETS[wildcards.table], ABSENT)}
             )
         ],
         scores=lambda wildcards: [
             f"<results>/scores/{name}/{system}/{metric}.jsonl"
-            for name, system in planning.cells(PRESETS[wildcards.table])
+            for name, system in planning.cells(PRESETS[wildcards.table], ABSENT)
             for metric in planning.table_metrics(PRESETS[wildcards.table], MEASURES)
         ],
         src=planning.sources(
@@ -33,13 +33,13 @@ rule table:
         "../../environment.yml"
     params:
         results=lambda wildcards, output: Path(output.csv).parent,
-        data=lambda wildcards, input: Path(input.manifests[0]).parent.parent,
+        data=f"data/{SCALE}",
         settings=json.dumps(
             {
                 key: config["evaluation"][key]
                 for key in ("metrics", "bootstrap_draws", "min_scored")
             }
-            | {"seed": config["seed"]}
+            | {"seed": config["seed"], "absent": ABSENT}
         ),
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"

@@ -1,0 +1,76 @@
+"""The plan: every scale and table plans jobs, bad configuration stops with a sentence, the rule files are clean."""
+
+import re
+import sys
+
+import pytest
+
+from tests.workflow.conftest import run, snakemake
+from tests.workflow.test_planning import SCALES
+from workflow import planning
+
+RULES = sorted((planning.ROOT / "workflow" / "rules").glob("*.smk"))
+
+
+def planned(done):
+    """Jobs by rule of a dry run."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, _, stats = done.stdout.partition("Job stats:")
+    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)\s*$", stats, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_default_target_plans_the_whole_road(project, scale):
+    jobs = planned(snakemake(project, "-n", "--cores", 2, "--config", f"scale={scale}", "retrain=True"))
+    assert jobs["total"] > 10
+    assert {
+        "speech_table",
+        "test_set",
+        "trained_model",
+        "speechop_audio",
+        "baseline_audio",
+        "score_se",
+        "table",
+    } <= set(jobs)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_table_can_be_planned(project, scale):
+    folder = planning.results_folder(scale)
+    tables = [f"{folder}/{name}.csv" for name in planning.read_presets()]
+    jobs = planned(snakemake(project, "-n", "--cores", 2, "--config", f"scale={scale}", "--", *tables))
+    assert jobs["table"] == len(tables)
+
+
+def test_a_scale_s_configuration_file_can_be_given_by_name(project):
+    done = snakemake(project, "-n", "--cores", 2, "--configfile", "config/smoke.yaml", "--", "results/smoke/table3.csv")
+    assert planned(done)["total"] > 10
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--config", "retrian=true"], "unknown key 'retrian' (did you mean 'retrain'?)"),
+        (["--config", "retrain=perhaps"], "retrain: 'perhaps' is not of type 'boolean'"),
+        (["--config", "scale=nanno"], "no nanno.yaml in config/ for the scale 'nanno' (did you mean 'nano'?)"),
+    ],
+)
+def test_a_wrong_configuration_stops_with_a_sentence(project, options, message):
+    done = snakemake(project, "-n", "--cores", 1, *options)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+def test_the_rules_are_clean(project):
+    assert snakemake(project, "--lint").returncode == 0
+    done = run(planning.ROOT, sys.executable, "-m", "snakefmt", "--check", "Snakefile", *RULES)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_rule_has_a_log_and_the_one_environment():
+    for path in RULES:
+        text = path.read_text()
+        rules = len(re.findall(r"^\s*rule\b.*:$", text, re.MULTILINE))
+        assert text.count('"../../environment.yml"') == rules and len(re.findall(r"^\s*log:", text, re.M)) == rules, (
+            path
+        )

@@ -1,0 +1,131 @@
+"""Presets, systems and configuration: what is planned from data, and what is refused with a sentence."""
+
+import copy
+
+import pytest
+import yaml
+
+from fileio.files import UserError
+from workflow import planning
+
+SCALES = sorted(path.stem for path in (planning.ROOT / "config").glob("*.yaml"))
+PRESET = {
+    "title": "T", "source": "none", "set": "se",
+    "metrics": [{"role": "pesq", "label": "PESQ", "better": "higher", "digits": 2}],
+    "rows": [{"system": "noisy", "label": "Noisy"}, {"label": "Other", "paper": {"pesq": 2}}],
+}  # fmt: skip
+
+
+def config_of(scale):
+    return planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_configuration_fits_its_schema_and_serves_every_table(scale):
+    config = config_of(scale)
+    planning.check(config, "config", scale)
+    assert config["scale"] == scale
+    presets = planning.read_presets()
+    planning.check_references(presets, planning.read_systems(presets), config["evaluation"]["metrics"])
+    assert config["evaluation"]["guide"] in config["evaluation"]["asr"]
+    assert config["evaluation"]["judge"] in config["evaluation"]["asr"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_unknown_key_anywhere_is_named(scale):
+    def places(value, path=()):
+        if isinstance(value, dict):
+            yield path
+            for key, inner in value.items():
+                yield from places(inner, (*path, key))
+        elif isinstance(value, list):
+            for index, inner in enumerate(value):
+                yield from places(inner, (*path, index))
+
+    open_maps = ("metrics", "asr", "settings", "baselines", "models", "style", "train", "multitask", "tts")
+    config = config_of(scale)
+    for path in places(config):
+        if path and any(part in open_maps for part in path):
+            continue
+        changed = copy.deepcopy(config)
+        inner = changed
+        for part in path:
+            inner = inner[part]
+        inner["unheard_of"] = 1
+        with pytest.raises(UserError, match="unheard_of"):
+            planning.check(changed, "config", "it")
+
+
+def test_a_near_miss_gets_a_suggestion():
+    config = config_of("nano")
+    config["retrian"] = config.pop("retrain")
+    with pytest.raises(UserError, match=r"unknown key 'retrian'.*did you mean 'retrain'"):
+        planning.check(config, "config", "it")
+
+
+def test_presets_are_read_by_file_name_and_claims_are_none_of_them(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(PRESET))
+    (tmp_path / "claims.yaml").write_text("claims: []\n")
+    assert list(planning.read_presets(tmp_path)) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda p: p["rows"].append({"system": "noisy", "label": "Noisy"}), "twice"),
+        (lambda p: p["rows"].append({"label": "Neither"}), "needs a system"),
+        (lambda p: p["rows"][1]["paper"].update(peqs=1), "did you mean 'pesq'"),
+        (lambda p: p.update(colour=1), "colour"),
+        (lambda p: p["rows"][0].update(paper={"pesq": "good"}), "rows.0.paper.pesq"),
+    ],
+)
+def test_a_broken_preset_is_refused(tmp_path, change, message):
+    preset = copy.deepcopy(PRESET)
+    change(preset)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(preset))
+    with pytest.raises(UserError, match=message):
+        planning.read_presets(tmp_path)
+
+
+def test_unknown_systems_and_roles_are_refused():
+    systems = {"speechop": {}}
+    with pytest.raises(UserError, match="did you mean 'noisy'"):
+        planning.check_references(
+            {"t": PRESET | {"rows": [{"system": "noisi", "label": "x"}]}}, systems, {"pesq": "pesq"}
+        )
+    with pytest.raises(UserError, match=r"evaluation\.metrics says nothing about 'pesq'"):
+        planning.check_references({"t": PRESET}, systems, {"mcd": "mcd"})
+
+
+def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):
+    path = tmp_path / "systems.yaml"
+    path.write_text("a: {model: m, voice: false}\nb: {base: a, voice: true}\n")
+    extra = {"t": {"systems": {"c": {"base": "b", "gamma": 2.0}}}}
+    assert planning.read_systems(extra, path)["c"] == {"model": "m", "voice": True, "gamma": 2.0}
+    with pytest.raises(UserError, match="other settings"):
+        planning.read_systems(extra | {"u": {"systems": {"c": {"base": "a"}}}}, path)
+    path.write_text("a: {base: b}\nb: {base: a}\n")
+    with pytest.raises(UserError, match="each other"):
+        planning.read_systems({}, path)
+    path.write_text("a: {base: z}\n")
+    with pytest.raises(UserError, match="unknown base 'z'"):
+        planning.read_systems({}, path)
+
+
+def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():
+    other = copy.deepcopy(PRESET)
+    other["metrics"].append({"role": "mos", "label": "MOS", "better": "higher", "digits": 2})
+    other["metrics"].append({"role": "wer", "label": "WER", "better": "lower", "digits": 1})
+    other["rows"].append({"system": "clean", "label": "Clean", "set": "sep"})
+    measures = {"pesq": "pesq", "mos": None, "wer": "wer_x"}
+    wanted = planning.metrics_of_sets({"a": PRESET, "b": other}, measures, absent={"clean": "no such model"})
+    assert wanted == {"se": ["pesq", "wer_x"]}
+    wanted = planning.metrics_of_sets({"a": PRESET, "b": other}, measures, absent={})
+    assert wanted == {"se": ["pesq", "wer_x"], "sep": ["pesq", "wer_x"]}
+
+
+def test_a_system_without_its_model_is_absent_with_a_reason():
+    config = {"scale": "tiny", "models": {"multitask": {}}}
+    absent = planning.absent_systems(config, {"a": {"model": "multitask"}, "b": {"model": "other"}})
+    assert "a" not in absent and "noisy" not in absent
+    assert "tiny" in absent["b"] and "'other'" in absent["b"]
