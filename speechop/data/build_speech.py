@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from tqdm import tqdm
 
 from fileio import audio
 from fileio.files import UserError, seed_of, sha256
-from speechop.data import speech, text
+from speechop.data import jobs, speech, text
 
 # Raised when a change of this code changes the audio, so that files of an older version are made again.
 VERSION = 1
@@ -32,7 +30,7 @@ def plan(config: dict, split: str) -> list[dict]:
         One dict an utterance: id, voice, text, seed, speed, key (a digest of everything that decides the audio).
     """
     shares = _shares(config, split)
-    counts = _apportion(config["speech"]["utterances"][split], [share for _, share in shares])
+    counts = jobs.apportion(config["speech"]["utterances"][split], [share for _, share in shares])
     texts = iter(text.sentences(config["text"], split, sum(counts), config["seed"]))
     items = []
     for (voice, _), count in zip(shares, counts, strict=True):
@@ -62,17 +60,17 @@ def build(config: dict, split: str, folder: Path, workers: int = 1) -> Path:
         )
     items = plan(config, split)
     folder = Path(folder)
-    missing = [item for item in items if not _is_made(folder / _path_of(item, split), item["key"])]
-    jobs = [(item, folder / _path_of(item, split), config["rate_hz"], config["level_dbfs"]) for item in missing]
+    missing = [item for item in items if not jobs.is_made(folder / _path_of(item, split), item["key"])]
+    work = [(item, folder / _path_of(item, split), config["rate_hz"], config["level_dbfs"]) for item in missing]
     for _ in tqdm(
-        _mapped(_make, jobs, workers),
+        jobs.mapped(_make, work, workers),
         total=len(items),
-        initial=len(items) - len(jobs),
+        initial=len(items) - len(work),
         desc=f"speech {split}",
         unit="utt",
     ):
         pass
-    _drop_strays(folder / "audio" / split, {folder / _path_of(item, split) for item in items})
+    jobs.drop_strays(folder / "audio" / split, {folder / _path_of(item, split) for item in items})
     table = folder / f"{split}.csv"
     speech.write_table(table, [_row(item, split, folder, config["rate_hz"]) for item in items], speech.COLUMNS)
     return table
@@ -127,42 +125,8 @@ def _shares(config: dict, split: str) -> list[tuple[dict, float]]:
     return [(voice, rest * share / total) for voice, share in own] + [(known[name], each) for name in seen["voices"]]
 
 
-def _apportion(total: int, shares: list[float]) -> list[int]:
-    """Whole numbers that sum to `total`, in proportion to shares that sum to 1 (differences of rounded sums)."""
-    edges = np.round(np.concatenate([[0], np.cumsum(shares)]) * total).astype(int)
-    return np.diff(edges).tolist()
-
-
 def _path_of(item: dict, split: str) -> str:
     return f"audio/{split}/{item['voice']['id']}/{item['id']}.flac"
-
-
-def _is_made(path: Path, key: str) -> bool:
-    """Whether the file is whole and was made from the same plan: its comment carries the plan's key."""
-    if not path.is_file():
-        return False
-    try:
-        with soundfile.SoundFile(path) as stream:
-            return key in stream.comment and stream.frames > 0
-    except soundfile.LibsndfileError:
-        return False
-
-
-def _drop_strays(folder: Path, wanted: set[Path]) -> None:
-    """Remove utterances of an older plan, so that the folder holds what the table names and no more."""
-    for path in folder.rglob("*.flac"):
-        if path not in wanted:
-            path.unlink()
-
-
-def _mapped(function, jobs: list, workers: int):
-    """`map` over processes of one thread each; in this process where one worker is asked for."""
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(function, jobs)
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(function, jobs, chunksize=8)
 
 
 def _make(job: tuple[dict, Path, int, float]) -> None:

@@ -68,5 +68,23 @@ def speech(
         typer.echo(build_speech.build(settings, name, out / "speech", workers))
 
 
+@app.command()
+@plain_errors
+def noise(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Make the noises of every split: OUT/noise.csv and audio."""
+    from speechop.data import noise as noises
+
+    typer.echo(noises.build(read_config(config), out, workers))
+
+
+@app.command()
+@plain_errors
+def rir(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Simulate the rooms of every split: OUT/rir.csv and impulse responses."""
+    from speechop.data import rooms
+
+    typer.echo(rooms.build(read_config(config), out, workers))
+
+
 if __name__ == "__main__":
     app()

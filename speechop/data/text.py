@@ -12,8 +12,8 @@ from fileio.files import UserError, seed_of
 SPLITS = ("train", "valid", "test")
 
 # Five slots of ten words in the manner of the matrix sentence tests (Hagerman 1982; Kollmeier et al. 2015):
-# grammatical, semantically unpredictable, so that a listener's language model cannot guess a word. Chosen among twice as many for
-# Whisper's hearing every one of them in clean synthetic speech: no homophones (two, four, eight, red, blue, bought), no
+# grammatical, semantically unpredictable, so that a listener's language model cannot guess a word. Chosen among
+# twice as many for Whisper hearing each of them in clean synthetic speech: no homophones (two, four, eight, red), no
 # names with spelling variants (Steven, Monica), no verbs whose ending gets lost (opened, borrowed).
 MATRIX = (
     ["peter", "david", "nancy", "kevin", "martin", "daniel", "richard", "jessica", "michael", "edward"],
