@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from baselines import registry
+from baselines.contract import MODELS_DIR, Baseline
 from baselines.runner import run_manifest
 from fileio.files import UserError, plain_errors
 
@@ -21,30 +22,39 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--manifest", type=Path, required=True)
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--device", default="cpu")
-    run.add_argument("--config", default="{}", help="JSON: overrides of the card's settings, and weights_dir")
     listing = commands.add_parser("list", help="the systems, their provenance and why one cannot run")
-    listing.add_argument("--config", default="{}", help="JSON: weights_dir")
+    for command in (run, listing):
+        command.add_argument("--models", default=MODELS_DIR, help="folder of the models that are trained here")
+        command.add_argument("--config", default="{}", help="JSON: {weights_dir, NAME: {changed settings}}")
     options = parser.parse_args(arguments)
-    settings = _settings(options.config)
+    config = _config(options.config)
     if options.command == "list":
-        return _list(settings)
-    run_manifest(registry.create(options.name, settings), options.manifest, options.out, options.device)
+        return _list(config, options.models)
+    baseline = _create(options.name, config, options.models)
+    run_manifest(baseline, options.manifest, options.out, options.device)
     return 0
 
 
-def _settings(text: str) -> dict:
+def _create(name: str, config: dict, models: str) -> Baseline:
+    shared = {key: config[key] for key in ("weights_dir",) if key in config}
+    return registry.create(name, {"models_dir": models, **shared, **config.get(name, {})})
+
+
+def _config(text: str) -> dict:
     try:
-        settings = json.loads(text)
+        config = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"--config is not valid JSON ({error}).") from None
-    if not isinstance(settings, dict):
+    if not isinstance(config, dict):
         raise UserError("--config must be a JSON object.")
-    return settings
+    for name in set(config) - {"weights_dir"}:
+        registry.card(name)
+    return config
 
 
-def _list(settings: dict) -> int:
+def _list(config: dict, models: str) -> int:
     for name in registry.NAMES:
-        baseline = registry.create(name, settings)
+        baseline = _create(name, config, models)
         reason = baseline.skip()
         print(f"{name:<20} {baseline.card.provenance:<18} {'runs' if reason is None else 'skipped: ' + reason}")
     return 0

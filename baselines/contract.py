@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from fileio.files import UserError, sha256
+from fileio.files import UserError
 from speechop.tasks import MANIFEST_TASKS, Item
 
 ROOM = Path(__file__).parent
 PROVENANCES = ("ours", "public-checkpoint", "stand-in", "paper")
 WEIGHTS_DIR = "weights/baselines"
+MODELS_DIR = "models/nano"
 
 
 @dataclass(frozen=True)
 class Card:
     """A compared system as its `card.yaml` describes it.
 
-    `provenance` says whose numbers these are: `ours` (made here: floor, ceiling, matched systems), `public-checkpoint`
-    (the published system with public weights), `stand-in` (another system in the place of one that is not public) or
-    `paper` (only the printed figures exist). `packages` maps an importable module to the requirement that installs it;
-    `weights` lists {file, url, sha256} under the weights folder; `settings` are the exact ones of the checkpoint.
-    `scale` is `arbitrary` where the system's output level means nothing.
+    Attributes:
+        provenance: whose numbers these are: `ours` (made here: floor, ceiling, matched systems), `public-checkpoint`
+            (the published system with public weights), `stand-in` (another system in the place of one that is not
+            public) or `paper` (only the printed figures exist).
+        scale: `arbitrary` where the output's level means nothing.
+        environment: a conda file of its own, where the system's pins conflict with ours.
+        trained_by: the module that trains a matched system here, into `<models>/<name>/`.
+        packages: importable module -> the requirement that installs it.
+        repository: {url, commit} of code that no package carries; cloned into the weights folder.
+        weights: {file, url, checksum} under the weights folder; checksum is "sha256:..." or "md5:...", left out where
+            the publisher gives none.
+        settings: the exact ones of the checkpoint.
+        unavailable: why nothing can be run, for systems of which only the printed figures exist.
     """
 
     name: str
@@ -39,10 +50,12 @@ class Card:
     rate_hz: int | None = None
     scale: str = "preserved"
     environment: str = ""
+    trained_by: str = ""
     packages: dict = field(default_factory=dict)
+    repository: dict = field(default_factory=dict)
     weights: tuple[dict, ...] = ()
     weights_licence: str = ""
-    needs_licence: bool = False
+    needs_cuda: bool = False
     settings: dict = field(default_factory=dict)
     unavailable: str = ""
     notes: str = ""
@@ -75,32 +88,48 @@ class Baseline:
     """The contract. An adapter module defines `class Adapter(Baseline)` with `load` and `run`."""
 
     def __init__(self, card: Card, settings: dict | None = None):
-        """Args: settings: overrides of the card's settings; `weights_dir` says where downloaded weights lie."""
+        """Take a card and overrides of its settings.
+
+        Args:
+            settings: also `weights_dir` (what is downloaded) and `models_dir` (what is trained here).
+
+        Raises:
+            UserError: a setting that the card does not have.
+        """
         settings = dict(settings or {})
         self.card = card
+        self.model_dir = Path(settings.pop("models_dir", MODELS_DIR)) / card.name
         self.weights_dir = Path(settings.pop("weights_dir", WEIGHTS_DIR)) / card.name
         if unknown := set(settings) - set(card.settings):
-            known = [*sorted(card.settings), "weights_dir"]
-            raise UserError(f"The baseline {card.name} has no settings {sorted(unknown)}; it has {known}.")
+            raise UserError(f"{card.name} has no settings {sorted(unknown)}; its card has {sorted(card.settings)}.")
         self.settings = {**card.settings, **settings}
 
     def skip(self) -> str | None:
         """Why the system cannot run here, with the remedy; None when it can."""
-        if self.card.unavailable:
-            return self.card.unavailable
-        for module, requirement in self.card.packages.items():
+        card = self.card
+        if card.unavailable:
+            return card.unavailable
+        for module, requirement in card.packages.items():
             if not _importable(module):
-                own = f" in its own environment ({self.card.environment})" if self.card.environment else ""
+                own = f", in its own environment ({card.environment})" if card.environment else ""
                 return f"the package {module} is not installed: pip install '{requirement}'{own}"
-        for weight in self.card.weights:
-            path = self.weights_dir / weight["file"]
-            if not path.is_file():
-                terms = f" (licence: {self.card.weights_licence})" if self.card.weights_licence else ""
-                return f"the weights {path} are missing: download {weight['url']}{terms}"
-            if (expected := weight.get("sha256")) and sha256(path) != expected:
-                return (
-                    f"the weights {path} are not the expected file (sha256 {expected}): download {weight['url']} again"
-                )
+        if card.trained_by and not (self.model_dir / "model.safetensors").is_file():
+            return f"{self.model_dir} holds no trained model: run python -m {card.trained_by}, or the rule that does"
+        if card.repository and not self.clone.is_dir():
+            url, commit = card.repository["url"], card.repository["commit"]
+            return f"the code is missing: git clone {url} {self.clone} && git -C {self.clone} checkout {commit}"
+        if card.needs_cuda and not _has_cuda():
+            return "its code needs a CUDA device, and there is none"
+        return next(filter(None, map(self._lacks, card.weights)), None)
+
+    def _lacks(self, weight: dict) -> str | None:
+        path = self.weights_dir / weight["file"]
+        if not path.is_file():
+            terms = f" (licence: {self.card.weights_licence})" if self.card.weights_licence else ""
+            return f"the weights {path} are missing: download {weight['url']}{terms}"
+        algorithm, _, expected = weight.get("checksum", "").partition(":")
+        if expected and _digest(path, algorithm) != expected:
+            return f"{path} is not the expected file ({algorithm} {expected}): download {weight['url']} again"
         return None
 
     def load(self, device: str) -> None:
@@ -112,7 +141,37 @@ class Baseline:
 
     def files(self) -> list[Path]:
         """Files whose content decides the output besides the adapter's source: weights, trained models."""
+        if self.card.trained_by:
+            return [self.model_dir / "model.safetensors", self.model_dir / "config.json"]
         return [self.weights_dir / weight["file"] for weight in self.card.weights]
+
+    @property
+    def clone(self) -> Path:
+        """Where the code of a system that no package carries is cloned to."""
+        return self.weights_dir / "repository"
+
+    def import_clone(self) -> None:
+        """Make the cloned code importable, before any namesake."""
+        if str(self.clone) not in sys.path:
+            sys.path.insert(0, str(self.clone))
+
+
+def fit_length(wave: np.ndarray, length: int, rate_hz: int) -> np.ndarray:
+    """Cut or pad a frame-wise system's output to `length` samples. Raises: UserError: it is more than 50 ms off."""
+    if abs(len(wave) - length) > 0.05 * rate_hz:
+        raise UserError(f"the output has {len(wave)} samples at {rate_hz} Hz where the source has {length}.")
+    return np.pad(wave[:length], (0, max(0, length - len(wave)))).astype(np.float32)
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _importable(module: str) -> bool:

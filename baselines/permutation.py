@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fileio import audio
 from speechop.tasks import Item
 
 
@@ -14,14 +15,26 @@ def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> float:
     return float(10 * np.log10((target @ target + 1e-12) / (np.sum((target - estimate) ** 2) + 1e-12)))
 
 
-def target_of(estimates: np.ndarray, item: Item) -> np.ndarray:
-    """The output, of two [2, n], that stands for the item's target under the best permutation.
+def remix(estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """Give scale-free estimates [2, n] the gains with which they sum to the mixture [n] best (least squares).
 
-    The other speaker's reference is `interferer`, or mixture minus target where the test set has no such recording. So a
-    blind separator is told which output to hand in; a system that hears a prompt of its target is not: the former gains.
+    SI-SNR leaves a separator's output level free; this level is what the mixture itself says, not the reference.
+    """
+    length = len(mixture)
+    estimates = np.pad(estimates[:, :length], ((0, 0), (0, max(0, length - estimates.shape[1]))))
+    gains, *_ = np.linalg.lstsq(estimates.T.astype(np.float64), mixture.astype(np.float64), rcond=None)
+    return (estimates * gains[:, None]).astype(np.float32)
+
+
+def target_of(estimates: np.ndarray, item: Item, rate_hz: int) -> np.ndarray:
+    """The output, of two [2, n] at `rate_hz`, that stands for the item's target under the best permutation.
+
+    The other speaker's reference is `interferer`, or mixture minus target where the test set has no such recording. A
+    blind separator is so told which output to hand in; a system with a prompt of its target is not: the former gains.
     """
     target = item.wave("reference")
     other = item.wave("interferer") if item.row.get("interferer") else item.wave("source") - target
+    target, other = (audio.resample(wave, item.rate_hz, rate_hz) for wave in (target, other))
     length = min(estimates.shape[1], len(target), len(other))
     score = np.array([[si_sdr_db(e[:length], r[:length]) for r in (target, other)] for e in estimates])
     return estimates[0] if score[0, 0] + score[1, 1] >= score[0, 1] + score[1, 0] else estimates[1]

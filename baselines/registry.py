@@ -9,12 +9,38 @@ from baselines.contract import ROOM, Baseline, Card
 from fileio.files import UserError
 
 NAMES = (
-    # floors and ceilings
+    # floors and ceiling
     "noisy",
     "mixture",
     "clean",
-    # public checkpoints that packages carry
+    # matched: trained here on SpeechOp's own data
+    "sepformer",
+    "predictive",
+    # public checkpoints of systems in the paper's tables, and of others
     "deepfilternet3",
+    "sgmse",
+    "sgmse_ears",
+    "storm",
+    "xtts_v2",
+    "voicecraft",
+    # stand-ins for systems that are not public
+    "resemble_enhance",
+    "miipher_open",
+    "sepformer_whamr16k",
+    "sepformer_whamr",
+    "sepformer_wham",
+    "sepformer_wsj02mix",
+    "resepformer_wsj02mix",
+    "voicefilter_lite",
+    # only the paper's printed figures
+    "hifigan2",
+    "miipher",
+    "sepformer_chen",
+    "sepformer_chen_dm",
+    "sepformer_chen_acsim",
+    "sepformer_chen_acsim_ml",
+    "clam_tts",
+    "ditto_tts",
 )
 
 

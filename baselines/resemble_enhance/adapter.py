@@ -1,0 +1,30 @@
+"""Resemble Enhance, a public restoration model at 44.1 kHz."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from baselines.contract import Baseline, fit_length
+from fileio import audio
+from fileio.files import seed_of
+from speechop.tasks import Item
+
+
+class Adapter(Baseline):
+    """One call of the package's `enhance` an utterance, with weights from the weights folder."""
+
+    def load(self, device: str) -> None:
+        """Keep the device: the package loads and caches the model at its first call."""
+        self._device = device
+
+    def run(self, item: Item) -> tuple[np.ndarray, int]:
+        """Enhanced speech at 44.1 kHz, as long as the source."""
+        import torch
+        from resemble_enhance.enhancer.inference import enhance
+
+        rate_hz = self.card.rate_hz
+        noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
+        torch.manual_seed(seed_of(self.card.name, item.id))
+        folder = self.weights_dir / "enhancer_stage2"
+        enhanced, rate = enhance(torch.from_numpy(noisy), rate_hz, self._device, run_dir=folder, **self.settings)
+        return fit_length(enhanced.cpu().numpy(), len(noisy), rate), rate

@@ -1,0 +1,35 @@
+"""The SepFormer that this repository trains, as a compared system."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from baselines.contract import Baseline
+from baselines.permutation import remix, target_of
+from baselines.sepformer.model import Size, build
+from baselines.weights import load_weights
+from fileio import audio
+from fileio.files import read_json
+from speechop.tasks import Item
+
+
+class Adapter(Baseline):
+    """Separates blindly and hands in the output that fits the target."""
+
+    def load(self, device: str) -> None:
+        """Build the network from the model folder's configuration and load its EMA weights."""
+        self._size = Size.of(read_json(self.model_dir / "config.json")["model"])
+        self._model = load_weights(build(self._size), self.model_dir).to(device)
+        self._device = device
+
+    @torch.inference_mode()
+    def separate(self, mixture: np.ndarray) -> np.ndarray:
+        """Both speakers, float32 [2, n], of a mixture, float32 [n], at the model's rate."""
+        return self._model(torch.from_numpy(mixture)[None].to(self._device))[0].T.cpu().numpy()
+
+    def run(self, item: Item) -> tuple[np.ndarray, int]:
+        """The target's estimate at the model's rate, as long as the mixture."""
+        rate_hz = self._size.rate_hz
+        mixture = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
+        return target_of(remix(self.separate(mixture), mixture), item, rate_hz), rate_hz

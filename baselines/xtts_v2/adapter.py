@@ -1,0 +1,28 @@
+"""XTTS v2 (Casanova et al. 2024) through the maintained fork of Coqui's package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from baselines.contract import Baseline
+from fileio.files import seed_of
+from speechop.tasks import Item
+
+
+class Adapter(Baseline):
+    """One call of the package's `TTS.tts` an utterance."""
+
+    def load(self, device: str) -> None:
+        """Load the model from the weights folder: so no download, no terms accepted unasked."""
+        from TTS.api import TTS
+
+        config = str(self.weights_dir / "config.json")
+        self._tts = TTS(model_path=str(self.weights_dir), config_path=config, progress_bar=False).to(device)
+
+    def run(self, item: Item) -> tuple[np.ndarray, int]:
+        """The text in the prompt's voice at 24 kHz; the prompt is not part of it."""
+        import torch
+
+        torch.manual_seed(seed_of(self.card.name, item.id))
+        wave = self._tts.tts(item.text, speaker_wav=[str(item.root / item.row["prompt"])], **self.settings)
+        return np.asarray(wave, np.float32), self.card.rate_hz
