@@ -8,8 +8,8 @@ import pandas as pd
 def markdown(preset: dict, table: pd.DataFrame) -> str:
     """The readable form of a table built by workflow.tables.
 
-    Measured cells read `value [low, high]`; the paper's stand in columns of their own, headed `paper: ...`, in italics, and rows that
-    only the paper has are in italics as well, so that nobody takes a printed number for a measured one.
+    Measured cells read `value [low, high]`; the paper's stand in columns of their own, headed `paper: ...`, in italics, and
+    rows that only the paper has are in italics as well, so that nobody takes a printed number for a measured one.
     """
     columns = _columns(preset, table)
     lines = [f"# {preset['title']} ({preset['source']})", ""]
@@ -58,7 +58,7 @@ def _notes(preset: dict, table: pd.DataFrame) -> list[str]:
     counts = ours["n_expected"].dropna()
     if len(counts):
         spread = f"{counts.min():.0f}" if counts.min() == counts.max() else f"{counts.min():.0f} to {counts.max():.0f}"
-        notes.append(f"Ours: {spread} utterances a cell, 95 % bootstrap intervals. In italics: as the paper prints it, on its own data.")
+        notes.append(f"Ours: {spread} utterances a cell, 95 % bootstrap intervals. In italics: printed by the paper.")
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(cells['label'].unique())}.")

@@ -1,4 +1,4 @@
-"""Build a table from its preset: `<table>.csv` (tidy, one row a cell) and `<table>.md` (ours and the paper's side by side).
+"""Build a table from its preset: `<table>.csv` (tidy, one row a cell) and `<table>.md` (ours beside the paper's).
 
     python -m workflow.tables --preset P.yaml --results DIR --data DIR --settings JSON --out DIR/table.csv
 """
@@ -50,7 +50,7 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
         preset: a checked preset (workflow/schemas/preset.schema.yaml).
         results: folder that holds `scores/<set>/<system>/<metric>.jsonl`.
         data: folder that holds `testsets/<set>.csv`.
-        settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> reason).
+        settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why).
 
     Returns:
         A table with the columns COLUMNS. A value is empty unless at least `min_scored` of the utterances have a score.
