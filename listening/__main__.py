@@ -25,7 +25,7 @@ def prepare(args) -> None:
     from listening.prepare import prepare
     from listening.study import load
 
-    made = prepare(load(args.study, _config(args.config)), args.testsets, args.audio, args.out)
+    made = prepare(load(args.study, _config(args.config)), args.testsets, args.audio, args.out, keep=args.keep)
     print(f"{args.out}: {made['clips']} clips, {made['lists']} lists, pre-registration {made['preregistration'][:16]}")
     for note in made["notes"]:
         print(f"note: {note}")
@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--audio", required=True, type=Path, help="folder of <set>/<system>/index.csv")
     one.add_argument("--out", required=True, type=Path, help="folder of the study")
     one.add_argument("--config", default="{}", help="JSON that is merged over the study file")
+    one.add_argument("--keep", action="store_true", help="leave a study that has received answers as it is")
     one = command("serve", serve)
     one.add_argument("study", type=Path)
     one.add_argument("--host", default="127.0.0.1")

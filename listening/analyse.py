@@ -41,7 +41,10 @@ def analyse_study(out: Path, *, simulated: bool = False) -> Path:
     rated = {True: _rated(kept), False: _rated(ratings)}
     name = "mos_SIMULATED.csv" if simulated else "mos.csv"
     mos = [row for filtered, rows in rated.items() for row in _mos(settings, rows, filtered)]
-    write_text(folder / "contrasts.csv", table([row for filtered, rows in rated.items() for row in _contrasts(settings, rows, filtered)]))
+    write_text(
+        folder / "contrasts.csv",
+        table([row for filtered, rows in rated.items() for row in _contrasts(settings, rows, filtered)]),
+    )
     write_text(folder / "discards.csv", table(rules.counts(settings, caught, len(raters))))
     write_text(folder / "intelligibility.csv", table(_intelligibility(rated[True])))
     write_json(folder / "leniency.json", _leniency(rated[False], gone, mos))
@@ -63,7 +66,9 @@ def select(ratings: pd.DataFrame, system: str, scale: str, set_name: str) -> Rat
     rows = ratings[(ratings["system"] == system) & (ratings["scale"] == scale)]
     if set_name != TOTAL:
         rows = rows[rows["set"] == set_name]
-    return Ratings(rows["rating"].to_numpy(float), rows["rater"].to_numpy(), (rows["set"] + "/" + rows["utterance"]).to_numpy())
+    return Ratings(
+        rows["rating"].to_numpy(float), rows["rater"].to_numpy(), (rows["set"] + "/" + rows["utterance"]).to_numpy()
+    )
 
 
 def set_names(settings: dict) -> list[str]:
@@ -83,9 +88,20 @@ def _mos(settings: dict, ratings: pd.DataFrame, filtered: bool) -> list[dict]:
                 estimate = clustered.mean(select(ratings, system, scale, set_name))
                 low, high = estimate.interval()
                 rows.append(
-                    {"system": system, "scale": scale, "set": set_name, "mos": _round(estimate.value), "se": _round(estimate.se_simple)}
+                    {
+                        "system": system,
+                        "scale": scale,
+                        "set": set_name,
+                        "mos": _round(estimate.value),
+                        "se": _round(estimate.se_simple),
+                    }
                     | {"low": _round(max(low, 1)), "high": _round(min(high, 5)), "se_clustered": _round(estimate.se)}
-                    | {"n_ratings": estimate.n, "n_raters": estimate.n_raters, "n_utterances": estimate.n_utterances, "filtered": filtered}
+                    | {
+                        "n_ratings": estimate.n,
+                        "n_raters": estimate.n_raters,
+                        "n_utterances": estimate.n_utterances,
+                        "filtered": filtered,
+                    }
                 )
     return rows
 
@@ -98,7 +114,12 @@ def _contrasts(settings: dict, ratings: pd.DataFrame, filtered: bool) -> list[di
             for scale in contrast.get("scales", settings["scales"]):
                 a, b = (select(ratings, contrast[side], scale, set_name) for side in "ab")
                 row = {name: contrast.get(name, "") for name in ("id", "a", "b", "kind", "margin", "claim")}
-                rows.append(row | {"set": set_name, "scale": scale} | _ours(contrast, a, b) | _paper(contrast, systems, set_name, scale))
+                rows.append(
+                    row
+                    | {"set": set_name, "scale": scale}
+                    | _ours(contrast, a, b)
+                    | _paper(contrast, systems, set_name, scale)
+                )
     for row, p in zip(rows, contrasts.holm([row["p"] if row["p"] != "" else math.nan for row in rows]), strict=True):
         row["p_holm"] = _round(p, 5)
         row["filtered"] = filtered
@@ -127,7 +148,9 @@ def _ours(contrast: dict, a: Ratings, b: Ratings) -> dict:
 
 
 def _paper(contrast: dict, systems: dict, set_name: str, scale: str) -> dict:
-    printed = [paper_value(systems[contrast[side]], set_name, scale) if contrast[side] in systems else None for side in "ab"]
+    printed = [
+        paper_value(systems[contrast[side]], set_name, scale) if contrast[side] in systems else None for side in "ab"
+    ]
     if None in printed:
         return {"paper_difference": "", "paper_se": "", "paper_p": "", "paper_verdict": "not printed"}
     found = contrasts.judge_printed(contrast["kind"], *printed, contrast.get("margin", 0.0))

@@ -64,12 +64,16 @@ def difference(a: Ratings, b: Ratings) -> Estimate:
         return Estimate(math.nan, math.nan, math.nan, 1, 0, 0, 0)
     influence = np.concatenate([(a.values - first.value) / first.n, -(b.values - second.value) / second.n])
     raters, utterances = np.concatenate([a.raters, b.raters]), np.concatenate([a.utterances, b.utterances])
-    return _estimate(first.value - second.value, math.hypot(first.se_simple, second.se_simple), influence, raters, utterances)
+    return _estimate(
+        first.value - second.value, math.hypot(first.se_simple, second.se_simple), influence, raters, utterances
+    )
 
 
 def total(groups: Sequence[Ratings]) -> Ratings:
     """Ratings of several test sets as one, for Table 4's total column."""
-    return Ratings(*(np.concatenate([getattr(one, field) for one in groups]) for field in ("values", "raters", "utterances")))
+    return Ratings(
+        *(np.concatenate([getattr(one, field) for one in groups]) for field in ("values", "raters", "utterances"))
+    )
 
 
 def crossed_bootstrap(a: Ratings, b: Ratings | None = None, *, draws: int = 2000, seed: int = 0) -> np.ndarray:
@@ -100,7 +104,10 @@ def _estimate(value: float, simple: float, influence: np.ndarray, raters, uttera
     _, utterance_codes = np.unique(utterances, return_inverse=True)
     counts = [int(codes.max()) + 1 for codes in (rater_codes, utterance_codes)]
     both = rater_codes * counts[1] + utterance_codes
-    variances = [_clustered(influence, codes) for codes in (rater_codes, utterance_codes, np.unique(both, return_inverse=True)[1])]
+    variances = [
+        _clustered(influence, codes)
+        for codes in (rater_codes, utterance_codes, np.unique(both, return_inverse=True)[1])
+    ]
     variance = variances[0] + variances[1] - variances[2]
     if variance <= 0:  # possible in small samples; the larger one-way variance is then the honest choice
         variance = max(variances[:2])

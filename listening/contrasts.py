@@ -46,7 +46,9 @@ def judge(kind: str, difference: float, se: float, df: float = math.inf, margin:
     else:
         p, opposite = above, high < -margin
         supported = p < 1 - LEVEL
-    return Verdict(difference, se, low, high, p, "supported" if supported else "opposite" if opposite else "inconclusive")
+    return Verdict(
+        difference, se, low, high, p, "supported" if supported else "opposite" if opposite else "inconclusive"
+    )
 
 
 def judge_printed(kind: str, a: tuple[float, float], b: tuple[float, float], margin: float = 0.0) -> Verdict:

@@ -15,16 +15,31 @@ from listening.collector import SCHEMAS
 from listening.prepare import frozen, table
 from listening.store import hashed
 
-RATING_COLUMNS = ("rater", "session", "list", "position", "kind", "system", "set", "utterance", "scale", "rating", "unintelligible")
+RATING_COLUMNS = (
+    "rater",
+    "session",
+    "list",
+    "position",
+    "kind",
+    "system",
+    "set",
+    "utterance",
+    "scale",
+    "rating",
+    "unintelligible",
+)
 RATING_COLUMNS += ("plays_sample", "plays_reference", "milliseconds", "hidden_milliseconds")
 
 
-def import_study(out: Path, export: Path | None = None, answers: list[Path] | tuple = (), *, simulated: bool = False) -> dict:
+def import_study(
+    out: Path, export: Path | None = None, answers: list[Path] | tuple = (), *, simulated: bool = False
+) -> dict:
     """Write imported/ratings.csv, raters.csv and import.json, which it returns.
 
     Args:
         export: Prolific's export (default `private/prolific_export.csv`).
-        answers: files that the page's download or another endpoint gave, besides `private/answers.jsonl`.
+        answers: files of the page's download or of another endpoint, besides `private/answers.jsonl` and
+            `private/incoming/*.jsonl`.
         simulated: read and write under `simulated/` instead; the result is marked and fills no table.
 
     Raises:
@@ -36,7 +51,8 @@ def import_study(out: Path, export: Path | None = None, answers: list[Path] | tu
     export = export or (folder if simulated else out / "private") / "prolific_export.csv"
     key = bytes.fromhex((out / "private" / "secret").read_text(encoding="ascii").strip())
     listed = {hashed(key, "session", row["session"]): row for row in prolific.read_export(export)}
-    rows, left_out = _rows(own, answers, key, prepared["preregistration"][:16])
+    incoming = [] if simulated else sorted((out / "private" / "incoming").glob("*.jsonl"))
+    rows, left_out = _rows(own, [*answers, *incoming], key, prepared["preregistration"][:16])
     if not rows:
         raise UserError(f"{own} holds no answers; give the files that the page sent with --answers.")
     if any(row.get("simulated") for row in rows) != simulated:
@@ -45,7 +61,9 @@ def import_study(out: Path, export: Path | None = None, answers: list[Path] | tu
     used, reasons = _reconciled(submissions, listed, key)
     left_out.update(reasons)
     places = _key(out / "private" / "key.csv")
-    ratings = [rating for session in used for rating in _ratings(session, submissions[session], places, settings["scales"])]
+    ratings = [
+        rating for session in used for rating in _ratings(session, submissions[session], places, settings["scales"])
+    ]
     raters = [_rater(session, submissions[session], listed[session]) for session in used]
     target = folder / "imported"
     write_text(target / "ratings.csv", table(ratings) if ratings else ",".join(RATING_COLUMNS) + "\n")
@@ -77,7 +95,11 @@ def _rows(own: Path, files, key: bytes, version: str) -> tuple[list[dict], Count
                 left_out["malformed rows in answer files"] += 1
                 continue
             ids = {name: hashed(key, what, row[source]) for name, what, source in _IDS}
-            rows.append({"trial": -1} | {name: value for name, value in row.items() if name not in ("participant", "study")} | ids)
+            rows.append(
+                {"trial": -1}
+                | {name: value for name, value in row.items() if name not in ("participant", "study")}
+                | ids
+            )
     current = [row for row in rows if row["version"] == version]
     if len(current) < len(rows):
         left_out["rows of another version of the study"] += len(rows) - len(current)
@@ -134,9 +156,15 @@ def _ratings(session: str, one: dict, places: dict, scales: list[str]) -> list[d
         common = {"rater": one["rater"], "session": session, "list": one["list"], "position": trial}
         common |= {name: place[name] for name in ("kind", "system", "set", "utterance")}
         plays = answer.get("plays", {})
-        extra = {"unintelligible": int(answer["unintelligible"])} | {f"plays_{role}": plays.get(role, "") for role in ("sample", "reference")}
+        extra = {"unintelligible": int(answer["unintelligible"])} | {
+            f"plays_{role}": plays.get(role, "") for role in ("sample", "reference")
+        }
         extra |= {name: answer.get(name, "") for name in ("milliseconds", "hidden_milliseconds")}
-        made += [common | {"scale": scale, "rating": int(answer["ratings"][scale])} | extra for scale in scales if scale in answer["ratings"]]
+        made += [
+            common | {"scale": scale, "rating": int(answer["ratings"][scale])} | extra
+            for scale in scales
+            if scale in answer["ratings"]
+        ]
     return made
 
 

@@ -37,7 +37,9 @@ def pay_study(out: Path, *, simulated: bool = False) -> dict:
     write_text(target / "approve.csv", "".join(f"{row['session']}\n" for row in complete))
     reasons = [{"submission": row["session"], "why": _why(row, trials, key)} for row in review]
     write_text(target / "review.csv", table(reasons) if reasons else "submission,why\n")
-    write_text(target / "top_up.csv", "".join(f"{row['session']},{bonus / 100:.2f}\n" for row in complete) if bonus else "")
+    write_text(
+        target / "top_up.csv", "".join(f"{row['session']},{bonus / 100:.2f}\n" for row in complete) if bonus else ""
+    )
     write_json(target / "pay.json", summary)
     return summary
 
@@ -55,7 +57,9 @@ def rates(settings: dict, reward_cents: int, minutes: list[float]) -> dict:
     rate = reward_cents / 100 * 60 / median
     limits = (("the platform's minimum", "minimum_per_hour"), ("the platform's recommendation", "recommended_per_hour"))
     limits += (("what was promised", "per_hour"),)
-    alerts = [f"below {name} of {pay[limit]} {pay['currency']}/h" for name, limit in limits if rate < pay[limit] - 0.005]
+    alerts = [
+        f"below {name} of {pay[limit]} {pay['currency']}/h" for name, limit in limits if rate < pay[limit] - 0.005
+    ]
     missing = max(0, math.ceil(round(pay["per_hour"] * 100 * median / 60 - reward_cents, 6)))
     return {
         "median_minutes": round(median, 2),

@@ -23,15 +23,21 @@ from listening.study import ROOM, digest, heard_systems, rated_samples
 PAGE = ("index.html", "app.js", "dom.js", "trial.js", "player.js", "saver.js", "app.css")
 
 
-def prepare(settings: dict, testsets: Path, audio: Path, out: Path) -> dict:
+def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: bool = False) -> dict:
     """Write the study's public and private trees and `prepared.json`, which it returns.
 
     The same settings, audio and secret give the same bytes. The secret is drawn once and kept in `private/secret`.
 
+    Args:
+        keep: leave a study that has received answers as it is, instead of an error.
+
     Raises:
         UserError: bad audio or designs, or a study that has already received answers.
     """
-    if (out / "private" / "answers.jsonl").exists():
+    if (out / "private" / "answers.jsonl").exists() or (out / "imported").exists():
+        if keep:
+            write_json(out / "prepared.json", frozen(out)[1])
+            return frozen(out)[1]
         raise UserError(f"{out} has received answers; a study that runs cannot change. Prepare into another folder.")
     key = _secret(out / "private" / "secret")
     rated, hidden, notes = stimuli.choose(settings, testsets, audio)
@@ -62,7 +68,8 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path) -> dict:
         "study_offset_db": rows[0]["study_offset_db"],
         "notes": notes + _offset_note(rows),
     }
-    write_json(out / "prepared.json", summary)
+    for folder in (out / "private", out):
+        write_json(folder / "prepared.json", summary)
     return summary
 
 
@@ -218,12 +225,12 @@ def harmless(value):
 
 
 def frozen(out: Path) -> tuple[dict, dict]:
-    """The settings that a prepared study was frozen with, and `prepared.json`.
+    """The settings that a prepared study was frozen with, and what `prepare` returned.
 
     Raises:
         UserError: not prepared, or settings that no longer match the pre-registration.
     """
-    prepared = read_json(out / "prepared.json")
+    prepared = read_json(out / "private" / "prepared.json")
     registered = read_json(out / "private" / "preregistration.json")
     settings = read_json(out / "private" / "settings.json")
     kept = {name: settings[name] for name in registered["settings"]}

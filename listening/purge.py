@@ -21,14 +21,18 @@ def purge_study(out: Path, *, sure: bool = False, extra: list[Path] | tuple = ()
         raise UserError(f"{private} does not exist; is {out} a study's folder?")
     known = _ids(private)
     doomed = [private / name for name in ("pids.jsonl", "prolific_export.csv", "secret")]
-    doomed += [path for folder in ("pay", "incoming") for path in sorted((private / folder).rglob("*")) if path.is_file()]
+    doomed += [
+        path for folder in ("pay", "incoming") for path in sorted((private / folder).rglob("*")) if path.is_file()
+    ]
     doomed = [path for path in [*doomed, *extra] if path.exists()]
     summary = {"ids": len(known), "files": [str(path.relative_to(out)) for path in doomed], "deleted": sure}
     if not sure:
         return summary | {"next": "add --yes to delete them"}
     left = [path for path in sorted(out.rglob("*")) if path.is_file() and path not in doomed and _holds(path, known)]
     if left:
-        raise UserError(f"Prolific ids also stand in {', '.join(map(str, left))}; remove them from there, then purge again.")
+        raise UserError(
+            f"Prolific ids also stand in {', '.join(map(str, left))}; remove them from there, then purge again."
+        )
     for path in doomed:
         path.unlink()
     write_json(out / "purged.json", {"ids_deleted": len(known), "files_deleted": len(doomed)})
@@ -39,7 +43,11 @@ def _ids(private: Path) -> set[bytes]:
     pids = private / "pids.jsonl"
     found = {row[name] for row in (read_jsonl(pids) if pids.exists() else []) for name in ("participant", "session")}
     if (private / "prolific_export.csv").exists():
-        found |= {row[name] for row in prolific.read_export(private / "prolific_export.csv") for name in ("participant", "session")}
+        found |= {
+            row[name]
+            for row in prolific.read_export(private / "prolific_export.csv")
+            for name in ("participant", "session")
+        }
     # Short strings such as "preview" would be found everywhere and name nobody.
     return {value.encode() for value in found if len(value) >= 8 and not value.startswith("preview")}
 

@@ -30,5 +30,8 @@ def read_mos(out: Path, *, filtered: bool = True) -> Mos:
     table = pd.read_csv(path)
     wanted = table[(table["filtered"] == filtered) & table["mos"].notna()]
     fields = ("mos", "se", "low", "high", "n_ratings", "n_raters")
-    cells = {(row["system"], row["scale"], row["set"]): {name: row[name] for name in fields} for row in wanted.to_dict("records")}
+    cells = {
+        (row["system"], row["scale"], row["set"]): {name: row[name] for name in fields}
+        for row in wanted.to_dict("records")
+    }
     return Mos("ok", cells=cells)

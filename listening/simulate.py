@@ -79,7 +79,9 @@ def draw_ratings(latents: np.ndarray, codes: dict[str, np.ndarray], draw: np.ran
     return np.clip(np.round(values), 1, 5).astype(int)
 
 
-def _answer(settings: dict, prepared: dict, out: Path, folder: Path, draw: np.random.Generator, careless: float) -> None:
+def _answer(
+    settings: dict, prepared: dict, out: Path, folder: Path, draw: np.random.Generator, careless: float
+) -> None:
     key = bytes.fromhex((out / "private" / "secret").read_text(encoding="ascii").strip())
     with open(out / "private" / "key.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -91,13 +93,22 @@ def _answer(settings: dict, prepared: dict, out: Path, folder: Path, draw: np.ra
     answers, export = [], []
     for number, name in enumerate(names):
         ids = {"participant": f"SIMULATED-{number:05d}", "session": f"SIMULATED-SESSION-{number:05d}"}
-        mark = {"session": hashed(key, "session", ids["session"]), "version": prepared["preregistration"][:16], "simulated": True}
-        answers.append(mark | {"kind": "start", "trial": -1, "list": name, "rater": hashed(key, "rater", ids["participant"])})
+        mark = {
+            "session": hashed(key, "session", ids["session"]),
+            "version": prepared["preregistration"][:16],
+            "simulated": True,
+        }
+        answers.append(
+            mark | {"kind": "start", "trial": -1, "list": name, "rater": hashed(key, "rater", ids["participant"])}
+        )
         answers.append(mark | {"kind": "consent", "trial": -1, "time": "SIMULATED"})
         answers.append(mark | {"kind": "remark", "trial": 0, "headphones": "headphones"})
         seconds = 60 * minutes * draw.lognormal(-0.1, 0.35)
         for i in (i for i, row in enumerate(rows) if row["list"] == name):
-            given = {scale: int(draw.integers(1, 6)) if name in lazy else int(ratings[scale][i]) for scale in settings["scales"]}
+            given = {
+                scale: int(draw.integers(1, 6)) if name in lazy else int(ratings[scale][i])
+                for scale in settings["scales"]
+            }
             answers.append(
                 mark
                 | {"kind": "answer", "trial": int(rows[i]["trial"]), "sample": rows[i]["sample"], "ratings": given}

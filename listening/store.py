@@ -30,7 +30,7 @@ class Store:
     def __init__(self, out: Path):
         """Open a prepared study. Raises: UserError: not prepared, or answers of another version of the study."""
         private = out / "private"
-        self.prepared = read_json(out / "prepared.json")
+        self.prepared = read_json(private / "prepared.json")
         self.version = self.prepared["preregistration"][:16]
         self.codes = read_json(private / "codes.json")
         self.scales = read_json(out / "private" / "settings.json")["scales"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
@@ -61,6 +62,27 @@ def digest(value) -> str:
 def heard_systems(settings: dict) -> list[dict]:
     """The systems whose audio can be rated: those that are not marked as known from the paper only."""
     return [system for system in settings["systems"] if "column" in system or system.get("audio", system["name"])]
+
+
+def at_scale(name: str, systems: Iterable[str], testsets: Iterable[str], changes: dict | None = None) -> dict | None:
+    """What --config makes of a shipped study where only some systems and test sets exist; None where too few do.
+
+    Args:
+        systems: systems whose audio can be made.
+        testsets: test sets that can be made.
+        changes: further settings, which go last.
+    """
+    whole = load(name)
+    only = [system["name"] for system in heard_systems(whole) if "column" in system or system["name"] in set(systems)]
+    sets = [one for one in whole["sets"] if one in set(testsets)]
+    found = merge({"only": only, "sets": sets}, changes or {})
+    return found if found["sets"] and len(found["only"]) > 1 else None
+
+
+def audio_needed(settings: dict) -> list[tuple[str, str]]:
+    """(test set, folder) of every audio index that a study reads."""
+    folders = [system.get("audio", system["name"]) for system in heard_systems(settings) if "column" not in system]
+    return [(name, folder) for name in settings["sets"] for folder in folders]
 
 
 def rated_samples(settings: dict) -> int:
