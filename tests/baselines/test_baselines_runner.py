@@ -120,13 +120,13 @@ def test_wrong_task_and_missing_weights_are_rows(manifest, tmp_path):
 
 def test_skip_names_package_weights_and_checksum(tmp_path):
     assert "no_such_module" in Baseline(make_card(packages={"no_such_module": "nothing==1"})).skip()
-    weight = {"file": "w.pt", "url": "https://example.org/w.pt", "sha256": "0" * 64}
+    weight = {"file": "w.pt", "url": "https://example.org/w.pt", "checksum": "sha256:" + "0" * 64}
     baseline = Baseline(make_card(weights=(weight,)), {"weights_dir": str(tmp_path)})
     assert "missing" in baseline.skip()
     (tmp_path / "noisy").mkdir()
     (tmp_path / "noisy" / "w.pt").write_bytes(b"x")
     assert "not the expected file" in baseline.skip()
-    weight["sha256"] = sha256(tmp_path / "noisy" / "w.pt")
+    weight["checksum"] = "sha256:" + sha256(tmp_path / "noisy" / "w.pt")
     assert baseline.skip() is None
 
 
