@@ -69,7 +69,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is truncated or not a safetensors file ({error}); make or copy it again.") from None
 
 
-def load_into(module: nn.Module, tensors: dict[str, Tensor], where: str | Path, *, may_lack: tuple[str, ...] = ()) -> None:
+def load_into(
+    module: nn.Module, tensors: dict[str, Tensor], where: str | Path, *, may_lack: tuple[str, ...] = ()
+) -> None:
     """Load weights strictly.
 
     Args:

@@ -20,6 +20,7 @@ from fileio.files import UserError, plain_errors, read_jsonl, write_jsonl
 from speechop import checkpoint
 from speechop.codec import Codec, build_codec
 from speechop.data.speech import SpeechTable
+from speechop.loading import ENCODER, FROZEN_TEXT, load_codec
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
 from speechop.training.batches import BatchConfig, Drawer
@@ -31,7 +32,9 @@ STAGES = {"tts": ("tts",), "multitask": ("tts", "s2s"), "s2s": ("s2s",)}
 UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
 
 
-def train(stage: str, name: str, config: dict, data: Path, models: Path, state: Path, max_minutes, release: bool) -> bool:
+def train(
+    stage: str, name: str, config: dict, data: Path, models: Path, state: Path, max_minutes, release: bool
+) -> bool:
     """Train one model; returns whether all its steps are done."""
     training = _dataclass(TrainingConfig, config["training"], "training")
     accelerator = Accelerator(
@@ -71,31 +74,13 @@ def _codec_trainee(stage, config, data, models, accelerator) -> CodecTrainee:
     return CodecTrainee(codec, speech, valid, losses, config["seed"], accelerator)
 
 
-def load_codec(folder: Path) -> Codec:
-    """A released codec, in evaluation mode."""
-    tensors, config = checkpoint.read_model(folder)
-    codec = build_codec(config["network"])
-    checkpoint.load_into(codec, tensors, folder)
-    return codec.eval().requires_grad_(False)
-
-
-def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
-    """A released diffusion network and its configuration, in evaluation mode."""
-    tensors, config = checkpoint.read_model(folder)
-    network = SpeechOpNetwork(NetworkConfig(**config["network"]))
-    lacking = ("encoder.", "source_in.", "source_out.", "encoder_condition.") if config["stage"] == "tts" else ()
-    checkpoint.load_into(network, tensors, folder, may_lack=(*lacking, "text_encoder.model."))
-    return network.eval().requires_grad_(False), config
-
-
 def _diffusion_trainee(stage, config, data, models, accelerator) -> DiffusionTrainee:
     codec = load_codec(models / config.get("codec", "codec")).to(accelerator.device)
     torch.manual_seed(config["seed"])
     network = SpeechOpNetwork(NetworkConfig(**config["network"]))
     if config.get("init"):
         tensors, _ = checkpoint.read_model(models / config["init"])
-        lacking = ("encoder.", "source_in.", "source_out.", "encoder_condition.", "text_encoder.model.")
-        checkpoint.load_into(network, tensors, models / config["init"], may_lack=lacking)
+        checkpoint.load_into(network, tensors, models / config["init"], may_lack=(*ENCODER, FROZEN_TEXT))
     batches = _dataclass(BatchConfig, config.get("batches", {}), "batches")
     diffusion = dict(config.get("diffusion", {}))
     weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)
@@ -121,15 +106,15 @@ def _release(folder: Path, loop: Loop, stage: str, config: dict, accelerator) ->
     """Write the averaged weights with their configuration, record and curves."""
     tensors = loop.ema.state_dict()
     if stage != "codec":
-        tensors = {k.removeprefix("network."): v for k, v in tensors.items() if "text_encoder.model." not in k}
+        tensors = {k.removeprefix("network."): v for k, v in tensors.items() if FROZEN_TEXT not in k}
     if stage == "tts":
-        unused = ("encoder.", "source_in.", "source_out.", "encoder_condition.")
-        tensors = {k: v for k, v in tensors.items() if not k.startswith(unused)}
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(ENCODER)}
     record = {
         "steps": loop.step,
         "wall_minutes": round(loop.seconds / 60, 1),
         "parameters": sum(t.numel() for t in tensors.values()),
-        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine() + " CPU",
+        "threads": torch.get_num_threads(),
         "processes": accelerator.num_processes,
         "torch": torch.__version__,
     }  # fmt: skip

@@ -194,9 +194,7 @@ class Transformer(nn.Module):
         self.config = config
         self.registers = nn.Parameter(torch.randn(config.registers, config.dim) * 0.02)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.merge = nn.ModuleList(
-            nn.Linear(2 * config.dim, config.dim, bias=False) for _ in range(config.layers // 2)
-        )
+        self.merge = nn.ModuleList(nn.Linear(2 * config.dim, config.dim, bias=False) for _ in range(config.layers // 2))
         self.adaln = nn.Linear(config.dim, (9 if config.cross_dim else 6) * config.dim)
         if config.cross_dim:
             hidden = config.dim // 4

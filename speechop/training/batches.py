@@ -95,8 +95,14 @@ class Drawer:
         rngs = self._generators(max(1, self.config.tts_batch // count), "tts", *stream)
         spoken = [self.utterance(rng, count) for rng in rngs]
         target, frames = self._encode([wave for wave, _ in spoken])
-        return self._finish(rngs, target, frames, [self._inpainting(r, n) for r, n in zip(rngs, frames)],
-                            ["tts"] * len(rngs), texts=[text for _, text in spoken])
+        return self._finish(
+            rngs,
+            target,
+            frames,
+            [self._inpainting(r, n) for r, n in zip(rngs, frames)],
+            ["tts"] * len(rngs),
+            texts=[text for _, text in spoken],
+        )
 
     def utterance(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, str]:
         """`count` sentences of one speaker, joined by short pauses: (audio [s], text)."""
@@ -116,7 +122,7 @@ class Drawer:
         clean = np.zeros(n, bool)
         if rng.random() >= TASKS["tts"].prompt_probability:
             return clean
-        given = int(round(rng.beta(*CLEAN_SHARE) * n))
+        given = round(rng.beta(*CLEAN_SHARE) * n)
         left = given if rng.random() < 0.5 else int(rng.integers(given + 1))
         clean[:left] = True
         clean[n - (given - left) :] = given > left
@@ -139,7 +145,9 @@ class Drawer:
         rngs = self._generators(self.config.s2s_batch, "s2s", *stream)
         names = [group[int(rng.choice(len(group), p=weights))].name for rng in rngs]
         crop = round(self.config.crop_seconds * self.codec.rate_hz / self.codec.hop)
-        prompt = round(shared.uniform(*self.config.prompt_seconds) * self.codec.rate_hz / self.codec.hop) if prepend else 0
+        prompt = (
+            round(shared.uniform(*self.config.prompt_seconds) * self.codec.rate_hz / self.codec.hop) if prepend else 0
+        )
         pairs = self.degrader.pairs(names, rngs, crop * self.codec.hop, prompt * self.codec.hop)
         target, source = self.codec.encode(torch.cat([pairs.target, pairs.source])).chunk(2)
         if prepend:
@@ -154,7 +162,7 @@ class Drawer:
         """Given frames: the prepended prompt, or in 10 % of the other tasks' items their own first frames."""
         clean = np.zeros(prompt + crop, bool)
         if rng.random() < TASKS[name].prompt_probability:
-            clean[: prompt or int(round(rng.beta(*CLEAN_SHARE) * crop))] = True
+            clean[: prompt or round(rng.beta(*CLEAN_SHARE) * crop)] = True
         return clean
 
     # -- both ------------------------------------------------------------------------------------------------------
@@ -169,10 +177,12 @@ class Drawer:
 
     def _finish(self, rngs, target, frames, clean, names, *, source=None, texts=None, prompt: int = 0) -> Batch:
         """Draw dropout, noise level and noise, and collate."""
-        b, n, c = target.shape
+        _, n, c = target.shape
         keep = np.array([rng.random() >= self.config.drop for rng in rngs])
         uniform = torch.tensor([rng.random() for rng in rngs])
-        eps = np.stack([np.pad(rng.standard_normal((f, c), np.float32), ((0, n - f), (0, 0))) for rng, f in zip(rngs, frames)])
+        eps = np.stack(
+            [np.pad(rng.standard_normal((f, c), np.float32), ((0, n - f), (0, 0))) for rng, f in zip(rngs, frames)]
+        )
         given = torch.from_numpy(np.stack([np.pad(row, (0, n - len(row))) for row in clean]))
         mask = torch.arange(n) < torch.tensor(frames)[:, None]
         kept = torch.from_numpy(keep)

@@ -37,7 +37,9 @@ class CodecLossConfig:
 class CodecTrainee:
     """Trains a codec on random crops of clean speech; one rank draws its own crops of the global batch."""
 
-    def __init__(self, codec: Codec, speech: SpeechTable, valid: SpeechTable, config: CodecLossConfig, seed, accelerator):
+    def __init__(
+        self, codec: Codec, speech: SpeechTable, valid: SpeechTable, config: CodecLossConfig, seed, accelerator
+    ):
         self.network, self.config, self.seed, self.speech = codec, config, seed, speech
         self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
         self.mel = MultiScaleMel(codec.rate_hz, tuple(config.mel_windows), tuple(config.mel_bands)).to(self.device)
@@ -65,7 +67,9 @@ class CodecTrainee:
         with torch.autocast(real.device.type, enabled=False):
             fake = fake.float()
             waveform, mel = F.l1_loss(fake, real), self.mel(fake, real)
-            loss = config.waveform * waveform + config.mel * mel + config.kl * kl_divergence(mean.float(), logvar.float())
+            loss = (
+                config.waveform * waveform + config.mel * mel + config.kl * kl_divergence(mean.float(), logvar.float())
+            )
         figures = {"mel": mel, "waveform": waveform}
         if generator_on:
             self.rivals.requires_grad_(False)

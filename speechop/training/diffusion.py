@@ -47,7 +47,9 @@ class DiffusionTrainee:
 
     rivals = None
 
-    def __init__(self, network: SpeechOpNetwork, drawer: Drawer, valid: Drawer, stages: tuple[str, ...], batches: int = 2):
+    def __init__(
+        self, network: SpeechOpNetwork, drawer: Drawer, valid: Drawer, stages: tuple[str, ...], batches: int = 2
+    ):
         self.network = DiffusionLoss(network)
         self.drawer, self.kinds = drawer, stages
         self.held_out = {kind: [getattr(valid, kind)("valid", i) for i in range(batches)] for kind in stages}

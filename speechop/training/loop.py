@@ -84,7 +84,9 @@ class Loop:
         started = saved = time.monotonic()
         before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         main = self.accelerator.is_main_process
-        bar = tqdm(total=self.config.steps, initial=self.step, desc="training", unit="step", disable=not main, mininterval=5)
+        bar = tqdm(
+            total=self.config.steps, initial=self.step, desc="training", unit="step", disable=not main, mininterval=5
+        )
         try:
             while self.step < self.config.steps and not self._stop:
                 figures = self._one_step()
@@ -191,7 +193,7 @@ class Loop:
         path = self.folder / "state.safetensors"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "curves.jsonl").unlink(missing_ok=True)
+            write_jsonl(self.folder / "curves.jsonl", [])
             return
         tensors = checkpoint.read_tensors(path)
         modules = {"network": self.accelerator.unwrap_model(self.network), "ema": self.ema}

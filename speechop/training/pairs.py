@@ -52,7 +52,9 @@ class Pairs:
         separating = torch.tensor([task == "separation" for task in tasks])
         target, source = clean.clone(), clean.clone()
         if separating.any():
-            params = [self._mixture_params(p, rng) if t == "separation" else p for p, t, rng in zip(params, tasks, rngs)]
+            params = [
+                self._mixture_params(p, rng) if t == "separation" else p for p, t, rng in zip(params, tasks, rngs)
+            ]
             interferer = torch.stack([self._crop(other, rng, samples) for other, rng in zip(others, rngs)])
             level_db = torch.tensor([rng.uniform(-5, 5) for rng in rngs], dtype=torch.float32)
             mixture, scaled = degrade.mix(clean, interferer, level_db)

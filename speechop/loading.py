@@ -1,0 +1,34 @@
+"""Released models, in evaluation mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speechop import checkpoint
+from speechop.codec import Codec, build_codec
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+
+# Parts that stage 1 does not have: stage 2 attaches the audio encoder (Appendix E.2).
+ENCODER = ("encoder.", "source_in.", "source_out.", "encoder_condition.")
+FROZEN_TEXT = "text_encoder.model."
+
+
+def load_codec(folder: Path) -> Codec:
+    """A released codec.
+
+    Raises:
+        UserError: missing, truncated or foreign weights.
+    """
+    tensors, config = checkpoint.read_model(folder)
+    codec = build_codec(config["network"])
+    checkpoint.load_into(codec, tensors, folder)
+    return codec.eval().requires_grad_(False)
+
+
+def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
+    """A released diffusion network and its configuration; errors as `load_codec`."""
+    tensors, config = checkpoint.read_model(folder)
+    network = SpeechOpNetwork(NetworkConfig(**config["network"]))
+    lacking = ENCODER if config["stage"] == "tts" else ()
+    checkpoint.load_into(network, tensors, folder, may_lack=(*lacking, FROZEN_TEXT))
+    return network.eval().requires_grad_(False), config
