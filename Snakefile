@@ -20,6 +20,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/audio.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/listening.smk"
 
 
 rule all:

@@ -29,8 +29,13 @@ def read_yaml(path: Path) -> dict:
 
 
 def check(value: dict, schema: str, where: str) -> None:
-    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names each key that does not fit."""
-    validator = jsonschema.Draft202012Validator(read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml"))
+    """Check against workflow/schemas/<schema>.schema.yaml, or its `$defs/<part>` where `schema` is <schema>#<part>.
+
+    Raises: UserError: names each key that does not fit.
+    """
+    name, _, part = schema.partition("#")
+    whole = read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml")
+    validator = jsonschema.Draft202012Validator({"$defs": whole["$defs"], **whole["$defs"][part]} if part else whole)
     errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
         lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
@@ -115,7 +120,7 @@ def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "sys
                     f"workflow/presets/{name}.yaml: the system {system!r} stands elsewhere with other settings."
                 )
             entries[system] = entry
-    check(entries, "systems", f"{path} (with the presets' own systems)")
+    check(entries, "config#systems", f"{path} (with the presets' own systems)")
     return {name: _follow_base(name, entries, ()) for name in entries}
 
 
@@ -197,15 +202,6 @@ def metrics_of_sets(
     return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
 
 
-def sources(*patterns: str) -> list[str]:
-    """Our own source files under folders or globs: rules list them as inputs, so that an edit runs them again."""
-    files: set[Path] = set()
-    for pattern in patterns:
-        found = (ROOT / pattern).rglob("*.py") if (ROOT / pattern).is_dir() else ROOT.glob(pattern)
-        files.update(path.relative_to(ROOT) for path in found)
-    return [str(path) for path in sorted(files)]
-
-
 def shipped_models(scale: str, folder: Path = ROOT / "speechop" / "pretrained") -> list[str]:
     """Names of the models that the repository ships for a scale."""
     return sorted(path.parent.name for path in (folder / scale).glob("*/model.safetensors"))
@@ -220,3 +216,39 @@ def training_config(config: dict, model: str) -> dict:
     """What a model's training command is given: its own entry, the seed and how speech is degraded."""
     entry = {key: value for key, value in config["models"][model].items() if key not in ("stage", "after")}
     return entry | {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
+
+
+def training_command(config: dict, model: str, folder: Path, state: Path) -> list[str]:
+    """The module that trains a model, with its arguments but data and configuration.
+
+    Args:
+        folder: where the released model goes.
+        state: where every model's resume state lies.
+    """
+    stage = config["models"][model]["stage"]
+    if stage == "matched":
+        return [read_card(model)["trained_by"], "--out", str(folder), "--state", str(state / model)]
+    return ["speechop.train", stage, "--name", model, "--models", str(folder.parent), "--state", str(state)]
+
+
+def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
+    """What one part of the corpus depends on, so that a change elsewhere does not make it again.
+
+    Args:
+        corpus: the `corpus` sub-tree.
+        part: speech, noise, rir or testset.
+        name: of the split or the test set.
+    """
+    others = {"noise", "rir", "degradation", "testsets"} - {part}
+    kept = {key: value for key, value in corpus.items() if key not in others}
+    # A test set reads the speech as it lies there; only that table's own rule depends on how much there is.
+    counts = {name: corpus["speech"]["utterances"].get(name)} if part == "speech" else {}
+    kept["speech"] = corpus["speech"] | {"utterances": counts}
+    if part == "testset":
+        kept["testsets"] = {name: corpus["testsets"][name]}
+    return kept
+
+
+def hears_transcript(config: dict, system: dict, name: str) -> bool:
+    """Whether a system needs a transcript of what it is given: for guidance, or to find the words of an edit."""
+    return system["transcript"] == "asr" or config["corpus"]["testsets"][name]["task"] == "edit"

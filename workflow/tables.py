@@ -1,6 +1,6 @@
 """Build a table from its preset: `<table>.csv` (tidy, one row a cell) and `<table>.md` (ours beside the paper's).
 
-    python -m workflow.tables --preset P.yaml --results DIR --data DIR --settings JSON --out DIR/table.csv
+python -m workflow.tables --preset P.yaml --results DIR --data DIR --settings JSON --out DIR/table.csv
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
 from fileio.files import UserError, atomic, plain_errors, read_jsonl, seed_of, write_text
-from metrics import statistics
+from metrics.summary import summarise
 from workflow import planning
 from workflow.provenance import parse_settings
 from workflow.table_text import markdown
@@ -93,7 +92,7 @@ def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: 
     name = row.get("set", preset["set"])
     items = select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))
     path = results / "scores" / name / system / f"{metric}.jsonl"
-    return cell(items, read_jsonl(path), str(path), settings) | {"provenance": provenance}
+    return cell(items, read_jsonl(path), metric, settings) | {"provenance": provenance}
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -102,8 +101,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a test set ({error}); make it again.") from None
-    if table.empty or "id" not in table:
-        raise UserError(f"{path} has no rows or no column `id`; delete it and make it again.")
+    if table.empty or not {"id", "speaker"} <= set(table):
+        raise UserError(f"{path} has no rows or no columns `id` and `speaker`; delete it and make it again.")
     return table
 
 
@@ -124,34 +123,31 @@ def select(items: pd.DataFrame, where: dict) -> pd.DataFrame:
     return items
 
 
-def cell(items: pd.DataFrame, scores: list[dict], where: str, settings: dict) -> dict:
-    """One cell: the scores joined to the utterances that were expected, summed up with a bootstrap interval.
+def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -> dict:
+    """One cell: the scores of the utterances that are expected, summed up with a bootstrap interval.
+
+    Args:
+        items: the rows of the test set that the cell is about.
+        scores: score rows of this metric, at least of these utterances.
 
     Returns:
         value, low, high, n_expected, n_scored, status; the status counts what was not scored, by reason.
 
     Raises:
-        UserError: two scores of one utterance, or an `ok` score without a number.
+        UserError: rows of another metric, two of one utterance, or an `ok` one without a number.
     """
-    by_id = {row["id"]: row for row in scores}
-    if len(by_id) < len(scores):
-        raise UserError(f"{where} scores an utterance twice; delete it and make it again.")
-    rows = [by_id.get(name, {"status": "missing", "value": None}) for name in items["id"]]
-    scored = [row["status"] == "ok" for row in rows]
-    if any(ok and not isinstance(row["value"], int | float) for ok, row in zip(scored, rows)):
-        raise UserError(f"{where} has a score that is `ok` without a number; delete it and make it again.")
-    reasons = Counter(row["status"] for row in rows if row["status"] != "ok")
-    found = {"n_expected": len(rows), "n_scored": sum(scored), "status": "ok"}
-    if reasons:
-        listed = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        found["status"] = f"{found['n_scored']} of {found['n_expected']} scored ({listed})"
-    if found["n_scored"] < max(1, settings["min_scored"] * len(rows)):
+    speakers = dict(zip(items["id"], items["speaker"]))
+    rows = [row for row in scores if row["id"] in speakers]
+    for row in rows:
+        if row["status"] == "ok" and not isinstance(row["value"], int | float):
+            raise UserError(f"the {metric} of {row['id']} is `ok` without a number; delete its file and make it again.")
+    seed = seed_of(settings["seed"], "bootstrap")
+    summary = summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=seed)
+    reasons = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if status != "ok")
+    status = f"{summary.n_scored} of {summary.n_expected} scored ({reasons})" if reasons else "ok"
+    found = {"n_expected": summary.n_expected, "n_scored": summary.n_scored, "status": status}
+    if summary.n_scored < max(1, settings["min_scored"] * summary.n_expected):
         return found
-    kept = [row for ok, row in zip(scored, rows) if ok]
-    speakers = items["speaker"][scored].tolist() if "speaker" in items else None
-    summary = statistics.summarise(
-        kept, clusters=speakers, draws=settings["bootstrap_draws"], seed=seed_of(settings["seed"], "bootstrap")
-    )
     return found | {"value": summary.value, "low": summary.low, "high": summary.high}
 
 

@@ -8,12 +8,12 @@ rule speechop_audio:
         model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
         transcripts=lambda wildcards: (
             f"<results>/transcripts/{wildcards.set}/noisy/{config['evaluation']['guide']}.jsonl"
-            if SYSTEMS[wildcards.system]["transcript"] == "asr"
+            if planning.hears_transcript(
+                config, SYSTEMS[wildcards.system], wildcards.set
+            )
             else []
         ),
-        src=planning.sources(
-            "fileio", "speechop/*.py", "speechop/model", "speechop/codec"
-        ),
+        src=sources("speechop.generate"),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
         record="<results>/audio/{set}/{system}/provenance.json",
@@ -48,13 +48,17 @@ rule speechop_audio:
 rule baseline_audio:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=lambda wildcards: planning.sources(
-            "fileio",
-            "speechop/tasks.py",
-            "baselines/*.py",
-            f"baselines/{wildcards.system}",
+        src=lambda wildcards: sources(
+            "baselines.runner",
+            "baselines.registry",
+            f"baselines/{wildcards.system}/*.py",
         ),
         card="baselines/{system}/card.yaml",
+        model=lambda wildcards: (
+            f"<models>/{wildcards.system}/model.safetensors"
+            if planning.read_card(wildcards.system).get("trained_by")
+            else []
+        ),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
         record="<results>/audio/{set}/{system}/provenance.json",
@@ -70,9 +74,11 @@ rule baseline_audio:
         mem_mb=2000,
     params:
         out=lambda wildcards, output: Path(output.index).parent,
-        config=json.dumps(config["evaluation"]["baselines"]),
+        config=json.dumps(
+            config["evaluation"]["baselines"] | {"models_dir": f"models/{SCALE}"}
+        ),
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
-        " --inputs {input.manifest:q} {input.card:q} --outputs {output.index:q} --"
+        " --inputs {input.manifest:q} {input.card:q} {input.model:q} --outputs {output.index:q} --"
         " python -m baselines run {wildcards.system} --manifest {input.manifest:q}"
         " --config {params.config:q} --out {params.out:q}"

@@ -1,6 +1,8 @@
 # What every rule file shares: the checked configuration, the tables, the systems and where things lie.
 import json
 
+from workflow.sources import sources
+
 planning.check(
     config,
     "config",

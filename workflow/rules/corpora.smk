@@ -3,7 +3,7 @@
 
 rule speech_table:
     input:
-        src=planning.sources("fileio", "speechop/data"),
+        src=sources("speechop.data.build_speech", "speechop/data/corpus.py"),
     output:
         table="<data>/speech/{split}.csv",
         record="<data>/speech/{split}.provenance.json",
@@ -19,7 +19,9 @@ rule speech_table:
     resources:
         mem_mb=3000,
     params:
-        config=json.dumps(config["corpus"]),
+        config=lambda wildcards: json.dumps(
+            planning.corpus_part(config["corpus"], "speech", wildcards.split)
+        ),
         out=lambda wildcards, output: Path(output.table).parent.parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
@@ -30,8 +32,14 @@ rule speech_table:
 
 rule noise_table:
     input:
-        speech=expand("<data>/speech/{split}.csv", split=["train", "valid", "test"]),
-        src=planning.sources("fileio", "speechop/data"),
+        src=lambda wildcards: sources(
+            (
+                "speechop.data.rooms"
+                if wildcards.kind == "rir"
+                else "speechop.data.noise"
+            ),
+            "speechop/data/corpus.py",
+        ),
     output:
         table="<data>/{kind}.csv",
         record="<data>/{kind}.provenance.json",
@@ -45,7 +53,9 @@ rule noise_table:
         "../../environment.yml"
     threads: 16
     params:
-        config=json.dumps(config["corpus"]),
+        config=lambda wildcards: json.dumps(
+            planning.corpus_part(config["corpus"], wildcards.kind)
+        ),
         out=lambda wildcards, output: Path(output.table).parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
@@ -56,12 +66,12 @@ rule noise_table:
 
 rule test_set:
     input:
-        speech="<data>/speech/test.csv",
+        speech=lambda wildcards: (
+            f"<data>/speech/{config['corpus']['testsets'][wildcards.set]['split']}.csv"
+        ),
         noise="<data>/noise.csv",
         rir="<data>/rir.csv",
-        src=planning.sources(
-            "fileio", "speechop/data", "speechop/degradations*", "speechop/tasks.py"
-        ),
+        src=sources("speechop.data.testset", "speechop/data/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",
         record="<data>/testsets/{set}.provenance.json",
@@ -69,10 +79,14 @@ rule test_set:
         "<logs>/corpora/testset_{set}.log",
     benchmark:
         "<benchmarks>/corpora/testset_{set}.tsv"
+    wildcard_constraints:
+        set=planning.any_of(config["corpus"]["testsets"]),
     conda:
         "../../environment.yml"
     params:
-        config=json.dumps(config["corpus"]),
+        config=lambda wildcards: json.dumps(
+            planning.corpus_part(config["corpus"], "testset", wildcards.set)
+        ),
         out=lambda wildcards, output: Path(output.manifest).parent.parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"

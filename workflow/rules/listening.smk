@@ -36,7 +36,7 @@ rule listening_prepare:
         ],
         study="listening/studies/{study}.yaml",
         defaults="listening/defaults.yaml",
-        src=planning.sources("fileio", "listening"),
+        src=sources("fileio", "listening"),
     output:
         prepared="<results>/listening/{study}/prepared.json",
         record="<results>/listening/{study}/prepared.provenance.json",
@@ -59,7 +59,7 @@ rule listening_prepare:
 rule listening_simulate:
     input:
         prepared="<results>/listening/{study}/prepared.json",
-        src=planning.sources("fileio", "listening"),
+        src=sources("fileio", "listening"),
     output:
         report="<results>/listening/{study}/simulated/report/index.html",
     log:
@@ -104,7 +104,7 @@ rule listening_import:
 rule listening_analyse:
     input:
         "<results>/listening/{study}/imported/import.json",
-        src=planning.sources("fileio", "listening"),
+        src=sources("fileio", "listening"),
     output:
         multiext(
             "<results>/listening/{study}/",
@@ -155,7 +155,7 @@ rule listening_report:
             ).exists()
             else []
         ),
-        src=planning.sources("fileio", "listening"),
+        src=sources("fileio", "listening"),
         template="listening/templates/report.html.j2",
     output:
         report(

@@ -4,7 +4,7 @@
 rule transcripts:
     input:
         index="<results>/audio/{set}/{system}/index.csv",
-        src=planning.sources("fileio", "metrics"),
+        src=sources("fileio", "metrics"),
     output:
         transcripts="<results>/transcripts/{set}/{system}/{asr}.jsonl",
         record="<results>/transcripts/{set}/{system}/{asr}.provenance.json",
@@ -35,7 +35,7 @@ for test_set, metrics in METRICS_OF_SETS.items():
             manifest=f"<data>/testsets/{test_set}.csv",
             index=f"<results>/audio/{test_set}/{{system}}/index.csv",
             transcripts=f"<results>/transcripts/{test_set}/{{system}}/{config['evaluation']['judge']}.jsonl",
-            src=planning.sources("fileio", "metrics"),
+            src=sources("fileio", "metrics"),
         output:
             scores=expand(
                 f"<results>/scores/{test_set}/{{{{system}}}}/{{metric}}.jsonl",

@@ -15,12 +15,7 @@ rule table:
             for name, system in planning.cells(PRESETS[wildcards.table], ABSENT)
             for metric in planning.table_metrics(PRESETS[wildcards.table], MEASURES)
         ],
-        src=planning.sources(
-            "fileio",
-            "metrics/statistics.py",
-            "workflow/table*.py",
-            "workflow/planning.py",
-        ),
+        src=sources("workflow.tables", "metrics"),
     output:
         csv="<results>/{table}.csv",
         markdown="<results>/{table}.md",

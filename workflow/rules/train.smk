@@ -34,7 +34,9 @@ rule trained_model:
             f"<models>/{name}/model.safetensors"
             for name in config["models"][wildcards.model]["after"]
         ],
-        src=planning.sources("fileio", "speechop"),
+        src=lambda wildcards: sources(
+            planning.training_command(config, wildcards.model, Path(), Path())[0]
+        ),
     output:
         weights="<models>/{model}/model.safetensors",
         config="<models>/{model}/config.json",
@@ -55,13 +57,15 @@ rule trained_model:
         config=lambda wildcards: json.dumps(
             planning.training_config(config, wildcards.model)
         ),
-        stage=lambda wildcards: config["models"][wildcards.model]["stage"],
-        models=lambda wildcards, output: Path(output.weights).parent.parent,
-        data=lambda wildcards, input: Path(input.noise).parent,
         # Resume state lies where no rule declares it: Snakemake deletes the declared outputs of a job that fails.
-        state=f".state/{SCALE}",
+        command=lambda wildcards, output: planning.training_command(
+            config,
+            wildcards.model,
+            Path(output.weights).parent,
+            Path(f".state/{SCALE}"),
+        ),
+        data=lambda wildcards, input: Path(input.noise).parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.tables:q} {input.noise:q} {input.rir:q} {input.before:q} --outputs {output.weights:q} --"
-        " python -m speechop.train {params.stage} --name {wildcards.model} --config {params.config:q}"
-        " --data {params.data:q} --models {params.models:q} --state {params.state:q}"
+        " python -m {params.command:q} --data {params.data:q} --config {params.config:q}"

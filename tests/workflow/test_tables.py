@@ -1,0 +1,197 @@
+"""Tables from scores: values against hand calculation, what is missing is said, the paper's numbers stay apart."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from fileio.files import UserError, write_json, write_jsonl
+from workflow import explain, tables
+from workflow.planning import ROOT
+
+PRESET = {
+    "title": "Trial", "source": "Table 0", "set": "se", "notes": "A note.",
+    "metrics": [
+        {"role": "pesq", "label": "PESQ", "better": "higher", "digits": 2, "paper_metric": "pesq"},
+        {"role": "wer", "label": "WER %", "better": "lower", "digits": 1, "paper_metric": "wer_whisper_large_v2"},
+        {"role": "mos", "label": "MOS", "better": "higher", "digits": 2, "paper_metric": "mos"},
+    ],
+    "rows": [
+        {"system": "noisy", "label": "Noisy", "paper": {"pesq": 1.12, "wer": 3.3, "mos": [1.78, 0.07]}},
+        {"system": "far", "label": "Far"},
+        {"label": "StoRM", "paper": {"pesq": 1.61}},
+    ],
+}  # fmt: skip
+SETTINGS = {
+    "metrics": {"pesq": "pesq", "wer": "wer_whisper_base", "mos": None},
+    "bootstrap_draws": 200, "min_scored": 0.99, "seed": 0, "absent": {"far": "not run at this scale"},
+}  # fmt: skip
+ITEMS = pd.DataFrame({"id": list("abcd"), "speaker": list("xxyy"), "snr_db": ["0", "5", "10", ""]})
+
+
+def score(name, metric, value, status="ok", **detail):
+    return {"id": name, "metric": metric, "value": value, "status": status, "detail": detail, "version": "1"}
+
+
+def edits(name, errors, words):
+    counts = {
+        "hits": words - errors,
+        "substitutions": errors,
+        "deletions": 0,
+        "insertions": 0,
+        "reference_words": words,
+    }
+    return score(name, "wer_whisper_base", 100 * errors / words, **counts)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "data" / "testsets").mkdir(parents=True)
+    ITEMS.to_csv(tmp_path / "data" / "testsets" / "se.csv", index=False)
+    scores = tmp_path / "results" / "scores" / "se" / "noisy"
+    write_jsonl(
+        scores / "pesq.jsonl", [score(name, "pesq", value) for name, value in zip("abcd", (1.0, 1.2, 1.4, 1.6))]
+    )
+    write_jsonl(
+        scores / "wer_whisper_base.jsonl", [edits("a", 0, 2), edits("b", 1, 2), edits("c", 0, 6), edits("d", 2, 10)]
+    )
+    return tmp_path
+
+
+def build(folders, preset=PRESET, settings=SETTINGS):
+    return tables.build(preset, folders / "results", folders / "data", settings)
+
+
+def one(table, **wanted):
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_cells_are_means_and_corpus_rates_with_intervals(folders):
+    table = build(folders)
+    pesq = one(table, system="noisy", metric="pesq")
+    assert pesq["value"] == pytest.approx(1.3) and pesq["low"] < 1.3 < pesq["high"]
+    assert (pesq["n_expected"], pesq["n_scored"], pesq["status"], pesq["provenance"]) == (4, 4, "ok", "ours")
+    wer = one(table, system="noisy", metric="wer_whisper_base")
+    assert wer["value"] == pytest.approx(100 * 3 / 20)  # not the mean of the utterances' rates, 20.0
+
+
+def test_the_paper_s_value_stands_beside_ours_only_where_the_metric_is_the_same(folders):
+    table = build(folders)
+    assert one(table, system="noisy", metric="pesq")["paper"] == 1.12
+    assert pd.isna(one(table, system="noisy", metric="wer_whisper_base")["paper"])
+    printed = one(table, system="noisy", metric="wer_whisper_large_v2")
+    assert printed["paper"] == 3.3 and printed["provenance"] == "paper" and pd.isna(printed["value"])
+    mos = one(table, system="noisy", metric="mos")
+    assert (mos["paper"], mos["paper_se"]) == (1.78, 0.07)
+    alone = one(table, label="StoRM", metric="pesq")
+    assert alone["provenance"] == "paper" and pd.isna(alone["value"]) and pd.isna(alone["n_scored"])
+
+
+def test_a_system_that_the_scale_cannot_run_says_so(folders):
+    cell = one(build(folders), system="far", metric="pesq")
+    assert cell["status"] == "not run at this scale" and pd.isna(cell["value"])
+
+
+@pytest.mark.parametrize("least, value", [(0.99, None), (0.5, 1.2)])
+def test_what_is_not_scored_is_counted_and_can_cost_the_value(folders, least, value):
+    path = folders / "results" / "scores" / "se" / "noisy" / "pesq.jsonl"
+    rows = [score("a", "pesq", 1.0), score("b", "pesq", None, "silent_reference"), score("c", "pesq", 1.4)]
+    write_jsonl(path, rows)  # and nothing of d
+    cell = one(build(folders, settings=SETTINGS | {"min_scored": least}), system="noisy", metric="pesq")
+    assert cell["status"] == "2 of 4 scored (1 missing, 1 silent_reference)"
+    assert pd.isna(cell["value"]) if value is None else cell["value"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([score("a", "pesq", 1.0), score("a", "pesq", 2.0)], "two rows"),
+        ([score("a", "pesq", None)], "without a number"),
+        ([score("a", "mcd", 1.0)], "mcd"),
+    ],
+)
+def test_impossible_scores_are_refused(folders, rows, message):
+    write_jsonl(folders / "results" / "scores" / "se" / "noisy" / "pesq.jsonl", rows)
+    with pytest.raises(UserError, match=message):
+        build(folders)
+
+
+@pytest.mark.parametrize("where, ids", [({"snr_db": [0, 5]}, "ab"), ({"snr_db": 10}, "c"), ({"speaker": "y"}, "cd")])
+def test_a_row_can_ask_for_a_part_of_the_set(where, ids):
+    assert "".join(tables.select(ITEMS, where)["id"]) == ids
+
+
+@pytest.mark.parametrize("where", [{"snr_db": 99}, {"colour": "red"}])
+def test_a_part_that_is_not_there_is_an_error(where):
+    with pytest.raises(UserError):
+        tables.select(ITEMS, where)
+
+
+def test_the_command_writes_both_files_the_same_each_time(folders, capsys):
+    preset = ROOT / "workflow" / "presets" / "table3.yaml"
+    settings = json.dumps(SETTINGS | {"metrics": dict.fromkeys(["pesq", "mcd", "spbs", "wer", "sim", "dnsmos", "mos"])})
+    out = folders / "results" / "table3.csv"
+    arguments = [
+        "--preset",
+        preset,
+        "--results",
+        folders / "results",
+        "--data",
+        folders / "data",
+        "--settings",
+        settings,
+    ]
+    made = []
+    for _ in range(2):
+        assert tables.main([str(part) for part in [*arguments, "--out", out]]) == 0
+        made.append(out.read_bytes())
+    assert made[0] == made[1]
+    assert list(pd.read_csv(out))[:10] == [
+        "system", "metric", "value", "low", "high", "n_expected", "n_scored", "status", "provenance", "paper",
+    ]  # fmt: skip
+    text = out.with_suffix(".md").read_text()
+    assert "*HiFi-GAN-2 (paper)*" in text and "*2.23*" in text and "*3.90 ± 0.04*" in text
+
+
+def test_the_readable_table_marks_the_paper_s_numbers(folders):
+    text = tables.markdown(PRESET, build(folders))
+    lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
+    assert "PESQ ↑ `pesq`" in lines["System"] and "paper: WER % `wer_whisper_large_v2`" in lines["System"]
+    assert "1.30 [" in lines["Noisy"] and "*1.12*" in lines["Noisy"] and "*1.78 ± 0.07*" in lines["Noisy"]
+    assert "*1.61*" in lines["*StoRM (paper)*"]
+    assert "A note." in text and "4 utterances a cell" in text and "not run at this scale" in text
+
+
+def record(command="python", inputs=None):
+    return {
+        "command": command, "settings": {}, "inputs": inputs or {}, "outputs": {}, "wall_s": 1.0, "cpu_s": 1.0,
+        "code": {"commit": "c" * 40, "modified": False}, "versions": {"torch": "2.8.0"},
+        "machine": {}, "peak_memory_mb": 9.0,
+    }  # fmt: skip
+
+
+def test_a_cell_can_be_explained_back_to_its_inputs(folders, monkeypatch, capsys):
+    monkeypatch.chdir(folders)
+    shutil.copytree(ROOT / "workflow", folders / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    table = build(folders)
+    table.to_csv("results/table3.csv", index=False)
+    write_json("results/table3.provenance.json", record("make the table"))
+    (folders / "results" / "audio" / "se" / "noisy").mkdir(parents=True)
+    (folders / "results/audio/se/noisy/index.csv").write_text("id\n")
+    inputs = {"data/testsets/se.csv": "0" * 64, "results/audio/se/noisy/index.csv": "1" * 64}
+    write_json("results/scores/se/noisy/provenance.json", record("score it", inputs))
+    assert explain.main(["results/table3.csv", "noisy", "WER"]) == 0
+    text = capsys.readouterr().out
+    assert "value 15 [" in text and "4 scored of 4" in text and "score it" in text and "make the table" in text
+    assert "data/testsets/se.csv" in text and "CHANGED" in text and "c" * 12 in text
+    assert text.index("    b  50") < text.index("    d  20"), "the worst utterance comes first"
+    assert "snakemake --cores all --forcerun results/audio/se/noisy/index.csv -- results/table3.csv" in text
+    assert explain.main(["results/table3.csv", "storm", "pesq"]) == 0
+    assert "1.61, as the paper prints it" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        explain.main(["results/table3.csv", "nobody", "pesq"])
+    assert stopped.value.code == 2 and "noisy (Noisy)" in capsys.readouterr().err
