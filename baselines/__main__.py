@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 from baselines import registry
-from baselines.contract import MODELS_DIR, Baseline
+from baselines.contract import Baseline
 from baselines.runner import run_manifest
 from fileio.files import UserError, plain_errors
+
+FOLDERS = ("weights_dir", "models_dir")
 
 
 @plain_errors
@@ -24,20 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--device", default="cpu")
     listing = commands.add_parser("list", help="the systems, their provenance and why one cannot run")
     for command in (run, listing):
-        command.add_argument("--models", default=MODELS_DIR, help="folder of the models that are trained here")
-        command.add_argument("--config", default="{}", help="JSON: {weights_dir, NAME: {changed settings}}")
+        command.add_argument("--config", default="{}", help="JSON: {weights_dir, models_dir, NAME: {changed settings}}")
     options = parser.parse_args(arguments)
     config = _config(options.config)
     if options.command == "list":
-        return _list(config, options.models)
-    baseline = _create(options.name, config, options.models)
+        return _list(config)
+    baseline = _create(options.name, config)
     run_manifest(baseline, options.manifest, options.out, options.device)
     return 0
 
 
-def _create(name: str, config: dict, models: str) -> Baseline:
-    shared = {key: config[key] for key in ("weights_dir",) if key in config}
-    return registry.create(name, {"models_dir": models, **shared, **config.get(name, {})})
+def _create(name: str, config: dict) -> Baseline:
+    return registry.create(name, {**{key: config[key] for key in FOLDERS if key in config}, **config.get(name, {})})
 
 
 def _config(text: str) -> dict:
@@ -47,14 +47,14 @@ def _config(text: str) -> dict:
         raise UserError(f"--config is not valid JSON ({error}).") from None
     if not isinstance(config, dict):
         raise UserError("--config must be a JSON object.")
-    for name in set(config) - {"weights_dir"}:
+    for name in set(config) - set(FOLDERS):
         registry.card(name)
     return config
 
 
-def _list(config: dict, models: str) -> int:
+def _list(config: dict) -> int:
     for name in registry.NAMES:
-        baseline = _create(name, config, models)
+        baseline = _create(name, config)
         reason = baseline.skip()
         print(f"{name:<20} {baseline.card.provenance:<18} {'runs' if reason is None else 'skipped: ' + reason}")
     return 0

@@ -145,3 +145,30 @@ def test_bad_use_is_a_sentence(manifest, tmp_path, capsys):
     card.write_text(json.dumps({"name": "x"}))
     with pytest.raises(UserError, match="incomplete"):
         Card.read(card)
+
+
+def test_the_listing_says_what_runs_and_takes_changed_settings(capsys, tmp_path):
+    assert main(["list", "--config", json.dumps({"models_dir": str(tmp_path), "sgmse": {"N": 50}})]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(registry.NAMES)
+    assert lines[0].endswith("runs") and any(str(tmp_path) in line for line in lines)
+    for config, message in (
+        ('{"sgmze": {}}', "Did you mean 'sgmse'"),
+        ('{"sgmse": {"M": 1}}', "no settings"),
+        ("[]", "object"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["list", "--config", config])
+        assert message in capsys.readouterr().err
+
+
+def test_every_card_says_what_it_must():
+    for name in registry.NAMES:
+        card = registry.card(name)
+        runs = (ROOM / name / "adapter.py").is_file()
+        assert runs != bool(card.unavailable), name
+        assert (card.provenance == "paper") <= bool(card.unavailable), name
+        assert not card.environment or (ROOM.parent / card.environment).is_file(), name
+        assert all(weight["url"].startswith("https://") for weight in card.weights), name
+        if runs:
+            assert registry.create(name).run.__doc__, name
