@@ -86,5 +86,30 @@ def rir(config: Config, out: Out, workers: Workers = 2) -> None:
     typer.echo(rooms.build(read_config(config), out, workers))
 
 
+@app.command()
+@plain_errors
+def testset(
+    config: Config,
+    out: Out,
+    name: Annotated[list[str] | None, typer.Argument(help="Sets of corpus.testsets; all by default.")] = None,
+) -> None:
+    """Make test sets from the speech, noise and rooms under OUT: OUT/testsets/<name>.csv and audio."""
+    from speechop.data import testset as testsets
+
+    settings = read_config(config)
+    for one in name or settings["testsets"]:
+        typer.echo(testsets.build(settings, one, out))
+
+
+@app.command("all")
+@plain_errors
+def everything(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Make everything that the configuration asks for."""
+    speech(config, out, None, workers)
+    noise(config, out, workers)
+    rir(config, out, workers)
+    testset(config, out, None)
+
+
 if __name__ == "__main__":
     app()

@@ -97,10 +97,14 @@ def _open(config: dict, rng: np.random.Generator) -> Iterator[str]:
     """Clauses of the King James Bible and grammatical nonsense (package greenideas), alternating."""
     from speechop.data import open_text
 
-    clauses = open_text.bible_clauses(config["min_words"], config["max_words"])
-    for place in rng.permutation(len(clauses)):
-        yield clauses[place]
-        yield open_text.nonsense(rng, config["min_words"], config["max_words"])
+    limits = config["min_words"], config["max_words"]
+    clauses = open_text.bible_clauses(*limits)
+    order = rng.permutation(len(clauses))
+    for block in range(0, len(order), 1000):
+        places = order[block : block + 1000]
+        for place, made_up in zip(places, open_text.nonsense(len(places), int(rng.integers(2**31)), *limits)):
+            yield clauses[place]
+            yield made_up
 
 
 SOURCES: dict[str, Callable[[dict, np.random.Generator], Iterator[str]]] = {
