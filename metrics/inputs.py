@@ -1,0 +1,157 @@
+"""What is scored: a test set with an audio index, a table of files, or files and folders."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fileio.files import UserError
+from metrics.transcripts import read_index, read_transcripts
+from metrics.utterance import Files
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+ROLES = {"reference": "reference", "source": "mixture", "prompt": "prompt"}  # manifest column -> role
+
+
+def from_manifest(manifest: Path, index: Path | None, transcripts: Sequence[Path] = ()) -> list[Files]:
+    """Utterances of a test set, in its order.
+
+    Args:
+        manifest: table with `id`; `reference`, `source` or `mixture`, `prompt`, `text`, `speaker` where there are such,
+            and, without an index, `estimate`. Paths are relative to the table's folder.
+        index: audio index of the estimates; a row of the manifest that it lacks has no estimate.
+        transcripts: transcript files of the estimates, one a recogniser.
+
+    Raises:
+        UserError: missing files or columns, ids that occur twice, ids of the index that the manifest lacks.
+    """
+    rows = _read_table(manifest, required=("id",) if index else ("id", "estimate"))
+    estimates = {row["id"]: row for row in read_index(index)} if index else None
+    if estimates and (extra := set(estimates) - {row["id"] for row in rows}):
+        raise UserError(
+            f"{index} holds {sorted(extra)[0]!r}, which {manifest} does not: they belong to different test sets."
+        )
+    heard = read_transcripts(transcripts)
+    utterances = []
+    for row in rows:
+        paths = {role: _path(manifest, row.get(column)) for column, role in ROLES.items()}
+        paths["mixture"] = paths["mixture"] or _path(manifest, row.get("mixture"))
+        files = Files(row["id"], text=row.get("text") or None, speaker=row.get("speaker") or "", **paths)
+        files = replace(files, transcripts={asr: rows[row["id"]] for asr, rows in heard.items() if row["id"] in rows})
+        utterances.append(_with_estimate(files, manifest, row, estimates))
+    return _with_others(utterances)
+
+
+def _read_table(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist.")
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        rows = list(reader)
+    for column in required:
+        if column not in (reader.fieldnames or ()):
+            raise UserError(f"{path} has no column {column!r}.")
+    ids = [row["id"] for row in rows]
+    if not rows or len(set(ids)) < len(ids):
+        raise UserError(f"{path} is empty or holds an id twice.")
+    return rows
+
+
+def _path(table: Path, value: str | None) -> Path | None:
+    return table.parent / value if value else None
+
+
+def _with_estimate(files: Files, manifest: Path, row: Mapping[str, str], estimates: Mapping[str, dict] | None) -> Files:
+    if estimates is None:
+        return replace(
+            files, estimate=_path(manifest, row["estimate"]), status="ok" if row["estimate"] else "no path given"
+        )
+    if (entry := estimates.get(files.id)) is None:
+        return replace(files, status="missing from the audio index")
+    if entry["status"] != "ok":
+        return replace(files, status=": ".join(filter(None, (entry["status"], entry.get("detail", "")))))
+    return replace(files, estimate=Path(entry["path"]))
+
+
+def _with_others(utterances: list[Files]) -> list[Files]:
+    """Rows with the same mixture are its talkers; each learns of the others."""
+    groups: dict[Path, list[Files]] = {}
+    for files in utterances:
+        if files.mixture and files.reference and files.estimate:
+            groups.setdefault(files.mixture, []).append(files)
+    others = {
+        files.id: tuple((o.estimate, o.reference) for o in group if o.id != files.id)
+        for group in groups.values()
+        for files in group
+        if len({o.reference for o in group}) == len(group) > 1
+    }
+    return [replace(files, others=others.get(files.id, ())) for files in utterances]
+
+
+def from_files(
+    reference: Path | None,
+    estimate: Path,
+    mixture: Path | None = None,
+    prompt: Path | None = None,
+    text: str | None = None,
+) -> list[Files]:
+    """Utterances of single files, or of folders whose files have the same stems.
+
+    `text` is the text itself or a .txt file for single files, a folder of <stem>.txt for folders.
+
+    Raises:
+        UserError: a file beside a folder, two files with one stem, or estimates that no reference has the name of.
+    """
+    given = {"reference": reference, "estimate": estimate, "mixture": mixture, "prompt": prompt}
+    given = {role: path for role, path in given.items() if path is not None}
+    for path in given.values():
+        if not path.exists():
+            raise UserError(f"{path} does not exist.")
+    kinds = {role: path.is_dir() for role, path in given.items()}
+    if len(set(kinds.values())) > 1:
+        raise UserError(f"Give files or folders, not both: {', '.join(str(path) for path in given.values())}.")
+    if not estimate.is_dir():
+        return [Files(estimate.stem, text=_text(text), **given)]
+    folders = {role: _by_stem(path, AUDIO_SUFFIXES) for role, path in given.items()}
+    stems = sorted(folders["reference"] if reference else folders["estimate"])
+    if extra := sorted(set(folders["estimate"]) - set(stems)):
+        raise UserError(
+            f"{folders['estimate'][extra[0]]} has no counterpart in {reference}; remove it or add its reference."
+        )
+    texts = _texts(text)
+    return [_from_folders(stem, folders, texts.get(stem)) for stem in stems]
+
+
+def _from_folders(stem: str, folders: Mapping[str, Mapping[str, Path]], text: str | None) -> Files:
+    paths = {role: files.get(stem) for role, files in folders.items()}
+    return Files(stem, text=text, status="ok" if paths["estimate"] else "no file of that name", **paths)
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes:
+            if path.stem in found:
+                raise UserError(f"{found[path.stem]} and {path} have the same name; keep one of them.")
+            found[path.stem] = path
+    if not found:
+        raise UserError(f"{folder} holds no {' or '.join(suffixes[:2])} files.")
+    return found
+
+
+def _text(text: str | None) -> str | None:
+    if text is not None and text.endswith(".txt"):
+        if not Path(text).is_file():
+            raise UserError(f"{text} does not exist.")
+        return Path(text).read_text(encoding="utf-8")
+    return text
+
+
+def _texts(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    if not Path(text).is_dir():
+        raise UserError("--text must be a folder of .txt files when the audio is given as folders.")
+    return {stem: path.read_text(encoding="utf-8") for stem, path in _by_stem(Path(text), (".txt",)).items()}

@@ -1,0 +1,52 @@
+"""Every metric by name. Adding one: its file, and its module's name here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+
+from fileio.files import UserError
+from metrics.contract import Metric
+
+MODULES = (
+    "pesq_wb",
+    "mcd",
+    "si_sdr",
+    "spbs",
+    "wer",
+    "sim",
+    "dnsmos",
+    "log_mel",
+    "duration",
+)
+
+
+@cache
+def families() -> tuple[Metric, ...]:
+    """All metrics in registry order; names of those that depend on a recogniser end in `{asr}`."""
+    return tuple(metric for module in MODULES for metric in import_module(f"metrics.{module}").METRICS)
+
+
+@cache
+def find(name: str) -> Metric:
+    """The metric of a column name. Raises: UserError: unknown; the message names the nearest one."""
+    found = None
+    for metric in families():
+        stem = metric.name.removesuffix("{asr}")
+        if name == metric.name or (stem != metric.name and name.startswith(stem) and len(name) > len(stem)):
+            found = metric if found is None or len(metric.name) > len(found.name) else found
+    if found is None or "{" in name:  # a family's own name is no column
+        known = [metric.name for metric in families()]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else "`python -m metrics list` names them all."
+        raise UserError(f"There is no metric {name!r}: {hint}")
+    stem = found.name.removesuffix("{asr}")
+    return found if stem == found.name else replace(found, name=name, asr=name.removeprefix(stem))
+
+
+def find_all(names: Iterable[str]) -> list[Metric]:
+    """Metrics by name, in order, each once."""
+    return [find(name) for name in dict.fromkeys(names)]

@@ -1,0 +1,243 @@
+"""Runs metrics over utterances: every utterance gets a row of every metric, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
+from metrics import packaged, registry
+from metrics.contract import Metric, Unscorable, Value
+from metrics.utterance import Files, Rules, Utterance
+
+Job = tuple[str, dict, str, str]  # metric's name, its settings, its version, key of its inputs
+Done = dict[str, dict]  # key of the inputs -> finished row
+GLOBAL = {"resample": False, "channel": None, "weights": {}, "device": "cpu"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run: rules for audio files, weights and device of large models, and settings of single metrics."""
+
+    rules: Rules
+    weights: Mapping[str, str]
+    device: str
+    of_metrics: Mapping[str, Mapping[str, Any]]
+
+    def settings(self, metric: Metric) -> dict[str, Any]:
+        """All that `metric.compute` is given."""
+        own = {**metric.settings, **self.of_metrics.get(metric.name, {})}
+        return {**own, "asr": metric.asr, "weights": dict(self.weights), "device": self.device}
+
+
+def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
+    """Check a configuration. Raises: UserError: a key that is neither general nor one of the metrics, or an unknown setting."""
+    general = {**GLOBAL, **{key: value for key, value in config.items() if key in GLOBAL}}
+    of_metrics = {key: value for key, value in config.items() if key not in GLOBAL}
+    asked = {metric.name: metric for metric in metrics}
+    for name, own in of_metrics.items():
+        known = asked[name].settings if name in asked else registry.find(name).settings
+        if unknown := sorted(set(own) - set(known)):
+            raise UserError(f"{name} has no setting {unknown[0]!r}; it has {', '.join(known) or 'none'}.")
+    rules = Rules(resample=general["resample"], channel=general["channel"])
+    return Config(rules, general["weights"], general["device"], of_metrics)
+
+
+def score(
+    utterances: Sequence[Files],
+    metrics: Sequence[Metric],
+    config: Mapping[str, Any] | None = None,
+    *,
+    out: Path | None = None,
+    jobs: int = 1,
+) -> dict[str, list[dict]]:
+    """Rows of each metric, in the utterances' order.
+
+    Args:
+        config: see `configure`.
+        out: folder for <metric>.jsonl; rows that are there already, or that an interrupted run left, are used again if
+            the metric's version, its settings and everything that the value depends on are the same.
+        jobs: processes for the metrics that run no network; these stay in this process, where each is loaded once.
+    """
+    configured = configure(config or {}, metrics)
+    store = _Store(out, metrics)
+    tasks = [(files, _jobs(files, metrics, configured)) for files in utterances]
+    todo = [(files, [job for job in of_files if job[3] not in store.done]) for files, of_files in tasks]
+    light = [(files, [job for job in of_files if not registry.find(job[0]).model]) for files, of_files in todo]
+    heavy = [(files, [job for job in of_files if registry.find(job[0]).model]) for files, of_files in todo]
+    with _pool(jobs if sum(bool(of_files) for _, of_files in light) > 1 else 1) as run:
+        pending = run([(files, configured.rules, of_files) for files, of_files in light if of_files])
+        for files, of_files in heavy:
+            store.add(score_one(files, configured.rules, of_files))
+        for rows in pending:
+            store.add(rows)
+    return store.finish(tasks)
+
+
+def score_one(files: Files, rules: Rules, jobs: Sequence[Job]) -> list[dict]:
+    """Rows of one utterance. Only a UserError (a missing model, say) escapes: any other failure is a row with its reason."""
+    utterance = Utterance(files, rules)
+    rows = []
+    for name, settings, version, key in jobs:
+        metric = registry.find(name)
+        row = {"id": files.id, "metric": name, "value": None, "status": "ok", "detail": {}, "version": version}
+        try:
+            utterance.check(metric)
+            value = metric.compute(utterance, settings)
+            row |= _outcome(value)
+        except Unscorable as reason:
+            row |= {"status": reason.status, "detail": {"reason": reason.reason}}
+        except UserError:
+            raise
+        except Exception as error:
+            row |= {"status": "failed", "detail": {"reason": f"{type(error).__name__}: {error}"}}
+        rows.append(row | {"inputs": key})
+    return rows
+
+
+def _outcome(value: Value) -> dict:
+    if math.isnan(value.value):
+        return {"status": "not_a_number", "detail": value.detail}
+    if math.isinf(value.value):
+        return {"status": "infinite", "detail": {"sign": "+" if value.value > 0 else "-"}}
+    return {"value": float(value.value), "detail": value.detail}
+
+
+def _star(arguments: tuple) -> list[dict]:
+    return score_one(*arguments)
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[Callable]:
+    """A function from argument tuples of `score_one` to an iterator over its results."""
+    if jobs <= 1:
+        yield lambda tasks: map(_star, tasks)
+        return
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    before = {name: os.environ.get(name) for name in single}
+    os.environ.update(single)  # the new processes read these when they load their libraries
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield lambda tasks: pool.map(_star, tasks)
+    except BrokenProcessPool:
+        raise UserError("A scoring process died (out of memory?); run the same command again with --jobs 1.") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _jobs(files: Files, metrics: Sequence[Metric], config: Config) -> list[Job]:
+    jobs = []
+    for metric in metrics:
+        settings = config.settings(metric)
+        version = _version(metric, config)
+        own = {key: settings[key] for key in metric.settings}
+        facts = [
+            files.id,
+            metric.name,
+            version,
+            own,
+            [config.rules.resample, config.rules.channel],
+            _facts(files, metric),
+        ]
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        jobs.append((metric.name, settings, version, key))
+    return jobs
+
+
+def _version(metric: Metric, config: Config) -> str:
+    """The metric's version, with a fingerprint of weights that the user supplies."""
+    used = [path for model, path in sorted(config.weights.items()) if model in metric.name]
+    return "; ".join([metric.full_version, *(f"weights {packaged.fingerprint(Path(path))}" for path in used)])
+
+
+def _facts(files: Files, metric: Metric) -> list:
+    """Everything that the value depends on, by content."""
+    facts: list = [files.status, _sha(files.estimate) if metric.audio else None]
+    for need in metric.needs:
+        if need == "text":
+            facts.append(files.text)
+        elif need == "transcript":
+            row = files.transcripts.get(metric.asr or "", {})
+            facts.append([row.get("text"), row.get("status"), row.get("asr")])
+        elif need == "others":
+            facts.append([[_sha(a), _sha(b)] for a, b in files.others])
+        else:
+            facts.append(_sha(getattr(files, need)))
+    return facts
+
+
+def _sha(path: Path | None) -> str | None:
+    if path is None or not path.is_file():
+        return None
+    info = path.stat()
+    return _sha_of(path, info.st_mtime_ns, info.st_size)
+
+
+@cache
+def _sha_of(path: Path, mtime_ns: int, size: int) -> str:
+    return sha256(path)
+
+
+class _Store:
+    """Finished rows, and the files that keep them. Failures are always tried again."""
+
+    def __init__(self, out: Path | None, metrics: Sequence[Metric]):
+        self.out = out
+        self.names = [metric.name for metric in metrics]
+        self.done: Done = {}
+        for name in self.names if out else ():
+            for path in (self._final(name), self._unfinished(name)):
+                rows = read_jsonl(path) if path.is_file() else []
+                self.done |= {row["inputs"]: row for row in rows if row["status"] == "ok" and "inputs" in row}
+
+    def _final(self, name: str) -> Path:
+        return self.out / f"{name}.jsonl"
+
+    def _unfinished(self, name: str) -> Path:
+        return self.out / f".unfinished-{name}.jsonl"
+
+    def add(self, rows: Sequence[dict]) -> None:
+        for row in rows:
+            self.done[row["inputs"]] = row
+            if self.out:
+                append_jsonl(self._unfinished(row["metric"]), row)
+
+    def finish(self, tasks: Sequence[tuple[Files, list[Job]]]) -> dict[str, list[dict]]:
+        rows: dict[str, list[dict]] = {name: [] for name in self.names}
+        for _, jobs in tasks:
+            for name, _, _, key in jobs:
+                rows[name].append(self.done[key])
+        for name in self.names if self.out else ():
+            write_jsonl(self._final(name), rows[name])
+            self._unfinished(name).unlink(missing_ok=True)
+        return rows
+
+
+def with_transcripts(utterances: Sequence[Files], asr: Mapping[str, Any]) -> list[Files]:
+    """Utterances with what a recogniser hears in their estimates: one pass a file, however many metrics use it."""
+    from metrics import recognisers, transcripts
+
+    recogniser = recognisers.resolve(asr)
+    heard = []
+    for files in utterances:
+        row = {"text": "", "status": files.status, "asr": recogniser.description}
+        if files.estimate is not None and files.status == "ok":
+            try:
+                row["text"] = transcripts.transcribe_file(files.estimate, recogniser)
+            except UserError as error:
+                row["status"] = f"unusable audio: {error}"
+        heard.append(replace(files, transcripts={**files.transcripts, recogniser.name: row}))
+    return heard

@@ -1,0 +1,93 @@
+"""Audio indexes to transcript files: one row an utterance, resumable, whatever becomes of single files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fileio import audio
+from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
+from metrics import recognisers
+
+MAX_SECONDS = 600.0
+
+
+def read_index(path: Path) -> list[dict[str, str]]:
+    """Rows of an audio index; `path` becomes absolute. Raises: UserError: missing file or columns, an id twice."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist.")
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        rows = list(reader)
+    if missing := {"id", "path", "status"} - set(reader.fieldnames or ()):
+        raise UserError(f"{path} has no column {sorted(missing)[0]!r}; make it again.")
+    if len({row["id"] for row in rows}) < len(rows):
+        raise UserError(f"{path} holds an id twice; make it again.")
+    return [{**row, "path": str(path.parent / row["path"]) if row["path"] else ""} for row in rows]
+
+
+def transcribe_index(index: Path, asr: Mapping[str, Any], out: Path) -> list[dict]:
+    """Transcribe every file of an audio index into `out` (JSONL, in the index's order).
+
+    A file that cannot be transcribed has text "" and a status with the reason. Finished rows of an interrupted run lie
+    beside `out` and are used again if the audio, the recogniser and its version are the same.
+    """
+    recogniser = recognisers.resolve(asr)
+    unfinished = out.with_name(f".unfinished-{out.name}")
+    done = _finished(out, unfinished)
+    rows = []
+    for entry in read_index(index):
+        row = _row(entry, recogniser, done)
+        if row["inputs"] not in done:
+            append_jsonl(unfinished, row)
+        rows.append(row)
+    write_jsonl(out, rows)
+    unfinished.unlink(missing_ok=True)
+    return rows
+
+
+def _finished(*paths: Path) -> dict[str, dict]:
+    rows = [row for path in paths if path.is_file() for row in read_jsonl(path)]
+    return {row["inputs"]: row for row in rows if row.get("inputs") and row["status"] == "ok"}
+
+
+def _row(entry: Mapping[str, str], recogniser: recognisers.Recogniser, done: Mapping[str, dict]) -> dict:
+    path = Path(entry["path"])
+    row = {"id": entry["id"], "text": "", "words": [], "status": "ok", "asr": recogniser.description}
+    row |= {"version": recogniser.version, "inputs": ""}
+    if entry["status"] != "ok":
+        return row | {"status": f"no audio: {entry['status']}"}
+    if not path.is_file():
+        return row | {"status": f"no audio: {path.name} does not exist"}
+    key = f"{entry['id']}:{sha256(path)[:16]}:{recogniser.description}:{recogniser.version}"
+    if key in done:
+        return done[key]
+    try:
+        row["text"] = transcribe_file(path, recogniser)
+    except UserError as error:
+        return row | {"status": f"unusable audio: {error}"}
+    return row | {"inputs": key}
+
+
+def transcribe_file(path: Path, recogniser: recognisers.Recogniser) -> str:
+    """Text of one audio file, resampled to 16 kHz. Raises: UserError: unusable audio, or longer than ten minutes."""
+    wave, rate_hz = audio.read(path)
+    if len(wave) > MAX_SECONDS * rate_hz:
+        raise UserError(f"{path} lasts {len(wave) / rate_hz:.0f} s; cut it to at most {MAX_SECONDS:.0f} s.")
+    return recognisers.transcribe(recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+
+
+def read_transcripts(paths: Sequence[Path]) -> dict[str, dict[str, dict]]:
+    """Recogniser -> utterance id -> transcript row. Raises: UserError: two files by one recogniser, or mixed ones in one."""
+    found: dict[str, dict[str, dict]] = {}
+    for path in paths:
+        rows = read_jsonl(path)
+        names = {row["asr"].split()[0] for row in rows if row.get("asr")}
+        if len(names) != 1 or names & set(found):
+            raise UserError(
+                f"{path} holds transcripts of {sorted(names) or 'no recogniser'}; give one file a recogniser."
+            )
+        found[names.pop()] = {row["id"]: row for row in rows}
+    return found

@@ -1,0 +1,173 @@
+"""One utterance with everything a metric may ask for: checked audio at any rate, text, transcripts, shared features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from fileio import audio
+from fileio.files import UserError
+from metrics.contract import Metric, Unscorable
+
+MAX_MISMATCH_S = 0.050
+SILENT_PEAK = 2.0**-15  # one step of 16-bit audio
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is known of one utterance before any audio is read. Paths may be missing; `status` is the estimate's."""
+
+    id: str
+    estimate: Path | None = None
+    reference: Path | None = None
+    mixture: Path | None = None
+    prompt: Path | None = None
+    text: str | None = None
+    speaker: str = ""
+    status: str = "ok"
+    transcripts: Mapping[str, dict] = field(default_factory=dict)  # recogniser -> transcript row
+    others: tuple[tuple[Path, Path], ...] = ()  # (estimate, reference) of the mixture's other talkers
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is allowed of audio files: `resample` different rates within one utterance, `channel` of a multi-channel file."""
+
+    resample: bool = False
+    channel: int | None = None
+
+
+class Utterance:
+    """Loads audio once per file and rate, and keeps features that several metrics share (`remember`)."""
+
+    def __init__(self, files: Files, rules: Rules | None = None):
+        self.files = files
+        self.rules = rules or Rules()
+        self._kept: dict[Any, Any] = {}
+
+    def remember(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The value of `make()`, computed on the first call with this key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def path(self, role: str) -> Path:
+        """Path of `estimate`, `reference`, `mixture` or `prompt`. Raises: Unscorable: there is none."""
+        path = getattr(self.files, role)
+        if path is None:
+            raise Unscorable(f"no_{role}", f"{self.files.id} has no {role}.")
+        return path
+
+    def native(self, role: str) -> tuple[np.ndarray, int]:
+        """(float32 [n], rate in Hz) of a role as it is on the disk. Raises: Unscorable: missing or unusable file."""
+        return self.open(self.path(role), role)
+
+    def open(self, path: Path, role: str) -> tuple[np.ndarray, int]:
+        """Like `native`, of any file; `role` only names it in errors."""
+        return self.remember(("native", path), lambda: self._read(path, role))
+
+    def _read(self, path: Path, role: str) -> tuple[np.ndarray, int]:
+        try:
+            wave, rate_hz = audio.read(path, channel=self.rules.channel)
+        except UserError as error:
+            raise Unscorable(f"unusable_{role}", str(error)) from None
+        if np.abs(wave).max() < SILENT_PEAK:
+            raise Unscorable(f"silent_{role}", f"{path.name} is digital silence.")
+        return wave, rate_hz
+
+    def wave(self, role: str, rate_hz: int) -> np.ndarray:
+        """A role's audio at `rate_hz` (soxr HQ), float32 [n]. Raises: Unscorable: recorded below that rate, and not allowed."""
+        return self.remember(("wave", role, rate_hz), lambda: self._at_rate(*self.native(role), rate_hz, role))
+
+    def pair(self, rate_hz: int | None = None, role: str = "reference") -> tuple[np.ndarray, np.ndarray, int]:
+        """(role's audio, estimate, rate), both cut to the shorter one's duration before any resampling.
+
+        `rate_hz` None is the rate of `role`.
+        """
+        return self.remember(("pair", role, rate_hz), lambda: self._pair(rate_hz, role))
+
+    def _pair(self, rate_hz: int | None, role: str) -> tuple[np.ndarray, np.ndarray, int]:
+        (first, first_hz), (estimate, estimate_hz) = self.native(role), self.native("estimate")
+        seconds = min(len(first) / first_hz, len(estimate) / estimate_hz)
+        rate_hz = rate_hz or first_hz
+        first = self._at_rate(first[: round(seconds * first_hz)], first_hz, rate_hz, role)
+        estimate = self._at_rate(estimate[: round(seconds * estimate_hz)], estimate_hz, rate_hz, "estimate")
+        length = min(len(first), len(estimate))
+        return first[:length], estimate[:length], rate_hz
+
+    def _at_rate(self, wave: np.ndarray, from_hz: int, to_hz: int, role: str) -> np.ndarray:
+        if from_hz < to_hz and not self.rules.resample:
+            raise Unscorable(
+                "rate_too_low",
+                f"The {role} has {from_hz} Hz where the metric needs {to_hz} Hz; allow it with --resample.",
+            )
+        return audio.resample(wave, from_hz, to_hz)
+
+    def check(self, metric: Metric) -> None:
+        """Raise Unscorable if this utterance cannot have a value of `metric`, from the files' headers where possible."""
+        if self.files.status != "ok":
+            raise Unscorable("no_estimate", self.files.status)
+        for need in metric.needs:
+            if need in ("reference", "mixture", "prompt"):
+                self.path(need)
+        if not metric.audio:
+            return
+        lengths = {
+            role: self._header(role)
+            for role in ("estimate", "reference", "mixture", "prompt")
+            if role in ("estimate", *metric.needs)
+        }
+        rates = {role: rate_hz for role, (_, rate_hz) in lengths.items()}
+        if len(set(rates.values())) > 1 and not self.rules.resample:
+            raise Unscorable(
+                "rate_mismatch", f"Rates differ: {rates} Hz; convert the files or allow it with --resample."
+            )
+        for role, (seconds, _) in lengths.items():
+            if seconds < metric.min_seconds:
+                raise Unscorable(
+                    "too_short", f"The {role} lasts {seconds:.3f} s; at least {metric.min_seconds} s are needed."
+                )
+            if seconds > metric.max_seconds:
+                raise Unscorable(
+                    "too_long", f"The {role} lasts {seconds:.0f} s; at most {metric.max_seconds:g} s are scored."
+                )
+        if metric.aligned:
+            spread = max(s for s, _ in lengths.values()) - min(s for s, _ in lengths.values())
+            if spread > MAX_MISMATCH_S + 1e-9:
+                raise Unscorable(
+                    "length_mismatch", f"Lengths differ by {1000 * spread:.0f} ms; at most 50 ms are allowed."
+                )
+
+    def _header(self, role: str) -> tuple[float, int]:
+        path = self.path(role)
+        if not path.is_file():
+            raise Unscorable(f"unusable_{role}", f"{path} does not exist.")
+        try:
+            info = self.remember(("header", path), lambda: soundfile.info(path))
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise Unscorable(f"unusable_{role}", f"{path} cannot be read as audio ({error}).") from None
+        return info.frames / info.samplerate, info.samplerate
+
+    def seconds(self, role: str) -> float:
+        """Duration of a role's file, from its header."""
+        return self._header(role)[0]
+
+    def text(self) -> str:
+        """The reference text. Raises: Unscorable: there is none."""
+        if self.files.text is None or not self.files.text.strip():
+            raise Unscorable("no_text", f"{self.files.id} has no reference text.")
+        return self.files.text
+
+    def transcript(self, asr: str) -> str:
+        """What recogniser `asr` heard in the estimate ("" if nothing). Raises: Unscorable: it failed or never ran."""
+        row = self.files.transcripts.get(asr)
+        if row is None:
+            raise Unscorable("no_transcript", f"{self.files.id} has no transcript by {asr}.")
+        if row["status"] != "ok":
+            raise Unscorable("no_transcript", f"{asr}: {row['status']}")
+        return row["text"]
