@@ -1,0 +1,123 @@
+"""Print what a configuration builds and costs, without data or weights: `python -m speechop.describe --config FILE`.
+
+Every number is counted (parameters, on the meta device) or computed from the configuration by the formulas in this file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+import yaml
+from torch import nn
+
+from fileio.files import UserError, plain_errors
+from speechop.codec import build_codec
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.tasks import TASKS
+from speechop.training.batches import BatchConfig
+
+BYT5_BASE_PARAMETERS = 415e6  # encoder of google/byt5-base: frozen, in bfloat16
+A100_BF16_FLOPS = 312e12
+UTILISATION = 0.4
+
+
+def describe(config: dict, devices: int = 32, flops: float = A100_BF16_FLOPS) -> dict:
+    """The resolved models of a configuration (its `models` section) as plain values.
+
+    `gpu_hours` assumes `flops` a second a device at 40 % utilisation; memory is weights, gradients, AdamW moments and EMA
+    in float32 (20 bytes a parameter), without activations.
+    """
+    models = {name: _model(entry, devices, flops) for name, entry in config["models"].items() if "network" in entry}
+    return {
+        "scale": config["scale"],
+        "tasks": {t.name: {"weight": t.weight, "prompt_probability": t.prompt_probability} for t in TASKS.values()},
+        "models": models,
+    }
+
+
+def _model(entry: dict, devices: int, flops: float) -> dict:
+    if entry["stage"] == "codec":
+        with torch.device("meta"):
+            codec = build_codec(entry["network"])
+        return {
+            "stage": "codec",
+            "parameters": _count(codec),
+            "rate_hz": codec.rate_hz,
+            "samples_per_latent": codec.hop,
+            "latent_rate_hz": codec.rate_hz / codec.hop,
+            "latent_channels": codec.latent_dim,
+            "context_frames": codec.context_frames,
+        }
+    if entry["stage"] == "matched":
+        return {"stage": "matched"}
+    return _diffusion(entry, devices, flops)
+
+
+def _diffusion(entry: dict, devices: int, flops: float) -> dict:
+    config = NetworkConfig(**entry["network"])
+    with torch.device("meta"):
+        encoder = nn.Identity() if config.text["kind"] == "byt5" else None
+        network = SpeechOpNetwork(config, encoder)
+    parts = {
+        "audio_encoder": _count(network.encoder, network.source_in, network.encoder_condition, network.source_out),
+        "text_encoder": _count(network.text_encoder),
+    }
+    parts["diffusion_transformer"] = _count(network) - sum(parts.values())
+    training, batches = entry["training"], BatchConfig(**{k: _tuple(v) for k, v in entry.get("batches", {}).items()})
+    tts = entry["stage"] in ("tts", "multitask")
+    s2s = entry["stage"] in ("s2s", "multitask")
+    a_step = (batches.tts_batch if tts else 0) + (batches.s2s_batch if s2s else 0)
+    micro = max(1, training.get("accumulate", 2) // (2 if tts and s2s else 1))
+    samples = training["steps"] * a_step * micro * devices
+    seconds = 12.0 if entry["network"]["text"]["kind"] == "byt5" else batches.crop_seconds
+    frames = samples * seconds * 40
+    work = 6 * parts["diffusion_transformer"] * frames
+    trained = sum(parts.values())
+    return {
+        "stage": entry["stage"],
+        "parameters": parts
+        | {"frozen_text_encoder": int(BYT5_BASE_PARAMETERS) if config.text["kind"] == "byt5" else 0},
+        "training": {
+            "devices": devices,
+            "steps": training["steps"],
+            "samples": samples,
+            "latent_frames_about": round(frames),
+            "gpu_hours_about": round(work / (flops * UTILISATION) / 3600, 2),
+        },
+        "memory_gib_without_activations": round(trained * 20 / 2**30, 2),
+        "weights_mib": math.ceil(trained * 2 / 2**20),
+    }
+
+
+def _tuple(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _count(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+@plain_errors
+def main(
+    config: Annotated[Path, typer.Option(help="configuration of a scale, such as config/paper.yaml")],
+    devices: Annotated[int, typer.Option(help="GPUs that train together (the paper: 32 A100)")] = 32,
+) -> None:
+    """Print parameter counts by part, latent rate, tasks, training budget and memory as JSON."""
+    if not config.is_file():
+        raise UserError(f"{config} does not exist.")
+    try:
+        values = yaml.safe_load(config.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"{config} is not valid YAML ({error}).") from None
+    if not isinstance(values, dict) or "models" not in values:
+        raise UserError(f"{config} has no `models` section.")
+    typer.echo(json.dumps(describe(values, devices), indent=2))
+
+
+if __name__ == "__main__":
+    typer.run(main)

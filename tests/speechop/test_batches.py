@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from speechop.data.speech import SpeechTable
+from speechop.schedule import SigmoidWeight
+from speechop.tasks import TASKS
+from speechop.training.batches import BatchConfig, Drawer
+from speechop.training.pairs import Pairs
+from tests.speechop.test_training import data  # noqa: F401
+
+CONFIG = BatchConfig(tts_batch=64, s2s_batch=64, crop_seconds=0.5, prompt_seconds=(0.2, 0.3))
+DEGRADATION = {"noise": {"probability": 1, "snr_db": [5, 5]}, "reverb": {"probability": 0.5}}
+
+
+@pytest.fixture
+def make(data, codec):  # noqa: F811
+    speech = SpeechTable.load(data / "speech" / "train.csv")
+    pairs = Pairs.load(data, "train", DEGRADATION, 16_000)
+    return lambda **how: Drawer(speech, codec, CONFIG, SigmoidWeight(), 7, pairs, **how)
+
+
+def same(a, b) -> bool:
+    return all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(vars(a).values(), vars(b).values()))
+
+
+def test_a_step_draws_the_same_batch_again_and_another_one_next(make):
+    for kind in ("tts", "s2s"):
+        assert same(getattr(make(), kind)(3, 0), getattr(make(), kind)(3, 0))
+        assert not torch.equal(getattr(make(), kind)(3, 0).eps[0, :5], getattr(make(), kind)(4, 0).eps[0, :5])
+
+
+def test_two_ranks_share_what_one_rank_of_twice_the_batch_draws(make, data, codec):  # noqa: F811
+    halves = [make(rank=rank, ranks=2).tts(0, 0) for rank in (0, 1)]
+    speech = SpeechTable.load(data / "speech" / "train.csv")
+    double = Drawer(speech, codec, BatchConfig(tts_batch=128, crop_seconds=0.5), SigmoidWeight(), 7).tts(0, 0)
+    assert double.texts[0::2] == halves[0].texts and double.texts[1::2] == halves[1].texts
+    torch.testing.assert_close(double.logsnr[1::2], halves[1].logsnr, rtol=0, atol=0)
+
+
+def test_inpainting_follows_section_5(make):
+    """75 % of samples are inpainted, half of these as a prefix; the given share is Beta with mode 0.01, concentration 5."""
+    rng = np.random.default_rng(0)
+    masks = [Drawer._inpainting(rng, 1000) for _ in range(4000)]
+    given = np.array([mask.mean() for mask in masks])
+    assert (given > 0).mean() == pytest.approx(0.75, abs=0.03)
+    shares = given[given > 0]
+    assert shares.mean() == pytest.approx(1.03 / 5, abs=0.01)
+    prefix = np.array([mask[: int(mask.sum())].all() for mask in masks if mask.any()])
+    assert prefix.mean() == pytest.approx(0.5, abs=0.05)
+    for mask in masks[:200]:  # one free stretch only: prefix, or start and end
+        assert (np.diff(mask.astype(int)) != 0).sum() <= 2
+
+
+def test_speech_to_speech_follows_table_9(make):
+    drawer = make()
+    batches = [drawer.s2s(step, 0) for step in range(40)]
+    tasks = torch.cat([batch.task for batch in batches])
+    for task in TASKS.values():
+        if task.name != "tts":
+            assert float((tasks == task.index).float().mean()) == pytest.approx(task.weight / 9, abs=0.15)
+    kept = torch.cat([batch.keep for batch in batches])
+    assert float(kept.float().mean()) == pytest.approx(0.9, abs=0.03)
+    for batch in batches:
+        prompted = batch.clean.any(1)
+        if batch.target.shape[1] > 20:  # separation and matching: nine in ten of those kept hear a prompt
+            assert float(prompted[batch.keep].float().mean()) == pytest.approx(0.9, abs=0.15)
+            assert not (batch.mask & ~batch.clean)[:, :3][~prompted].any(), "a prompt that is not given does not exist"
+        else:
+            assert float(prompted[batch.keep].float().mean()) == pytest.approx(0.1, abs=0.12)
+        assert not batch.clean[~batch.keep].any(), "dropping the condition drops the prompt"
+
+
+def test_pairs_hold_what_their_task_asks_for(make):
+    pairs = make().degrader
+    names = ["enhancement", "noise_isolation", "speech_isolation", "separation", "acoustic_matching"]
+    rngs = [np.random.default_rng(i) for i in range(len(names))]
+    pair = pairs.pairs(names, rngs, 8000, 4000)
+    energy = lambda x: float(x.square().mean())  # noqa: E731
+    again = pairs.pairs(names, [np.random.default_rng(i) for i in range(len(names))], 8000, 4000)
+    assert torch.equal(pair.source, again.source)
+    assert pair.source.shape == pair.target.shape == (5, 8000) and pair.prompt.shape == (5, 4000)
+    noise, speech = pair.target[1], pair.target[2]
+    assert energy(pair.source[1] - noise) / energy(noise) == pytest.approx(10**0.5, rel=0.02)  # 5 dB
+    assert energy(speech) / energy(pair.source[2] - speech) == pytest.approx(10**0.5, rel=0.02)
+    assert not torch.allclose(pair.source[3], pair.target[3])

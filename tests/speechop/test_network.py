@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import nn
+
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.text import tokenize
+from speechop.model.transformer import attention
+
+from .conftest import TINY, awake
+
+
+def millions(*modules):
+    return sum(p.numel() for module in modules for p in module.parameters()) / 1e6
+
+
+def test_paper_scale_has_the_papers_parameter_counts():
+    """419 M and 71 M (section 7): global AdaLN, dense connections, cross-attention to ByT5-base's 1536 channels."""
+    with torch.device("meta"):
+        net = SpeechOpNetwork(NetworkConfig(), text_encoder=nn.Identity())
+    encoder = millions(net.encoder, net.source_in, net.encoder_condition, net.source_out)
+    assert millions(net) - encoder == pytest.approx(419, rel=0.015)
+    assert encoder == pytest.approx(71, rel=0.02)
+
+
+def test_stage_2_starts_as_the_tts_model():
+    torch.manual_seed(0)
+    net = SpeechOpNetwork(TINY)
+    source = torch.randn(2, 9, 16)
+    assert not net.encode_source(source, torch.tensor([1, 1]), None, None).any()
+
+
+def test_null_transcript_by_masking_equals_the_cheap_one(network):
+    tokens, lengths = tokenize(["hello", "goodbye now"])
+    z, logsnr, task = torch.randn(2, 9, 16), torch.tensor([0.3, -1.0]), torch.tensor([0, 0])
+    masked = network.encode_text(tokens, lengths, torch.tensor([False, False]), torch.tensor([9, 9]))
+    torch.testing.assert_close(
+        network(z, logsnr, task, masked), network(z, logsnr, task, network.no_text(2)), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_padding_does_not_change_an_utterance(network):
+    tokens, lengths = tokenize(["hello there", "no"])
+    z = torch.randn(2, 12, 16)
+    mask = torch.arange(12) < torch.tensor([12, 7])[:, None]
+    keep, frames = torch.tensor([True, True]), torch.tensor([12, 7])
+    both = network(
+        z, torch.zeros(2), torch.tensor([0, 0]), network.encode_text(tokens, lengths, keep, frames), mask=mask
+    )
+    one = network.encode_text(tokens[1:, :2], lengths[1:], keep[1:], frames[1:])
+    alone = network(z[1:, :7], torch.zeros(1), torch.tensor([0]), one)
+    torch.testing.assert_close(both[1:, :7], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_given_frames_tasks_and_sources_matter(network):
+    z, logsnr = torch.randn(1, 10, 16), torch.tensor([0.0])
+    plain = network(z, logsnr, torch.tensor([1]), network.no_text(1))
+    given = network(z, logsnr, torch.tensor([1]), network.no_text(1), clean=torch.arange(10)[None] < 4)
+    other = network(z, logsnr, torch.tensor([2]), network.no_text(1))
+    mixed = network.encode_source(torch.randn(1, 10, 16), torch.tensor([1]), None, None)
+    heard = network(z, logsnr, torch.tensor([1]), network.no_text(1), mixed)
+    for changed in (given, other, heard):
+        assert (changed - plain).abs().max() > 1e-3
+
+
+def test_cross_attention_to_the_source_is_a_flag():
+    config = NetworkConfig(**TINY.as_dict() | {"source_mixing": "cross_attention"})
+    net = awake(SpeechOpNetwork(config))
+    source, keep = torch.randn(2, 9, 16), torch.tensor([True, False])
+    encoded = net.encode_source(source, torch.tensor([1, 1]), None, None)
+    text = net.source_as_memory(encoded, None, keep)
+    v = net(torch.randn(2, 9, 16), torch.zeros(2), torch.tensor([1, 1]), text)
+    assert v.shape == (2, 9, 16)
+    with pytest.raises(ValueError, match="framewise"):
+        NetworkConfig(source_mixing="film")
+
+
+def test_attention_equals_torchs():
+    q, k, v = (torch.randn(2, 3, n, 8, dtype=torch.float64) for n in (5, 7, 7))
+    mask = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
+    theirs = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+    torch.testing.assert_close(attention(q, k, v, mask), theirs)

@@ -1,0 +1,181 @@
+"""The training loop on a tiny corpus made here: resume, equality, bad input."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from accelerate import Accelerator
+
+from fileio import audio
+from fileio.files import UserError, read_jsonl
+from speechop import checkpoint, train
+from speechop.data.speech import COLUMNS
+from speechop.training.loop import Loop, TrainingConfig
+from tests.speechop.conftest import TINY
+
+CODEC = {
+    "seed": 1,
+    "network": {"kind": "mel", "latent_dim": 16, "decoder_dim": 16, "decoder_layers": 2},
+    "training": {"steps": 3, "lr": 1e-3, "warmup": 1, "precision": "fp32", "accumulate": 1, "validate_every": 3},
+    "losses": {"seconds": 0.2, "batch": 2, "mel_windows": [128], "mel_bands": [10], "disc_windows": [128],
+               "disc_channels": 2, "adversarial_from": 1},
+}  # fmt: skip
+DIFFUSION = {
+    "seed": 1,
+    "network": json.loads(json.dumps(TINY.as_dict())),
+    "batches": {"tts_batch": 2, "s2s_batch": 2, "crop_seconds": 0.5, "prompt_seconds": [0.2, 0.3], "sentences": [1, 2]},
+    "training": {
+        "steps": 6,
+        "lr": 1e-3,
+        "warmup": 1,
+        "precision": "fp32",
+        "accumulate": 2,
+        "validate_every": 3,
+        "save_minutes": 0.0,
+    },
+    "degradation": {"noise": {"probability": 1, "snr_db": [0, 10]}, "reverb": {"probability": 0.5}},
+    "store": "fp32",
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two speakers (tones of two pitches), three sentences each, one noise and one impulse response a split."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for split in ("train", "valid"):
+        rows = []
+        for speaker, hz in (("low", 120), ("high", 240)):
+            for number in range(3):
+                identity = f"{split}-{speaker}-{number}"
+                time = np.arange(16_000 + 800 * number) / 16_000
+                wave = 0.1 * np.sign(np.sin(2 * np.pi * hz * time)) * np.sin(2 * np.pi * 3 * time) ** 2
+                audio.write(root / "speech" / f"{identity}.flac", wave.astype(np.float32), 16_000)
+                rows.append({"id": identity, "speaker": speaker, "base": "x", "sex": "f", "split": split, "phones": 9,
+                             "text": f"sentence {'one two three'.split()[number]}", "path": f"{identity}.flac",
+                             "rate_hz": 16_000, "seconds": len(wave) / 16_000, "sha256": ""})  # fmt: skip
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(root / "speech" / f"{split}.csv", index=False)
+    sounds = {
+        "noise": rng.standard_normal(16_000) * 0.1,
+        "rir": np.exp(-np.arange(2000) / 300) * rng.standard_normal(2000),
+    }
+    for name, wave in sounds.items():
+        rows = []
+        for split in ("train", "valid"):
+            audio.write(root / f"{name}-{split}.flac", (wave / np.abs(wave).max() * 0.9).astype(np.float32), 16_000)
+            rows.append({"id": f"{name}-{split}", "split": split, "path": f"{name}-{split}.flac"})
+        pd.DataFrame(rows).to_csv(root / f"{name}.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def models(data, tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    assert train.train("codec", "codec", CODEC, data, root, root / "state", None, False)
+    assert train.train("tts", "tts", DIFFUSION, data, root, root / "state", None, False)
+    return root
+
+
+def weights(folder):
+    return checkpoint.read_model(folder)[0]
+
+
+def test_released_folders_hold_weights_configuration_and_curves(models):
+    tensors, config = checkpoint.read_model(models / "tts")
+    assert config["stage"] == "tts" and config["record"]["steps"] == 6
+    assert not any(name.startswith("encoder.") for name in tensors), "stage 1 has no audio encoder"
+    curves = read_jsonl(models / "tts" / "curves.jsonl")
+    assert curves[-1]["step"] == 6 and {"loss", "valid_tts", "valid_text_gap"} <= set(curves[-1])
+
+
+def test_the_fitted_encoder_survives_training_unchanged(data, models):
+    """The mel encoder is fitted once: what stage 1 hears is what stage 2 hears, however long the decoder trains."""
+    codec = train.build_codec(CODEC["network"])
+    rng_state = torch.get_rng_state()
+    trainee = train._codec_trainee("codec", CODEC, data, models, Accelerator(cpu=True))
+    torch.set_rng_state(rng_state)
+    released = weights(models / "codec")
+    torch.testing.assert_close(trainee.network.basis, released["basis"], atol=1e-3, rtol=1e-3)
+    assert codec.basis.shape == released["basis"].shape
+
+
+def test_killed_and_resumed_equals_undisturbed(data, models, tmp_path, monkeypatch):
+    """Stopped after every step (the state is saved each time), stage 2 ends with the very same weights."""
+    config = DIFFUSION | {"init": "tts"}
+    for name in ("codec", "tts"):
+        (tmp_path / name).symlink_to(models / name)
+    assert train.train("multitask", "whole", config, data, tmp_path, tmp_path / "state", None, False)
+    rounds = 0
+    while not train.train("multitask", "pieces", config, data, tmp_path, tmp_path / "state", 0.0, False):
+        rounds += 1
+        assert rounds < 20
+    assert rounds >= 4
+    whole, pieces = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, pieces[name]), name
+    a, b = (read_jsonl(tmp_path / name / "curves.jsonl") for name in ("whole", "pieces"))
+    assert a == b
+
+
+def test_other_settings_do_not_resume_a_state(data, models, tmp_path):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
+    with pytest.raises(UserError, match="other settings"):
+        train.train("tts", "x", DIFFUSION | {"seed": 2}, data, tmp_path, tmp_path / "state", 0.0, False)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(data, models, tmp_path, monkeypatch):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
+    before = (tmp_path / "state" / "x" / "state.safetensors").read_bytes()
+    monkeypatch.setattr(Loop, "_micro_step", lambda self, micro: {"loss": float("nan")})
+    with pytest.raises(UserError, match="not finite at step 1"):
+        train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
+    assert (tmp_path / "state" / "x" / "state.safetensors").read_bytes() == before
+
+
+def test_half_a_state_is_never_taken_for_a_whole_one(data, models, tmp_path):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
+    path = tmp_path / "state" / "x" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"state\.safetensors is truncated"):
+        train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
+
+
+def test_an_empty_corpus_and_unknown_keys_are_named(data, models, tmp_path):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    with pytest.raises(UserError, match="learning_rate"):
+        config = DIFFUSION | {"training": DIFFUSION["training"] | {"learning_rate": 1}}
+        train.train("tts", "x", config, data, tmp_path, tmp_path / "state", None, False)
+    empty = tmp_path / "empty" / "speech"
+    empty.mkdir(parents=True)
+    (empty / "train.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(UserError, match="no rows"):
+        train.train("tts", "y", DIFFUSION, empty.parent, tmp_path, tmp_path / "state", None, False)
+
+
+def test_learning_rate_warms_up_and_cools_down():
+    config = TrainingConfig(steps=100, lr=1.0, warmup=10, cooldown=0.5)
+    assert config.lr_at(0) == pytest.approx(0.1) and config.lr_at(9) == 1.0 and config.lr_at(50) == 1.0
+    assert config.lr_at(75) == pytest.approx(0.5) and config.lr_at(99) < 0.01
+
+
+def test_truncated_and_foreign_checkpoints_are_refused(models, tmp_path):
+    folder = tmp_path / "tts"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_bytes((models / "tts" / name).read_bytes())
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-50])
+    with pytest.raises(UserError, match="checksum"):
+        checkpoint.read_model(folder)
+    other = TINY.as_dict() | {"latent_dim": 8}
+    with pytest.raises(UserError, match="another model or scale"):
+        from speechop.model.network import NetworkConfig, SpeechOpNetwork
+
+        tensors, _ = checkpoint.read_model(models / "tts")
+        checkpoint.load_into(
+            SpeechOpNetwork(NetworkConfig(**other)), tensors, models / "tts", may_lack=("encoder.", "source")
+        )
