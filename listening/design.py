@@ -104,31 +104,39 @@ def hide(
     for chosen in lists:
         stimuli = [rated[index] for index in chosen]
         heard = frozenset().union(*(stimulus.touches for stimulus in stimuli))
-        picked: list[Stimulus] = []
-        for test in tests:
-            for _ in range(test["count"]):
-                picked.append(_least_used(hidden, test["kind"], heard, picked, used, draw))
-        draw.shuffle(picked)
+        picked = _tests_of_list(hidden, tests, heard, used, draw)
+        used.update(stimulus.name for stimulus in picked)
         for place, stimulus in zip(_places(len(stimuli) + len(picked), len(picked), draw), picked, strict=True):
             stimuli.insert(place, stimulus)
         full.append(stimuli)
     return full
 
 
-def _least_used(
-    hidden, kind: str, heard: frozenset, picked: list[Stimulus], used: Counter, draw: random.Random
-) -> Stimulus:
-    heard = heard.union(*(stimulus.touches for stimulus in picked))
-    free = [stimulus for stimulus in hidden if stimulus.kind == kind and not stimulus.touches & heard]
-    if not free:
+def _tests_of_list(
+    hidden: Sequence[Stimulus], tests: list[dict], heard: frozenset, used: Counter, draw: random.Random
+) -> list[Stimulus]:
+    """Pairs that share no utterance with the list or each other, the least used that go together, in random order."""
+    kinds = [test["kind"] for test in tests for _ in range(test["count"])]
+    free = [stimulus for stimulus in hidden if not stimulus.touches & heard]
+    ranked = sorted(draw.sample(free, len(free)), key=lambda stimulus: used[stimulus.name])
+
+    def search(kinds: list[str], taken: frozenset) -> list[Stimulus] | None:
+        if not kinds:
+            return []
+        for stimulus in ranked:
+            if stimulus.kind == kinds[0] and not stimulus.touches & taken:
+                rest = search(kinds[1:], taken | stimulus.touches)
+                if rest is not None:
+                    return [stimulus, *rest]
+        return None
+
+    picked = search(kinds, frozenset())
+    if picked is None:
         raise UserError(
-            f"A list found no {kind} test whose utterances its rated samples leave free: lower `samples`, or take fewer `utterances` "
-            "so that some of the test set stay for the hidden tests."
+            f"A list found no {' and '.join(dict.fromkeys(kinds))} tests whose utterances its rated samples leave free: lower "
+            "`samples`, or take fewer `utterances`, so that some of the test set stay for the hidden tests."
         )
-    draw.shuffle(free)
-    chosen = min(free, key=lambda stimulus: used[stimulus.name])
-    used[chosen.name] += 1
-    return chosen
+    return draw.sample(picked, len(picked))
 
 
 def _places(length: int, count: int, draw: random.Random) -> list[int]:

@@ -111,7 +111,7 @@ def _table(settings: dict, ours: dict, set_name: str, scale: str) -> dict:
 
 def _forest(rows: list[dict]) -> Markup:
     """Intervals of ours (line and dot) and the paper's mean (diamond) on the scale from 1 to 5, as SVG."""
-    left, width, step = 210, 470, 26
+    left, width, step = 240, 440, 26
     height = step * len(rows) + 34
 
     def x(value: float) -> float:

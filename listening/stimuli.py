@@ -55,10 +55,10 @@ def choose(settings: dict, testsets: Path, audio: Path) -> tuple[list[Stimulus],
         for row in chosen:
             for system in heard_systems(settings):
                 rated.append(_rated(settings, system, name, row, found[system["name"]][row["id"]], testsets))
-        share = [row for row in table.values() if row["id"] not in {row["id"] for row in chosen}] or chosen
+        free = [row for key, row in sorted(table.items()) if key not in {row["id"] for row in chosen}]
         for test in settings["hidden_tests"]:
             size = -(-test.get("pool", 12) // len(tables))
-            hidden += _hidden(settings, test, name, share, chosen, testsets, size)
+            hidden += _hidden(settings, test, name, free, chosen, testsets, size)
     return rated, hidden, notes
 
 
@@ -141,13 +141,12 @@ def _hidden(
 ) -> list[Stimulus]:
     draw = random.Random(seed_of(settings["seed"], name, test["kind"]))
     column, beside = test["sample"], test.get("reference")
-    usable = [row for row in free if row.get(column) and (not beside or row.get(beside))]
-    usable = (
-        usable
-        if len(usable) >= size
-        else [row for row in [*free, *chosen] if row.get(column) and (not beside or row.get(beside))]
+    spare, rated = (
+        [row for row in rows if row.get(column) and (not beside or row.get(beside))] for rows in (free, chosen)
     )
-    pool = draw.sample(sorted(usable, key=lambda row: row["id"]), min(size, len(usable)))
+    # Utterances that nobody rates come first: they never meet a list's rated samples.
+    usable = draw.sample(spare, len(spare)) + draw.sample(rated, len(rated))
+    pool = usable[:size]
     if not pool:
         raise UserError(
             f"The test set {name!r} has no row with {column!r}, which the hidden test {test['kind']!r} needs."
@@ -166,7 +165,8 @@ def _hidden(
 
 
 def _other_speaker(row: dict, rows: list[dict], draw: random.Random, name: str) -> dict:
-    others = sorted((other for other in rows if other["speaker"] != row["speaker"]), key=lambda other: other["id"])
+    """One of the first rows (those that nobody rates come first) of another speaker."""
+    others = [other for other in rows if other["speaker"] != row["speaker"]]
     if not others:
         raise UserError(f"The test set {name!r} has one speaker only; the mismatched-speaker test needs two.")
-    return draw.choice(others)
+    return draw.choice(others[: max(len(others) // 4, 4)])

@@ -13,6 +13,7 @@ import yaml
 
 from fileio.files import UserError
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
 ROOM = Path(__file__).parent
 SHIPPED = ("tts", "editing", "enhancement", "separation")
 
@@ -99,7 +100,7 @@ def paper_value(system: dict, set_name: str, scale: str) -> tuple[float, float] 
 
 def _yaml(path: Path) -> dict:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; give one of {', '.join(SHIPPED)} or the path of a study file."
