@@ -21,6 +21,7 @@ include: "workflow/rules/audio.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/listening.smk"
+include: "workflow/rules/checks.smk"
 
 
 rule all:

@@ -100,7 +100,7 @@ def _check_columns(preset: dict, path: Path) -> None:
     if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):
         raise UserError(f"{path}: a role or a row's label occurs twice.")
     for row in preset["rows"]:
-        unknown = set(row.get("paper", {})) - set(roles)
+        unknown = (set(row.get("paper", {})) | set(row.get("roles", []))) - set(roles)
         if unknown:
             name = sorted(unknown)[0]
             raise UserError(
@@ -139,20 +139,24 @@ def baselines(folder: Path = ROOT / "baselines") -> list[str]:
     return sorted(card.parent.name for card in folder.glob("*/card.yaml"))
 
 
-def check_references(presets: dict[str, dict], systems: dict[str, dict], measures: dict[str, str | None]) -> None:
-    """Every system and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
+def check_references(presets: dict[str, dict], systems: dict[str, dict], config: dict) -> None:
+    """Every system, test set and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
+    measures, sets = config["evaluation"]["metrics"], config["corpus"]["testsets"]
     others = baselines()
     both = set(others) & set(systems)
     if both:
         raise UserError(
             f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one."
         )
-    for name, preset in presets.items():
-        where = f"workflow/presets/{name}.yaml"
+    for table, preset in presets.items():
+        where = f"workflow/presets/{table}.yaml"
         for row in preset["rows"]:
             system = row.get("system")
             if system and system not in systems and system not in others:
                 raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, [*systems, *others])}.")
+            name = row.get("set", preset["set"])
+            if system and name not in sets:
+                raise UserError(f"{where}: corpus.testsets has no test set {name!r}{did_you_mean(name, sets)}.")
         for metric in preset["metrics"]:
             if metric["role"] not in measures:
                 role = metric["role"]
@@ -180,15 +184,23 @@ def provenance_of(system: str) -> str:
     return read_card(system)["provenance"] if system in baselines() else "ours"
 
 
-def cells(preset: dict, absent: Iterable[str]) -> list[tuple[str, str]]:
-    """The (test set, system) pairs that a table scores, in its order, each once."""
-    rows = [row for row in preset["rows"] if row.get("system") and row["system"] not in absent]
-    return list(dict.fromkeys((row.get("set", preset["set"]), row["system"]) for row in rows))
+def cells(preset: dict, absent: Iterable[str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:
+    """The (test set, system, metric) triples that a table needs, in its order, each once.
+
+    A role that nothing measures at this scale (null in `measures`) has no cell.
+    """
+    found: dict[tuple[str, str, str], None] = {}
+    for row in preset["rows"]:
+        if row.get("system") and row["system"] not in absent:
+            for role in roles_of(preset, row):
+                if metric := measures[role]:
+                    found[row.get("set", preset["set"]), row["system"], metric] = None
+    return list(found)
 
 
-def table_metrics(preset: dict, measures: dict[str, str | None]) -> list[str]:
-    """The metrics of a table's columns; a role that nothing measures at this scale (null in `measures`) has none."""
-    return list(dict.fromkeys(metric for column in preset["metrics"] if (metric := measures[column["role"]])))
+def roles_of(preset: dict, row: dict) -> list[str]:
+    """The roles that a row is measured in."""
+    return row.get("roles") or [column["role"] for column in preset["metrics"]]
 
 
 def metrics_of_sets(
@@ -197,8 +209,8 @@ def metrics_of_sets(
     """Test set -> the metrics that some table asks of it, sorted."""
     wanted: dict[str, set[str]] = {}
     for preset in presets.values():
-        for name, _ in cells(preset, absent):
-            wanted.setdefault(name, set()).update(table_metrics(preset, measures))
+        for name, _, metric in cells(preset, absent, measures):
+            wanted.setdefault(name, set()).add(metric)
     return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
 
 
@@ -252,3 +264,8 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
 def hears_transcript(config: dict, system: dict, name: str) -> bool:
     """Whether a system needs a transcript of what it is given: for guidance, or to find the words of an edit."""
     return system["transcript"] == "asr" or config["corpus"]["testsets"][name]["task"] == "edit"
+
+
+def recognisers(metrics: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The recognisers whose transcripts these metrics read: a metric's name ends in its recogniser's."""
+    return sorted({name for name in known for metric in metrics if metric.endswith(f"_{name}")})

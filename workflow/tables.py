@@ -61,7 +61,8 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
     for row in preset["rows"]:
         for column in preset["metrics"]:
             metric = settings["metrics"][column["role"]]
-            measured = _measured(preset, row, metric, results, data, settings)
+            asked = metric if column["role"] in planning.roles_of(preset, row) else None
+            measured = _measured(preset, row, asked, results, data, settings)
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)
 

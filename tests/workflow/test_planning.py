@@ -26,9 +26,8 @@ def test_every_configuration_fits_its_schema_and_serves_every_table(scale):
     planning.check(config, "config", scale)
     assert config["scale"] == scale
     presets = planning.read_presets()
-    planning.check_references(presets, planning.read_systems(presets), config["evaluation"]["metrics"])
+    planning.check_references(presets, planning.read_systems(presets), config)
     assert config["evaluation"]["guide"] in config["evaluation"]["asr"]
-    assert config["evaluation"]["judge"] in config["evaluation"]["asr"]
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -89,12 +88,15 @@ def test_a_broken_preset_is_refused(tmp_path, change, message):
 
 def test_unknown_systems_and_roles_are_refused():
     systems = {"speechop": {}}
+    config = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": {"se": {}}}}
+    noisi = PRESET | {"rows": [{"system": "noisi", "label": "x"}]}
     with pytest.raises(UserError, match="did you mean 'noisy'"):
-        planning.check_references(
-            {"t": PRESET | {"rows": [{"system": "noisi", "label": "x"}]}}, systems, {"pesq": "pesq"}
-        )
+        planning.check_references({"t": noisi}, systems, config)
+    with pytest.raises(UserError, match=r"no test set 'see'.*did you mean 'se'"):
+        planning.check_references({"t": PRESET | {"set": "see"}}, systems, config)
+    config["evaluation"]["metrics"] = {"mcd": "mcd"}
     with pytest.raises(UserError, match=r"evaluation\.metrics says nothing about 'pesq'"):
-        planning.check_references({"t": PRESET}, systems, {"mcd": "mcd"})
+        planning.check_references({"t": PRESET}, systems, config)
 
 
 def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):

@@ -12,7 +12,7 @@ SCALE = config["scale"]
 MEASURES = config["evaluation"]["metrics"]
 PRESETS = planning.read_presets()
 SYSTEMS = planning.read_systems(PRESETS)
-planning.check_references(PRESETS, SYSTEMS, MEASURES)
+planning.check_references(PRESETS, SYSTEMS, config)
 BASELINES = planning.baselines()
 ABSENT = planning.absent_systems(config, SYSTEMS)
 METRICS_OF_SETS = planning.metrics_of_sets(PRESETS, MEASURES, ABSENT)

@@ -34,7 +34,10 @@ for test_set, metrics in METRICS_OF_SETS.items():
         input:
             manifest=f"<data>/testsets/{test_set}.csv",
             index=f"<results>/audio/{test_set}/{{system}}/index.csv",
-            transcripts=f"<results>/transcripts/{test_set}/{{system}}/{config['evaluation']['judge']}.jsonl",
+            transcripts=expand(
+                f"<results>/transcripts/{test_set}/{{{{system}}}}/{{asr}}.jsonl",
+                asr=planning.recognisers(metrics, config["evaluation"]["asr"]),
+            ),
             src=sources("fileio", "metrics"),
         output:
             scores=expand(
@@ -54,9 +57,12 @@ for test_set, metrics in METRICS_OF_SETS.items():
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),
+            transcripts=lambda wildcards, input: [
+                f"--transcripts={path}" for path in input.transcripts
+            ],
         shell:
             "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
             " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
             " python -m metrics score --manifest {input.manifest:q} --index {input.index:q}"
-            " --transcripts {input.transcripts:q} --metrics {params.metrics:q}"
+            " {params.transcripts:q} --metrics {params.metrics:q} --jobs {threads}"
             " --config {params.config:q} --out {params.out:q}"

@@ -4,16 +4,22 @@
 rule table:
     input:
         preset="workflow/presets/{table}.yaml",
-        manifests=lambda wildcards: [
-            f"<data>/testsets/{name}.csv"
-            for name in sorted(
-                {name for name, _ in planning.cells(PRESETS[wildcards.table], ABSENT)}
-            )
-        ],
+        manifests=lambda wildcards: expand(
+            "<data>/testsets/{set}.csv",
+            set=sorted(
+                {
+                    name
+                    for name, _, _ in planning.cells(
+                        PRESETS[wildcards.table], ABSENT, MEASURES
+                    )
+                }
+            ),
+        ),
         scores=lambda wildcards: [
             f"<results>/scores/{name}/{system}/{metric}.jsonl"
-            for name, system in planning.cells(PRESETS[wildcards.table], ABSENT)
-            for metric in planning.table_metrics(PRESETS[wildcards.table], MEASURES)
+            for name, system, metric in planning.cells(
+                PRESETS[wildcards.table], ABSENT, MEASURES
+            )
         ],
         src=sources("workflow.tables", "metrics"),
     output:

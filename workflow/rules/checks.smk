@@ -1,0 +1,48 @@
+# Did a metric move? And what is everything made of, under which licences?
+
+
+rule regression_report:
+    input:
+        table="<results>/frozen.csv",
+        record="<results>/frozen.provenance.json",
+        reference=f"results/reference/{SCALE}.json",
+        src=sources("workflow.regression"),
+    output:
+        report="<results>/regression.md",
+        junit="<results>/regression.xml",
+        findings="<results>/regression.json",
+    log:
+        "<logs>/regression_report.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m workflow.regression compare --table {input.table:q} --reference {input.reference:q}"
+        " --out {output.report:q} >{log:q} 2>&1"
+
+
+# Apart from the report, because Snakemake removes what a failing job wrote.
+rule regression:
+    input:
+        findings="<results>/regression.json",
+    log:
+        "<logs>/regression.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m workflow.regression verdict {input.findings:q} 2>&1 | tee {log:q}"
+
+
+rule licences:
+    input:
+        lock="requirements.lock",
+        materials="workflow/materials.yaml",
+        cards=expand("baselines/{name}/card.yaml", name=BASELINES),
+        src=sources("workflow.licences"),
+    output:
+        "<results>/licences.md",
+    log:
+        "<logs>/licences.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m workflow.licences --out {output:q} >{log:q} 2>&1"
