@@ -17,6 +17,7 @@ VERSION = 1
 EDGE_SECONDS = 0.05
 SECONDS_A_PHONE = (0.045, 0.2)
 ATTEMPTS = 4
+SILENCE_POWER = 1e-7
 _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ratio", "median_f0_hz", "pitch_range")
 
 
@@ -83,7 +84,7 @@ def normalise_level(wave: np.ndarray, rate_hz: int, level_dbfs: float) -> np.nda
         ValueError: silence, or a peak that would clip at that level.
     """
     powers = _frame_powers(wave, rate_hz)
-    if powers.max() < 1e-7:
+    if not powers.max() > SILENCE_POWER:
         raise ValueError("silence")
     active_rms = np.sqrt(powers[powers > powers.max() * 10**-3.5].mean())
     scaled = wave * (10 ** (level_dbfs / 20) / active_rms)
@@ -93,8 +94,14 @@ def normalise_level(wave: np.ndarray, rate_hz: int, level_dbfs: float) -> np.nda
 
 
 def trim(wave: np.ndarray, rate_hz: int, edge_seconds: float = EDGE_SECONDS) -> np.ndarray:
-    """Leave exactly `edge_seconds` before the first and after the last frame within 40 dB of the loudest."""
+    """Leave exactly `edge_seconds` before the first and after the last frame within 40 dB of the loudest.
+
+    Raises:
+        ValueError: silence.
+    """
     powers = _frame_powers(wave, rate_hz)
+    if not powers.max() > SILENCE_POWER:
+        raise ValueError("silence")
     frame, edge = int(0.02 * rate_hz), int(edge_seconds * rate_hz)
     active = np.flatnonzero(powers > powers.max() * 1e-4)
     padded = np.pad(wave, edge)

@@ -26,7 +26,7 @@ class Edit:
 
 
 def draw(rng: np.random.Generator, spoken: str, text_config: dict, split: str) -> Edit:
-    """Draw an edit of one to three words away from the sentence's ends.
+    """Draw an edit of one to three words away from a sentence's ends.
 
     Args:
         spoken: the words of the recording.
@@ -41,12 +41,18 @@ def draw(rng: np.random.Generator, spoken: str, text_config: dict, split: str) -
         raise UserError(f"An edit needs a sentence of five words or more, not {spoken!r}.")
     for _ in range(200):
         kind = KINDS[rng.choice(3, p=(0.5, 0.25, 0.25))]
-        first = int(rng.integers(1, len(words) - 3))
-        last = min(first + int(rng.integers(1, 4)) - 1, len(words) - 2)
+        first, last = _place(rng, len(words), len(_slots(text_config) or words))
         edit = _EDITS[kind](rng, words, first, last, text_config)
         if edit and _unheard(edit.text.split(), text_config, split):
             return edit
     raise UserError(f"No edit of {spoken!r} was found whose sentences belong to {split} alone.")
+
+
+def _place(rng, words: int, sentence: int) -> tuple[int, int]:
+    """Where to edit: one to three words inside one of the text's sentences of `sentence` words, not its first or last."""
+    start = sentence * int(rng.integers(words // sentence))
+    first = start + int(rng.integers(1, sentence - 1))
+    return first, min(first + int(rng.integers(1, 4)) - 1, start + sentence - 2)
 
 
 def _substitution(rng, words: list[str], first: int, last: int, config: dict) -> Edit | None:
