@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from fileio.files import UserError, atomic, plain_errors, write_text
+from metrics.statistics import holm
 from workflow import planning, provenance, wording
-from workflow.comparisons import EXPECTATIONS, Comparison, Evidence, Result, evidence, holm, verdict
+from workflow.comparisons import EXPECTATIONS, Comparison, Evidence, Result, evidence, verdict
 from workflow.evidence import Ours, printed
 
 CLAIMS = planning.ROOT / "workflow" / "presets" / "claims.yaml"

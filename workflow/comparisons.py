@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 from scipy.stats import norm
+
+from metrics.statistics import Bootstrap
 
 SUPPORTED, OPPOSITE, INCONCLUSIVE, NOT_RUN = "supported", "opposite", "inconclusive", "not run"
 LEVEL = 0.05
@@ -53,21 +55,21 @@ class Estimate(Protocol):
 
 @dataclass(frozen=True)
 class Resampled:
-    """A bootstrap's estimate: `draws` [n] are the resampled values."""
+    """A bootstrap's estimate; `units` says in words what was resampled."""
 
     point: float
-    draws: np.ndarray
+    bootstrap: Bootstrap
     units: str
 
-    def interval(self, confidence: float) -> tuple[float, float]:
-        low, high = np.quantile(self.draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-        return float(low), float(high)
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        low, high = self.bootstrap.interval(confidence)
+        return None if math.isnan(low) else (low, high)
 
     def p_below(self, bound: float) -> float:
-        return (1 + np.count_nonzero(self.draws >= bound)) / (1 + len(self.draws))
+        return self.bootstrap.p_below(bound)
 
     def p_above(self, bound: float) -> float:
-        return (1 + np.count_nonzero(self.draws <= bound)) / (1 + len(self.draws))
+        return self.bootstrap.p_above(bound)
 
 
 @dataclass(frozen=True)
@@ -158,16 +160,6 @@ def evidence(results: Sequence[Result]) -> Evidence | None:
         return None
     pairs = [p_values(result.comparison, result.estimate) for result in tested]
     return Evidence(min(1.0, max(p for p, _ in pairs)), min(1.0, len(pairs) * min(p for _, p in pairs)))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given."""
-    order = np.argsort(p)
-    adjusted, running = np.empty(len(p)), 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p) - rank) * p[index]))
-        adjusted[index] = running
-    return adjusted.tolist()
 
 
 def verdict(results: Sequence[Result], adjusted: Evidence | None) -> str:

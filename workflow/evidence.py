@@ -1,4 +1,4 @@
-"""Where a comparison's numbers come from: our scores, the toy study, training curves, and the paper's printed cells."""
+"""Where a comparison's numbers come from: scores, listening studies, the toy study, curves, and the paper's printed cells."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from fileio.files import read_jsonl, seed_of
+from listening.results import read_mos
+from metrics import statistics
+from metrics.statistics import Bootstrap
+from metrics.summary import Difference, Summary, paired_difference, summarise
 from workflow.comparisons import Bare, Comparison, Printed, Resampled, Result
+from workflow.tables import read_manifest, select
 
-ERRORS = ("substitutions", "deletions", "insertions")
+# A listening study by the table that prints its MOS, and its scale by the table's column.
+STUDIES = {"table1": "tts", "table2": "editing", "table3": "enhancement", "table4": "separation"}
+SCALES = {
+    "mos": "quality",
+    "mos_q": "quality",
+    "mos_n": "naturalness",
+    "mos_vs": "voice_similarity",
+    "mos_ss": "style_similarity",
+}
 
 
 class NotRun(Exception):
@@ -34,17 +46,21 @@ def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
     if comparison.table not in presets:
         return Result(comparison, None, "the paper prints no numbers of it")
     preset, cells = presets[comparison.table], []
-    for name in filter(None, (comparison.of, comparison.against)):
+    for name in _rows(comparison):
         cell = row_of(preset, name).get("paper", {}).get(comparison.role)
         if cell is None:
             return Result(comparison, None, f"the paper prints no {comparison.role} for {name}")
         cells.append(cell if isinstance(cell, list) else [cell, None])
-    point = cells[0][0] - (cells[1][0] if len(cells) > 1 else 0.0)
     shown = (cells[0][0], cells[1][0] if len(cells) > 1 else None)
+    point = shown[0] - (shown[1] or 0.0)
     errors = [error for _, error in cells]
     if None in errors:
         return Result(comparison, Bare(point, "printed without standard errors"), cells=shown)
     return Result(comparison, Printed(point, math.hypot(*errors)), cells=shown)
+
+
+def _rows(comparison: Comparison) -> list[str]:
+    return [name for name in (comparison.of, comparison.against) if name]
 
 
 @dataclass
@@ -63,7 +79,7 @@ class Ours:
     data: Path
     models: Path
     absent: dict[str, str] = field(default_factory=dict)
-    draws: int = 10_000
+    draws: int = statistics.DRAWS
     min_scored: float = 0.99
     seed: int = 0
 
@@ -76,87 +92,85 @@ class Ours:
                 return self._steps(comparison)
             if comparison.role == "val_mse":
                 return self._final_loss(comparison)
+            if comparison.role in SCALES:
+                return self._listening(comparison)
             return self._scores(comparison)
         except NotRun as reason:
             return Result(comparison, None, str(reason))
 
     def _scores(self, comparison: Comparison) -> Result:
-        preset = self.presets[comparison.table]
         metric = self.measures.get(comparison.role)
         if metric is None:
-            listening = comparison.role.startswith("mos")
-            why = (
-                "no listening study was imported" if listening else f"nothing measures {comparison.role} at this scale"
-            )
-            raise NotRun(why)
-        cells = [
-            self._cell(row_of(preset, name), preset, metric)
-            for name in filter(None, (comparison.of, comparison.against))
-        ]
-        if len(cells) == 2:
-            shared = cells[0].join(cells[1][["sum", "size"]].add_suffix("_against"), how="inner")
+            raise NotRun(f"nothing measures {comparison.role} at this scale")
+        preset = self.presets[comparison.table]
+        sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
+        speakers = {name: speaker for name, speaker in sides[0][1].items() if name in sides[-1][1]}
+        options = {"draws": self.draws, "seed": self._seed(comparison)}
+        cells = [summarise(rows, metric, people, draws=1, seed=0) for rows, people in sides]
+        for name, cell in zip(_rows(comparison), cells):
+            self._check_scored(name, metric, cell)
+        if len(sides) == 1:
+            found: Summary | Difference = summarise(sides[0][0], metric, speakers, **options)
         else:
-            shared = cells[0].assign(sum_against=0.0, size_against=1.0)
-        values = [float(cell["sum"].sum() / cell["size"].sum()) for cell in cells] + [None] * (2 - len(cells))
-        return Result(comparison, self._bootstrap(shared, comparison), cells=(values[0], values[1]))
+            shared = [[row for row in rows if row["id"] in speakers] for rows, _ in sides]
+            found = paired_difference(*shared, metric, speakers, **options)
+        count = found.n_scored if isinstance(found, Summary) else found.n_pairs
+        values = [cell.value for cell in cells]
+        units = f"{count} utterances{_people(found.bootstrap)}"
+        return Result(
+            comparison, _resampled(found.bootstrap, units), cells=(values[0], values[1] if len(values) > 1 else None)
+        )
 
-    def _cell(self, row: dict, preset: dict, metric: str) -> pd.DataFrame:
-        """A cell's utterances by id: `sum` over `size` is the value (a mean, or a corpus-level rate); `speaker`."""
+    def _rows_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
+        """A cell's score rows and the speaker of every utterance that it is about."""
         system, test_set = row.get("system"), row.get("set", preset["set"])
         if not system or system in self.absent:
             raise NotRun(self.absent.get(system, f"{row['label']} is not run here"))
         path = self.results / "scores" / test_set / system / f"{metric}.jsonl"
-        if not path.is_file():
+        manifest = self.data / "testsets" / f"{test_set}.csv"
+        if not path.is_file() or not manifest.is_file():
             raise NotRun(f"{system} has no {metric} scores on {test_set}")
-        rows = pd.DataFrame(read_jsonl(path)).set_index("id").join(self._manifest(test_set), how="left")
-        scored = rows[(rows["status"] == "ok") & rows["value"].notna()]
-        if len(scored) < self.min_scored * len(rows) or scored.empty:
-            worst = rows.loc[rows["status"] != "ok", "status"].mode()
-            raise NotRun(
-                f"{system} has {len(scored)} of {len(rows)} {metric} scores on {test_set} (mostly: {worst.iloc[0]})"
-            )
-        details = scored["detail"].map(lambda detail: detail if isinstance(detail, dict) else {})
-        if all("reference_words" in detail for detail in details):
-            sums = details.map(lambda detail: 100.0 * sum(detail[name] for name in ERRORS))
-            sizes = details.map(lambda detail: float(detail["reference_words"]))
-        else:
-            sums, sizes = scored["value"].astype(float), pd.Series(1.0, scored.index)
-        return pd.DataFrame({"sum": sums, "size": sizes, "speaker": scored["speaker"]})
+        items = select(read_manifest(manifest), row.get("where", {}))
+        speakers = dict(zip(items["id"], items["speaker"]))
+        return [score for score in read_jsonl(path) if score["id"] in speakers], speakers
 
-    def _manifest(self, test_set: str) -> pd.DataFrame:
-        path = self.data / "testsets" / f"{test_set}.csv"
-        if not path.is_file():
-            raise NotRun(f"the test set {test_set} has not been made")
-        return pd.read_csv(path, dtype=str, keep_default_na=False, usecols=["id", "speaker"]).set_index("id")
+    def _check_scored(self, name: str, metric: str, cell: Summary) -> None:
+        if cell.n_scored < max(1, self.min_scored * cell.n_expected):
+            reasons = {status: count for status, count in cell.statuses.items() if status != "ok"}
+            worst = max(reasons, key=lambda status: reasons[status])
+            raise NotRun(f"{name} has {cell.n_scored} of {cell.n_expected} {metric} scores (mostly: {worst})")
 
-    def _bootstrap(self, pairs: pd.DataFrame, comparison: Comparison) -> Resampled:
-        columns = ["sum", "size", "sum_against", "size_against"]
-        several = pairs["speaker"].nunique() > 1
-        draws = resample_rates(
-            pairs[columns].to_numpy(float),
-            pairs["speaker"].to_numpy() if several else None,
-            self.draws,
-            seed_of(self.seed, comparison.table, comparison.role, comparison.of, comparison.against),
-        )
-        totals = pairs[columns].sum()
-        point = totals["sum"] / totals["size"] - totals["sum_against"] / totals["size_against"]
-        people = f", {pairs['speaker'].nunique()} speakers" if several else ""
-        return Resampled(float(point), draws, f"{len(pairs)} utterances{people}")
+    def _seed(self, comparison: Comparison) -> int:
+        return seed_of(self.seed, comparison.table, comparison.role, comparison.of, comparison.against)
+
+    def _listening(self, comparison: Comparison) -> Result:
+        """From the study's own contrasts, whose errors are clustered by rater and by utterance."""
+        study = STUDIES.get(comparison.table)
+        folder = self.results / "listening" / str(study)
+        mos = read_mos(folder)
+        if mos.status != "ok":
+            raise NotRun(mos.reason)
+        preset = self.presets[comparison.table]
+        rows = [row_of(preset, name) for name in _rows(comparison)]
+        keys = [(row.get("system"), SCALES[comparison.role], row.get("set", preset["set"])) for row in rows]
+        if any(key not in mos.cells for key in keys):
+            raise NotRun(f"the listening study {study} has no ratings of both")
+        contrasts = pd.read_csv(folder / "contrasts.csv")
+        wanted = contrasts["filtered"] & (contrasts["a"] == keys[0][0]) & (contrasts["b"] == keys[1][0])
+        wanted &= (contrasts["scale"] == keys[0][1]) & (contrasts["set"] == keys[0][2])
+        found = contrasts[wanted & contrasts["se"].notna()]
+        if found.empty:
+            raise NotRun(f"the listening study {study} does not compare {keys[0][0]} with {keys[1][0]}")
+        ratings = " and ".join(str(int(mos.cells[key]["n_ratings"])) for key in keys)
+        estimate = Printed(float(found["difference"].iloc[0]), float(found["se"].iloc[0]), f"{ratings} ratings")
+        return Result(comparison, estimate, cells=(mos.cells[keys[0]]["mos"], mos.cells[keys[1]]["mos"]))
 
     def _toy(self, comparison: Comparison) -> Result:
         rows = self._toy_seeds
-        values = [
-            rows[rows["method"] == name].set_index("seed")[comparison.role]
-            for name in (comparison.of, comparison.against)
-        ]
-        paired = pd.DataFrame({"sum": values[0], "size": 1.0, "sum_against": values[1], "size_against": 1.0})
-        draws = resample_rates(paired.to_numpy(float), None, self.draws, seed_of(self.seed, "fig4", comparison.role))
-        point = float((values[0] - values[1]).mean())
-        return Result(
-            comparison,
-            Resampled(point, draws, f"{len(paired)} sampling seeds"),
-            cells=(values[0].mean(), values[1].mean()),
-        )
+        sides = [rows[rows["method"] == name].set_index("seed")[comparison.role] for name in _rows(comparison)]
+        paired = pd.concat(sides, axis=1).to_numpy(float)
+        found = statistics.bootstrap(paired, draws=self.draws, seed=self._seed(comparison))
+        return Result(comparison, _resampled(found, f"{len(paired)} sampling seeds"), cells=tuple(paired.mean(0)))
 
     @cached_property
     def _toy_seeds(self) -> pd.DataFrame:
@@ -168,37 +182,29 @@ class Ours:
 
     def _curve(self, name: str) -> pd.DataFrame:
         path = self.models / name / "curves.jsonl"
-        if not path.is_file():
-            raise NotRun(f"the model {name} has no training curve")
+        if name in self.absent or not path.is_file():
+            raise NotRun(self.absent.get(name, f"the model {name} has no training curve"))
         rows = pd.DataFrame(read_jsonl(path))
-        if "valid_loss" not in rows:
+        if "valid_s2s" not in rows:
             raise NotRun(f"the training curve of {name} has no validation loss")
-        return rows.dropna(subset=["valid_loss"]).sort_values("step")
+        return rows.dropna(subset=["valid_s2s"]).sort_values("step")
 
     def _steps(self, comparison: Comparison) -> Result:
-        of, against = self._curve(comparison.of), self._curve(comparison.against)
-        goal, whole = against["valid_loss"].iloc[-1], float(against["step"].iloc[-1])
-        reached = of.loc[of["valid_loss"] <= goal, "step"]
+        of, against = (self._curve(name) for name in _rows(comparison))
+        goal, whole = against["valid_s2s"].iloc[-1], float(against["step"].iloc[-1])
+        reached = of.loc[of["valid_s2s"] <= goal, "step"]
         first = None if reached.empty else float(reached.iloc[0])
         share = math.inf if first is None else first / whole
         return Result(comparison, Bare(share, "one training run each"), cells=(first, whole))
 
     def _final_loss(self, comparison: Comparison) -> Result:
-        of, against = (float(self._curve(name)["valid_loss"].iloc[-1]) for name in (comparison.of, comparison.against))
+        of, against = (float(self._curve(name)["valid_s2s"].iloc[-1]) for name in _rows(comparison))
         return Result(comparison, Bare(of - against, "one training run each"), cells=(of, against))
 
 
-def resample_rates(pairs: np.ndarray, clusters: np.ndarray | None, draws: int, seed: int) -> np.ndarray:
-    """Paired bootstrap of a difference of rates: [draws].
+def _people(found: Bootstrap) -> str:
+    return f" of {found.units} speakers" if found.unit == "speaker" else ""
 
-    Args:
-        pairs: [n, 4] of sum, size, sum_against, size_against, one row an utterance; a mean has size 1.
-        clusters: [n] labels that are resampled whole (speakers), None to resample utterances.
-    """
-    if clusters is not None:
-        groups = pd.factorize(clusters)[0]
-        pairs = np.stack([np.bincount(groups, column) for column in pairs.T], axis=1)
-    generator = np.random.default_rng(seed)
-    weights = generator.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=draws)
-    total = weights @ pairs
-    return total[:, 0] / total[:, 1] - total[:, 2] / total[:, 3]
+
+def _resampled(found: Bootstrap, units: str) -> Resampled:
+    return Resampled(found.value, found, units)

@@ -12,10 +12,7 @@ from workflow import planning
 SPEAKERS = 6
 
 
-def metric_names(presets):
-    """Every role is measured by a metric of its own name, but for listening tests and the curves' loss."""
-    roles = {column["role"] for preset in presets.values() for column in preset["metrics"]}
-    return {role: None if role.startswith("mos") or role == "val_mse" else role for role in sorted(roles)}
+MEASURES = planning.read_yaml(planning.ROOT / "config" / "nano.yaml")["evaluation"]["metrics"]
 
 
 def write_manifest(root, test_set, utterances=60):
@@ -55,15 +52,12 @@ def hash_of(*parts):
 
 
 def write_run(root, presets, shifts, failed=None):
-    """All scores that the presets ask for; `shifts` maps (system, role) to a difference from the other systems."""
-    measures = metric_names(presets)
-    for test_set, metrics in planning.metrics_of_sets(presets, measures, ()).items():
-        ids = write_manifest(root, test_set)
-        systems = {
-            system for preset in presets.values() for name, system in planning.cells(preset, ()) if name == test_set
-        }
-        for system in sorted(systems):
-            for metric in metrics:
-                lost = (failed or {}).get((system, metric), 0)
-                write_scores(root, test_set, system, metric, ids, shifts.get((system, metric), 0.0), failed=lost)
-    return measures
+    """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems."""
+    moved = {(system, MEASURES[role]): shift for (system, role), shift in shifts.items()}
+    lost = {(system, MEASURES[role]): count for (system, role), count in (failed or {}).items()}
+    tables = [preset for preset in presets.values() if "sweep" not in preset]
+    cells = dict.fromkeys(cell for preset in tables for cell in planning.cells(preset, (), MEASURES))
+    ids = {test_set: write_manifest(root, test_set) for test_set in {cell[0] for cell in cells}}
+    for test_set, system, metric in cells:
+        key = (system, metric)
+        write_scores(root, test_set, system, metric, ids[test_set], moved.get(key, 0.0), failed=lost.get(key, 0))

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from fileio.files import UserError, write_jsonl
-from tests.claims.synthetic_run import metric_names, write_manifest, write_run, write_scores
+from fileio.files import UserError, sha256, write_json, write_jsonl
+from tests.claims.synthetic_run import MEASURES, write_manifest, write_run, write_scores
 from workflow import claims, planning
 from workflow.comparisons import Comparison
-from workflow.evidence import Ours, printed, resample_rates
+from workflow.evidence import Ours, printed
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_system_on_several_sets_must_be_named_with_its_set(presets, tmp_path):
 
 @pytest.fixture(scope="module")
 def paper(presets):
-    nothing = Ours(presets, metric_names(presets), *[planning.ROOT / "no such folder"] * 3)
+    nothing = Ours(presets, MEASURES, *[planning.ROOT / "no such folder"] * 3)
     rows, details = claims.report(claims.read_claims(presets), presets, nothing)
     return {row["id"]: row for row in rows}, pd.DataFrame(details)
 
@@ -129,8 +129,8 @@ SHIFTS = {
 @pytest.fixture(scope="module")
 def run(presets, tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
-    measures = write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
-    settings = {"metrics": measures, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
+    write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
+    settings = {"metrics": MEASURES, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
     out = root / "results" / "claims.csv"
     places = {"--results": root / "results", "--data": root / "data", "--models": root / "models", "--out": out}
     claims.main([str(part) for pair in places.items() for part in pair] + ["--settings", json.dumps(settings)])
@@ -165,12 +165,12 @@ def test_wer_is_a_corpus_rate_and_not_a_mean_of_utterances(presets, tmp_path):
     counts = {"speechop_itc": ([1, 0, 0, 0], [2, 50, 50, 50]), "speechop": ([1, 5, 5, 5], [2, 50, 50, 50])}
     for system, (wrong, words) in counts.items():
         rows = [
-            {"id": name, "metric": "wer", "value": 1.0, "status": "ok", "version": "1"}
+            {"id": name, "metric": "wer_whisper_base", "value": 1.0, "status": "ok", "version": "1"}
             | {"detail": {"substitutions": w, "deletions": 0, "insertions": 0, "reference_words": n}}
             for name, w, n in zip(ids, wrong, words)
         ]
-        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer.jsonl", rows)
-    ours = Ours(presets, {"wer": "wer"}, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer_whisper_base.jsonl", rows)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
     result = ours(Comparison("table3", "wer", "speechop_itc", "speechop", "lower"))
     assert result.cells == pytest.approx((100 / 152, 1600 / 152))
     assert result.estimate.point == pytest.approx(-1500 / 152)
@@ -180,13 +180,13 @@ def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
     ids = write_manifest(tmp_path, "se", 200)
     write_scores(tmp_path, "se", "speechop_itc", "pesq", ids, failed=1)
     write_scores(tmp_path, "se", "speechop", "pesq", ids)
-    ours = Ours(presets, {"pesq": "pesq"}, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
     result = ours(Comparison("table3", "pesq", "speechop_itc", "speechop", "higher"))
-    assert result.estimate.units == "199 utterances, 6 speakers"
+    assert result.estimate.units == "199 utterances of 6 speakers"
 
 
 def curves(folder, name, losses):
-    rows = [{"step": 100 * (i + 1), "valid_loss": loss} for i, loss in enumerate(losses)]
+    rows = [{"step": 100 * (i + 1), "valid_s2s": loss} for i, loss in enumerate(losses)]
     write_jsonl(folder / name / "curves.jsonl", rows)
 
 
@@ -202,24 +202,22 @@ def test_training_curves_give_steps_and_final_losses(presets, tmp_path):
     assert ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25)).estimate.point == np.inf
 
 
-def test_the_paired_bootstrap_covers_as_often_as_it_says():
-    """Paired means with a shared part per utterance: the interval of the difference must ignore it."""
-    generator = np.random.default_rng(5)
-    hits = 0
-    for trial in range(400):
-        shared = generator.normal(0, 5, 80)
-        pairs = np.ones((80, 4))
-        pairs[:, 0] = shared + generator.normal(0.3, 1, 80)
-        pairs[:, 2] = shared + generator.normal(0.0, 1, 80)
-        low, high = np.quantile(resample_rates(pairs, None, 500, trial), [0.025, 0.975])
-        hits += low < 0.3 < high
-    assert 0.91 <= hits / 400 <= 0.98
-
-
-def test_resampling_whole_speakers_widens_the_interval_when_speakers_differ():
-    generator = np.random.default_rng(2)
-    speakers = np.repeat(np.arange(10), 20)
-    pairs = np.ones((200, 4))
-    pairs[:, 0] = generator.normal(0, 1, 10)[speakers] + generator.normal(0, 0.1, 200)
-    narrow, wide = resample_rates(pairs, None, 1000, 0), resample_rates(pairs, speakers, 1000, 0)
-    assert wide.std() > 3 * narrow.std()
+def test_listening_claims_come_from_an_imported_study_and_never_from_a_simulated_one(presets, tmp_path):
+    folder = tmp_path / "listening" / "tts"
+    folder.mkdir(parents=True)
+    cells = [("speechop", 3.9), ("tts_baseline", 3.6)]
+    head = "system,scale,set,mos,se,low,high,n_ratings,n_raters,filtered\n"
+    rows = "".join(f"{name},naturalness,tts,{mos},0.05,3,4,500,50,True\n" for name, mos in cells)
+    (folder / "mos.csv").write_text(head + rows)
+    contrast = "speechop,tts_baseline,tts,naturalness,0.3,0.07,True\n"
+    (folder / "contrasts.csv").write_text("a,b,set,scale,difference,se,filtered\n" + contrast)
+    ours = Ours(presets, MEASURES, tmp_path, tmp_path, tmp_path)
+    comparison = Comparison("table1", "mos_n", "speechop", "tts_baseline", "higher")
+    for source in ("simulated", "prolific"):
+        write_json(folder / "mos.json", {"source": source, "mos_sha256": sha256(folder / "mos.csv")})
+        result = ours(comparison)
+        assert (result.estimate is None) == (source == "simulated")
+    assert result.cells == (3.9, 3.6)
+    assert result.estimate.interval(0.95)[0] == pytest.approx(0.3 - 1.96 * 0.07, abs=1e-3)
+    assert "does not compare" in ours(Comparison("table1", "mos_n", "tts_baseline", "speechop", "lower")).reason
+    assert "no ratings of both" in ours(Comparison("table1", "mos_q", "speechop", "tts_baseline", "higher")).reason

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from metrics.statistics import Bootstrap
 from workflow.comparisons import (
     INCONCLUSIVE,
     NOT_RUN,
@@ -16,7 +17,6 @@ from workflow.comparisons import (
     Resampled,
     Result,
     evidence,
-    holm,
     p_values,
     verdict,
 )
@@ -56,7 +56,7 @@ def of(estimate, expect="lower", bound=0.0):
 def test_one_comparison_with_an_error_of_a_tenth(point, expect, bound, expected):
     assert of(Printed(point, 0.1), expect, bound) == expected
     draws = norm.ppf((np.arange(10_000) + 0.5) / 10_000, point, 0.1)
-    assert of(Resampled(point, draws, "utterances"), expect, bound) == expected
+    assert of(Resampled(point, Bootstrap(point, draws, 500, "utterance"), "500"), expect, bound) == expected
 
 
 def test_the_interval_and_the_p_value_say_the_same_at_the_edge():
@@ -71,12 +71,6 @@ def test_equivalence_is_two_one_sided_tests_at_the_90_percent_interval():
         supports, _ = p_values(compare("within", margin), estimate)
         low, high = estimate.interval(0.90)
         assert (supports < 0.05) == inside == (-margin < low and high < margin)
-
-
-def test_holm_steps_down_and_keeps_the_order():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_a_claim_is_as_sure_as_its_least_sure_comparison_and_one_opposite_is_enough():
