@@ -15,6 +15,7 @@ from typing import Annotated
 import torch
 import typer
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 
 from fileio.files import UserError, plain_errors, read_jsonl, write_jsonl
 from speechop import checkpoint
@@ -38,7 +39,10 @@ def train(
     """Train one model; returns whether all its steps are done."""
     training = _dataclass(TrainingConfig, config["training"], "training")
     accelerator = Accelerator(
-        mixed_precision={"bf16": "bf16", "fp32": "no"}[training.precision], cpu=not torch.cuda.is_available()
+        mixed_precision={"bf16": "bf16", "fp32": "no"}[training.precision],
+        cpu=not torch.cuda.is_available(),
+        # A batch uses the text path or the audio encoder: the other one has no gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     torch.manual_seed(config["seed"])
     folder = state / name

@@ -147,7 +147,7 @@ class Loop:
         self.accelerator.backward(losses["loss"] / self.config.accumulate)
         if "rival_loss" in losses:
             self.accelerator.backward(losses["rival_loss"] / self.config.accumulate)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return {name: float(self.accelerator.reduce(value.detach(), "mean")) for name, value in losses.items()}
 
     def _set_lr(self) -> None:
         for optimiser in filter(None, (self.optimiser, self.rival_optimiser)):
