@@ -1,0 +1,120 @@
+"""Speech in shards (lhotse Shar): tens of thousands of hours behind the interface of a speech table.
+
+A folder of shards holds, for each number k, `recording.k.tar` and `cuts.k.jsonl.gz` (lhotse's own files, which
+`CutSet.from_shar` reads), where encoded also `latents.k.tar`, and `index.k.csv`, which says where in the archives each
+utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed, step) resumes
+exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among processes, resumable.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas
+import soundfile
+
+from fileio import audio
+from fileio.files import UserError, seed_of
+from speechop.data.speech import SpeechTable
+
+INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
+
+
+class ShardTable(SpeechTable):
+    """A speech table whose audio is read from shards when it is asked for; nothing is kept in memory but the index.
+
+    `rows` has INDEX_COLUMNS, `shard` and, where latents were encoded, `latent_offset` and `latent_size`.
+    """
+
+    @classmethod
+    def open(cls, folder: str | Path, rate_hz: int) -> ShardTable:
+        """Open a folder of shards; audio is resampled to `rate_hz` as it is read.
+
+        Raises:
+            UserError: no shards, or an archive that its index does not fit (a torn copy).
+        """
+        folder = Path(folder)
+        indices = sorted(folder.glob("index.*.csv"))
+        if not indices:
+            raise UserError(f"{folder} holds no shards; write them with `python -m workflow.paper.shards write`.")
+        parts = []
+        for path in indices:
+            number = path.name.split(".")[1]
+            part = pandas.read_csv(path, keep_default_na=False, dtype={"id": str, "speaker": str, "text": str})
+            tar = folder / f"recording.{number}.tar"
+            if not tar.is_file() or tar.stat().st_size < int((part["offset"] + part["size"]).max()):
+                raise UserError(
+                    f"{tar} is missing or shorter than its index says: delete {path} and write the shard again."
+                )
+            parts.append(part.assign(shard=number))
+        rows = pandas.concat(parts, ignore_index=True)
+        rows["speaker"] = rows["speaker"].astype("category")
+        return cls(rows, folder, rate_hz)
+
+    def __post_init__(self) -> None:
+        groups = self.rows.groupby("speaker", observed=True).groups
+        self.by_speaker = {name: group.to_numpy() for name, group in groups.items()}
+
+    def wave(self, place: int) -> np.ndarray:
+        """The utterance at `place` as float32 [n] at the table's rate."""
+        data = io.BytesIO(self._bytes("recording", place, "offset", "size"))
+        wave, rate_hz = soundfile.read(data, dtype="float32")
+        return audio.resample(wave, rate_hz, self.rate_hz)
+
+    def wave_int16(self, place: int) -> np.ndarray:
+        """The utterance at `place` as int16 [n]."""
+        return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
+
+    def latent(self, place: int) -> np.ndarray:
+        """The encoded utterance at `place`: float16 [frames, channels]. Raises: UserError: the shards hold no latents."""
+        if "latent_offset" not in self.rows.columns:
+            raise UserError(
+                f"{self.folder} holds no latents; encode them with `python -m workflow.paper.shards encode`."
+            )
+        return np.load(io.BytesIO(self._bytes("latents", place, "latent_offset", "latent_size")), allow_pickle=False)
+
+    def _bytes(self, kind: str, place: int, offset: str, size: str) -> bytes:
+        row = self.rows
+        with open(self.folder / f"{kind}.{row['shard'].iat[place]}.tar", "rb") as stream:
+            stream.seek(int(row[offset].iat[place]))
+            return stream.read(int(row[size].iat[place]))
+
+
+class Order:
+    """The order in which a process reads its share of the utterances: an endless, resumable sequence of places.
+
+    Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards together, so
+    that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to resume, skip as many
+    as were read.
+    """
+
+    def __init__(self, table: ShardTable, seed: int, rank: int = 0, ranks: int = 1, window: int = 8):
+        self.seed, self.rank, self.ranks, self.window = seed, rank, ranks, window
+        self.shards = [group.to_numpy() for _, group in sorted(table.rows.groupby("shard").groups.items())]
+        if len(self.shards) < ranks:
+            raise UserError(
+                f"{table.folder} has {len(self.shards)} shards for {ranks} processes; write smaller shards."
+            )
+
+    def places(self, start: int = 0) -> Iterator[int]:
+        """The places from the `start`-th on, without end."""
+        epoch = 0
+        while True:
+            mine = self._shards(epoch)
+            for number in range(0, len(mine), self.window):
+                group = [self.shards[shard] for shard in mine[number : number + self.window]]
+                count = sum(map(len, group))
+                if start >= count:
+                    start -= count
+                    continue
+                rng = np.random.default_rng(seed_of(self.seed, "window", epoch, self.rank, number))
+                yield from rng.permutation(np.concatenate(group))[start:].tolist()
+                start = 0
+            epoch += 1
+
+    def _shards(self, epoch: int) -> np.ndarray:
+        shuffled = np.random.default_rng(seed_of(self.seed, "shards", epoch)).permutation(len(self.shards))
+        return shuffled[self.rank :: self.ranks]
