@@ -107,9 +107,9 @@ def _preset(table: Path) -> dict:
 
 
 def record_of(path: Path) -> Path | None:
-    """The record beside a file: `<name>.provenance.json`, or `provenance.json` of its folder."""
-    for place in (path.with_name(f"{path.stem}.provenance.json"), path.parent / "provenance.json"):
-        if place.is_file():
+    """The record, in the file's folder, that lists it among the outputs."""
+    for place in sorted(path.parent.glob("*provenance.json")):
+        if str(path) in read_record(place)["outputs"]:
             return place
     return None
 

@@ -203,15 +203,19 @@ def roles_of(preset: dict, row: dict) -> list[str]:
     return row.get("roles") or [column["role"] for column in preset["metrics"]]
 
 
-def metrics_of_sets(
-    presets: dict[str, dict], measures: dict[str, str | None], absent: Iterable[str]
-) -> dict[str, list]:
-    """Test set -> the metrics that some table asks of it, sorted."""
-    wanted: dict[str, set[str]] = {}
+def scorings(presets: dict[str, dict], config: dict, absent: Iterable[str]) -> list[tuple[str, str, list[str]]]:
+    """(test set, recogniser or "", metrics) of every scoring job that some table asks for.
+
+    Metrics that read a recogniser's transcripts end in its name; they are scored apart, so that a table without them does
+    not wait for that recogniser.
+    """
+    evaluation = config["evaluation"]
+    wanted: dict[tuple[str, str], set[str]] = {}
     for preset in presets.values():
-        for name, _, metric in cells(preset, absent, measures):
-            wanted.setdefault(name, set()).add(metric)
-    return {name: sorted(metrics) for name, metrics in sorted(wanted.items())}
+        for name, _, metric in cells(preset, absent, evaluation["metrics"]):
+            heard_by = next((asr for asr in evaluation["asr"] if metric.endswith(f"_{asr}")), "")
+            wanted.setdefault((name, heard_by), set()).add(metric)
+    return [(*key, sorted(metrics)) for key, metrics in sorted(wanted.items())]
 
 
 def shipped_models(scale: str, folder: Path = ROOT / "speechop" / "pretrained") -> list[str]:
@@ -264,8 +268,3 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
 def hears_transcript(config: dict, system: dict, name: str) -> bool:
     """Whether a system needs a transcript of what it is given: for guidance, or to find the words of an edit."""
     return system["transcript"] == "asr" or config["corpus"]["testsets"][name]["task"] == "edit"
-
-
-def recognisers(metrics: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The recognisers whose transcripts these metrics read: a metric's name ends in its recogniser's."""
-    return sorted({name for name in known for metric in metrics if metric.endswith(f"_{name}")})

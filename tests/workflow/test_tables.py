@@ -179,11 +179,14 @@ def test_a_cell_can_be_explained_back_to_its_inputs(folders, monkeypatch, capsys
     shutil.copytree(ROOT / "workflow", folders / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     table = build(folders)
     table.to_csv("results/table3.csv", index=False)
-    write_json("results/table3.provenance.json", record("make the table"))
+    write_json(
+        "results/table3.provenance.json", record("make the table") | {"outputs": {"results/table3.csv": "3" * 64}}
+    )
     (folders / "results" / "audio" / "se" / "noisy").mkdir(parents=True)
     (folders / "results/audio/se/noisy/index.csv").write_text("id\n")
     inputs = {"data/testsets/se.csv": "0" * 64, "results/audio/se/noisy/index.csv": "1" * 64}
-    write_json("results/scores/se/noisy/provenance.json", record("score it", inputs))
+    made = {"results/scores/se/noisy/wer_whisper_base.jsonl": "2" * 64}
+    write_json("results/scores/se/noisy/whisper_base.provenance.json", record("score it", inputs) | {"outputs": made})
     assert explain.main(["results/table3.csv", "noisy", "WER"]) == 0
     text = capsys.readouterr().out
     assert "value 15 [" in text and "4 scored of 4" in text and "score it" in text and "make the table" in text

@@ -15,7 +15,7 @@ SYSTEMS = planning.read_systems(PRESETS)
 planning.check_references(PRESETS, SYSTEMS, config)
 BASELINES = planning.baselines()
 ABSENT = planning.absent_systems(config, SYSTEMS)
-METRICS_OF_SETS = planning.metrics_of_sets(PRESETS, MEASURES, ABSENT)
+SCORINGS = planning.scorings(PRESETS, config, ABSENT)
 
 
 pathvars:

@@ -25,18 +25,19 @@ rule transcripts:
         " --out {output.transcripts:q}"
 
 
-# A rule a test set, because the metrics that some table asks of it decide the rule's outputs.
-for test_set, metrics in METRICS_OF_SETS.items():
+# A rule a test set (and recogniser), because the metrics that some table asks of it decide the rule's outputs.
+for test_set, asr, metrics in SCORINGS:
 
     rule:
         name:
-            f"score_{test_set}"
+            "_".join(filter(None, ["score", test_set, asr]))
         input:
             manifest=f"<data>/testsets/{test_set}.csv",
             index=f"<results>/audio/{test_set}/{{system}}/index.csv",
-            transcripts=expand(
-                f"<results>/transcripts/{test_set}/{{{{system}}}}/{{asr}}.jsonl",
-                asr=planning.recognisers(metrics, config["evaluation"]["asr"]),
+            transcripts=(
+                f"<results>/transcripts/{test_set}/{{system}}/{asr}.jsonl"
+                if asr
+                else []
             ),
             src=sources("fileio", "metrics"),
         output:
@@ -44,11 +45,11 @@ for test_set, metrics in METRICS_OF_SETS.items():
                 f"<results>/scores/{test_set}/{{{{system}}}}/{{metric}}.jsonl",
                 metric=metrics,
             ),
-            record=f"<results>/scores/{test_set}/{{system}}/provenance.json",
+            record=f"<results>/scores/{test_set}/{{system}}/{asr or 'audio'}.provenance.json",
         log:
-            f"<logs>/scores/{test_set}/{{system}}.log",
+            f"<logs>/scores/{test_set}/{{system}}_{asr or 'audio'}.log",
         benchmark:
-            f"<benchmarks>/scores/{test_set}/{{system}}.tsv"
+            f"<benchmarks>/scores/{test_set}/{{system}}_{asr or 'audio'}.tsv"
         conda:
             "../../environment.yml"
         resources:
@@ -57,9 +58,9 @@ for test_set, metrics in METRICS_OF_SETS.items():
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),
-            transcripts=lambda wildcards, input: [
-                f"--transcripts={path}" for path in input.transcripts
-            ],
+            transcripts=lambda wildcards, input: (
+                ["--transcripts", input.transcripts] if input.transcripts else []
+            ),
         shell:
             "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
             " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
