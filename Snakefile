@@ -22,6 +22,9 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/listening.smk"
 include: "workflow/rules/checks.smk"
+include: "workflow/rules/toy.smk"
+include: "workflow/rules/beyond.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

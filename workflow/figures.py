@@ -1,0 +1,136 @@
+"""Figures from a run's files: validation curves (Figure 2) and the sweeps beyond the paper.
+
+python -m workflow.figures curves --models M --out fig2.png
+python -m workflow.figures sweep --preset P.yaml --table T.csv --out T.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from fileio.files import atomic, plain_errors, read_jsonl
+from workflow import planning
+
+COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f")
+FIG2 = {
+    "Enhancement": {"fig2_enh_rand": "random initialisation", "fig2_enh_tts": "TTS initialisation"},
+    "Separation": {"fig2_sep_rand": "random initialisation", "fig2_sep_tts": "TTS initialisation"},
+}
+LOSS = "valid_s2s"
+
+
+@plain_errors
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.figures", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    drawn = commands.add_parser("curves", help="Figure 2, left: validation loss against steps")
+    drawn.add_argument("--models", type=Path, required=True)
+    swept = commands.add_parser("sweep", help="one panel a metric, one line a series")
+    swept.add_argument("--preset", type=Path, required=True)
+    swept.add_argument("--table", type=Path, required=True)
+    for command in (drawn, swept):
+        command.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    if options.command == "curves":
+        figure = curves(options.models)
+    else:
+        figure = sweep(planning.read_preset(options.preset), pd.read_csv(options.table))
+    with atomic(options.out) as temporary:
+        figure.savefig(temporary, dpi=130)
+    plt.close(figure)
+
+
+def curves(models: Path) -> plt.Figure:
+    """Figure 2, left. A dotted line marks random initialisation's final loss, and where TTS initialisation reaches it."""
+    figure, axes = plt.subplots(1, len(FIG2), figsize=(10, 3.8), constrained_layout=True)
+    for axis, (task, runs) in zip(axes, FIG2.items()):
+        found = {name: curve for name in runs if (curve := validation(models / name)) is not None}
+        for colour, (name, curve) in zip(COLOURS, found.items()):
+            axis.plot(curve["step"], curve[LOSS], color=colour, label=runs[name])
+        if len(found) == len(runs):
+            _mark(axis, *found.values())
+        missing = [label for name, label in runs.items() if name not in found]
+        axis.set(title=task + (f" (not trained: {', '.join(missing)})" if missing else ""), xlabel="step")
+        if found:
+            axis.legend(frameon=False)
+    axes[0].set_ylabel("validation loss")
+    return figure
+
+
+def validation(folder: Path) -> pd.DataFrame | None:
+    """A model's validation losses by step; None where it has no curve."""
+    path = folder / "curves.jsonl"
+    rows = pd.DataFrame(read_jsonl(path)) if path.is_file() else pd.DataFrame()
+    return rows.dropna(subset=[LOSS]).sort_values("step") if LOSS in rows else None
+
+
+def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> None:
+    goal = random[LOSS].iloc[-1]
+    axis.axhline(goal, color="#8a8f98", ls=":")
+    reached = pretrained.loc[pretrained[LOSS] <= goal, "step"]
+    if len(reached):
+        axis.axvline(reached.iloc[0], color="#8a8f98", ls=":")
+        share = random["step"].iloc[-1] / reached.iloc[0]
+        axis.annotate(f"{share:.1f}x fewer steps", (reached.iloc[0], goal), textcoords="offset points", xytext=(6, 8))
+
+
+def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:
+    """A sweep's table as panels, with bootstrap intervals; cells without a value are left out."""
+    columns = [
+        column for column in preset["metrics"] if table.loc[table["role"] == column["role"], "value"].notna().any()
+    ]
+    panels = max(1, len(columns))
+    figure, axes = plt.subplots(1, panels, figsize=(4.2 * panels, 3.6), squeeze=False, layout="constrained")
+    for axis, column in zip(axes[0], columns):
+        cells = table[table["role"] == column["role"]].set_index("label")
+        for number, (series, rows) in enumerate(_series(preset).items()):
+            _line(axis, [(row["x"], cells.loc[row["label"]]) for row in rows], series, COLOURS[number % len(COLOURS)])
+        arrow = {"higher": "higher is better", "lower": "lower is better"}[column["better"]]
+        axis.set(title=f"{column['label']} ({arrow})", xlabel=preset["sweep"]["label"])
+        _scale(axis, preset, column)
+    if columns and preset["sweep"]["scale"] != "names" and len(_series(preset)) > 1:
+        axes[0][0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _series(preset: dict) -> dict[str, list[dict]]:
+    found: dict[str, list[dict]] = {}
+    for row in preset["rows"]:
+        found.setdefault(row["series"], []).append(row)
+    return found
+
+
+def _line(axis: plt.Axes, points: list[tuple[float, pd.Series]], label: str, colour: str) -> None:
+    kept = [(x, cell["value"], cell["low"], cell["high"]) for x, cell in points if pd.notna(cell["value"])]
+    if not kept:
+        return
+    x, value, low, high = np.array(kept, float).T
+    low, high = (np.where(np.isnan(end), value, end) for end in (low, high))
+    bars = np.maximum([value - low, high - value], 0)
+    axis.errorbar(x, value, yerr=bars, marker="o", ms=4, lw=1.6, capsize=2, color=colour, label=label)
+
+
+def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:
+    kind = preset["sweep"]["scale"]
+    if kind == "log":
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
+    elif kind == "names":
+        names = {row["x"]: row["series"] for row in preset["rows"]}
+        axis.set_xticks(list(names), list(names.values()), rotation=30, ha="right", fontsize=8)
+    if preset["sweep"].get("diagonal") == column["role"]:
+        ends = [row["x"] for row in preset["rows"]]
+        axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#8a8f98", ls=":", zorder=0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+# Experiments beyond the paper: presets with a sweep. `beyond` makes every one of them that this scale can run.
+SWEEPS = {
+    name: preset
+    for name, preset in PRESETS.items()
+    if "sweep" in preset and planning.cells(preset, ABSENT, MEASURES)
+}
+SWEEP_FIGURES = [
+    f"{planning.results_folder(SCALE)}/beyond/{name}.png" for name in SWEEPS
+]
+CORRUPTED_PERCENTS = [0, 10, 20, 30, 40, 50]
+
+
+use rule table as sweep_table with:
+    output:
+        csv="<results>/beyond/{table}.csv",
+        markdown="<results>/beyond/{table}.md",
+        record="<results>/beyond/{table}.provenance.json",
+    log:
+        "<logs>/beyond/{table}.log",
+    wildcard_constraints:
+        table=planning.any_of(SWEEPS),
+    params:
+        results=planning.results_folder(SCALE),
+        data=f"data/{SCALE}",
+        settings=json.dumps(
+            {
+                key: config["evaluation"][key]
+                for key in ("metrics", "bootstrap_draws", "min_scored")
+            }
+            | {"seed": config["seed"], "absent": ABSENT}
+        ),
+
+
+rule sweep_figure:
+    input:
+        preset="workflow/presets/{table}.yaml",
+        csv="<results>/beyond/{table}.csv",
+        src=sources("workflow.figures"),
+    output:
+        figure=report(
+            "<results>/beyond/{table}.png",
+            caption="../report/beyond.rst",
+            category="Beyond the paper",
+            labels={"experiment": "{table}"},
+        ),
+    log:
+        "<logs>/beyond/{table}_figure.log",
+    wildcard_constraints:
+        table=planning.any_of(SWEEPS),
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m workflow.figures sweep --preset {input.preset:q} --table {input.csv:q} --out {output.figure:q}"
+        " > {log:q} 2>&1"
+
+
+# E3: ITC guided by gold transcripts with a known share of wrong words.
+rule corrupted_transcripts:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        src=sources("workflow.corrupt"),
+    output:
+        transcripts="<results>/beyond/transcripts/{set}/corrupted_{percent}.jsonl",
+    log:
+        "<logs>/beyond/corrupted_{set}_{percent}.log",
+    wildcard_constraints:
+        percent="[0-9]+",
+    conda:
+        "../../environment.yml"
+    params:
+        seed=config["seed"],
+    shell:
+        "python -m workflow.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
+        " --seed {params.seed} --out {output.transcripts:q} > {log:q} 2>&1"
+
+
+use rule speechop_audio as corrupted_audio with:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        codec="<models>/codec/model.safetensors",
+        model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
+        transcripts=lambda wildcards: (
+            f"<results>/beyond/transcripts/{wildcards.set}/{wildcards.system.removeprefix('e3_')}.jsonl"
+        ),
+        src=sources("speechop.generate"),
+    wildcard_constraints:
+        system="e3_corrupted_[0-9]+",
+
+
+ruleorder: corrupted_audio > speechop_audio
+
+
+rule error_sources:
+    input:
+        manifest=f"<data>/testsets/{PRESETS['e3']['set']}.csv",
+        guides=expand(
+            f"<results>/beyond/transcripts/{PRESETS['e3']['set']}/corrupted_{{percent}}.jsonl",
+            percent=CORRUPTED_PERCENTS,
+        ),
+        outputs=expand(
+            f"<results>/transcripts/{PRESETS['e3']['set']}/e3_corrupted_{{percent}}/{config['evaluation']['guide']}.jsonl",
+            percent=CORRUPTED_PERCENTS,
+        ),
+        src=sources("workflow.error_sources"),
+    output:
+        csv="<results>/beyond/e3_sources.csv",
+    log:
+        "<logs>/beyond/e3_sources.log",
+    conda:
+        "../../environment.yml"
+    params:
+        names=CORRUPTED_PERCENTS,
+    shell:
+        "python -m workflow.error_sources --manifest {input.manifest:q} --guides {input.guides:q}"
+        " --outputs {input.outputs:q} --names {params.names} --out {output.csv:q} > {log:q} 2>&1"
+
+
+rule beyond:
+    input:
+        SWEEP_FIGURES,
+        "<results>/beyond/e3_sources.csv",

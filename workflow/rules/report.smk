@@ -1,0 +1,103 @@
+# Claims, Figure 2's curves and the HTML report, from what the tables were made of.
+from workflow import claims as claims_of_the_paper
+
+# A wrong cell in workflow/presets/claims.yaml stops here, before any job runs.
+CLAIMS = claims_of_the_paper.read_claims(PRESETS)
+PAPER_TABLES = [
+    name
+    for name, preset in PRESETS.items()
+    if name.startswith(("table", "fig")) and "sweep" not in preset
+]
+CLAIM_TABLES = sorted({claim.table for claim in CLAIMS} - {"fig4"})
+FIG2_MODELS = [
+    name for name in config["models"] if name.startswith(("fig2_enh_", "fig2_sep_"))
+]
+
+
+rule fig2_curves:
+    input:
+        weights=expand("<models>/{name}/model.safetensors", name=FIG2_MODELS),
+        src=sources("workflow.figures"),
+    output:
+        figure=report(
+            "<results>/fig2.png",
+            caption="../report/fig2.rst",
+            category="Figures",
+        ),
+        record="<results>/fig2_curves.provenance.json",
+    log:
+        "<logs>/fig2_curves.log",
+    conda:
+        "../../environment.yml"
+    params:
+        models=f"models/{SCALE}",
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.weights:q}"
+        " --outputs {output.figure:q} --"
+        " python -m workflow.figures curves --models {params.models:q} --out {output.figure:q}"
+
+
+rule claims:
+    input:
+        preset="workflow/presets/claims.yaml",
+        tables=expand("<results>/{table}.csv", table=CLAIM_TABLES),
+        toy="<results>/fig4_seeds.csv",
+        curves="<results>/fig2.png",
+        src=sources("workflow.claims"),
+    output:
+        csv="<results>/claims.csv",
+        comparisons="<results>/claims_comparisons.csv",
+        markdown="<results>/claims.md",
+        record="<results>/claims.provenance.json",
+    log:
+        "<logs>/claims.log",
+    conda:
+        "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output.csv).parent,
+        data=f"data/{SCALE}",
+        models=f"models/{SCALE}",
+        settings=json.dumps(
+            {
+                key: config["evaluation"][key]
+                for key in ("metrics", "bootstrap_draws", "min_scored")
+            }
+            | {"seed": config["seed"], "absent": ABSENT}
+        ),
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
+        " --inputs {input.preset:q} {input.tables:q} {input.toy:q}"
+        " --outputs {output.csv:q} {output.comparisons:q} {output.markdown:q} --"
+        " python -m workflow.claims --results {params.results:q} --data {params.data:q}"
+        " --models {params.models:q} --settings {params.settings:q} --out {output.csv:q}"
+
+
+rule report_page:
+    input:
+        claims="<results>/claims.csv",
+        tables=expand("<results>/{table}.csv", table=PAPER_TABLES),
+        figures=["<results>/fig2.png", "<results>/fig4.png"],
+        sweeps=[path for path in SWEEP_FIGURES if Path(path).exists()],
+        src=sources("workflow.report.__main__"),
+        templates=[
+            str(path) for path in sorted(Path("workflow/report/templates").iterdir())
+        ],
+    output:
+        page="<results>/report/index.html",
+        single=report(
+            "<results>/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        "<logs>/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output.single).parent,
+        data=f"data/{SCALE}",
+        models=f"models/{SCALE}",
+        settings=json.dumps({**config, "absent": ABSENT}),
+    shell:
+        "python -m workflow.report --results {params.results:q} --data {params.data:q} --models {params.models:q}"
+        " --settings {params.settings:q} --out {output.page:q} --single {output.single:q} > {log:q} 2>&1"
