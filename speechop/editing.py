@@ -42,6 +42,35 @@ def parse_span(text: str) -> tuple[int, int]:
     return min(numbers), max(numbers)
 
 
+def spans_of(old: str, new: str) -> dict:
+    """RealEdit's row (texts, spans, type) for changing one text into another: one contiguous change.
+
+    Raises:
+        UserError: equal texts, or nothing left of either.
+    """
+    original, changed = old.lower().split(), new.lower().split()
+    if original == changed or not original or not changed:
+        raise UserError("The old and the new text must both have words, and differ.")
+    shortest = min(len(original), len(changed))
+    head = next((i for i in range(shortest) if original[i] != changed[i]), shortest)
+    tail = next((i for i in range(shortest - head) if original[-1 - i] != changed[-1 - i]), shortest - head)
+    (o1, o2), (n1, n2) = ((head, len(words) - tail - 1) for words in (original, changed))
+    row = {"orig_text": " ".join(original), "text": " ".join(changed), "edit_type": "substitution"}
+    if o2 < o1:  # an insertion names its flanking words; at an end the flank is changed along
+        (o1, o2), (n1, n2) = (
+            (max(0, a - 1), min(len(w) - 1, b + 1)) for a, b, w in ((o1, o2, original), (n1, n2, changed))
+        )
+        row["edit_type"] = "insertion" if 0 < head < len(original) else "substitution"
+    elif n2 < n1:
+        flanked = 0 < head < len(changed)
+        n1, n2 = max(0, n1 - 1), min(len(changed) - 1, n2 + 1)
+        if flanked:
+            row["edit_type"] = "deletion"
+        else:
+            o1, o2 = max(0, o1 - 1), min(len(original) - 1, o2 + 1)
+    return row | {"orig_span": f"{o1},{o2}", "new_span": f"{n1},{n2}"}
+
+
 def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edit:
     """Cut points and the new part's duration for one edit.
 

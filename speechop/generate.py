@@ -21,6 +21,7 @@ from fileio import audio
 from fileio.files import UserError, append_jsonl, plain_errors, read_json, read_jsonl, seed_of, sha256, write_text
 from speechop import editing
 from speechop.compose import Settings
+from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
 from speechop.tasks import Item, read_items
 
@@ -68,6 +69,8 @@ class Inputs:
                 raise UserError(f"no transcript of the input: {'not transcribed' if row is None else row['status']}")
             text = row["text"]
         plain = " ".join("".join(c for c in text.lower() if c.isalnum() or c in "' ").split())
+        if plain:
+            tokenize([plain])  # too long is a row's failure, not its batch's
         return plain or None  # the recogniser heard nothing: there is nothing to guide by
 
     @staticmethod
@@ -105,31 +108,35 @@ def run(manifest: Path, system: dict, models: Path, out: Path, transcripts: Path
         for name in (system["model"], pipeline.config.get("codec", "codec"))
     ]
     done = _finished(out)
-    pending, failed = [], {}
+    entries, failed = [], {}
     for item in items:
         text = json.dumps([asdict(settings), system, weights, item.row, heard.get(item.id)], sort_keys=True)
-        key = f"{seed_of(text):016x}"
-        if done.get(item.id, {}).get("key") == key:
-            continue
         try:
-            pending.append((item, key, *inputs.request(item)))
+            entries.append((item, f"{seed_of(text):016x}", *inputs.request(item)))
         except UserError as error:
             failed[item.id] = str(error)
-    bar = tqdm(total=len(items), initial=len(items) - len(pending), desc=out.name, unit="utt", mininterval=2)
-    for group in _groups(pending, settings.batch):
+    bar = tqdm(total=len(items), desc=out.name, unit="utt", mininterval=2)
+    for group in _groups(entries, settings.batch):
+        missing = [item.id for item, key, _, _ in group if done.get(item.id, {}).get("key") != key]
+        bar.update(len(group) - len(missing))
+        if not missing:
+            continue
+        # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same bytes.
         started = time.perf_counter()
         waves = pipeline.process([request for _, _, request, _ in group], settings)
         wall = (time.perf_counter() - started) / len(group)
         for (item, key, _, plan), wave in zip(group, waves):
+            if item.id not in missing:
+                continue
             if plan is not None:
                 wave = editing.splice(item.wave("source"), wave, plan, pipeline.rate_hz)
             done[item.id] = _keep(out, item.id, wave, pipeline.rate_hz, wall, key)
-        bar.update(len(group))
+            bar.update()
     bar.close()
     return _write_index(out, items, done, failed)
 
 
-def _groups(pending: list, size: int):
+def _groups(entries: list, size: int):
     """Batches of like requests (same parts given), of similar length so that little is padded."""
 
     def kind(entry):
@@ -141,8 +148,8 @@ def _groups(pending: list, size: int):
         parts = (request.source, request.prompt, request.voice, request.left, request.right)
         return sum(len(part) for part in parts if part is not None) + (request.seconds or 0) * 16_000
 
-    for like in sorted({kind(entry) for entry in pending}):
-        alike = sorted((entry for entry in pending if kind(entry) == like), key=lambda e: (length(e), e[0].id))
+    for like in sorted({kind(entry) for entry in entries}):
+        alike = sorted((entry for entry in entries if kind(entry) == like), key=lambda e: (length(e), e[0].id))
         for start in range(0, len(alike), size):
             yield alike[start : start + size]
 

@@ -73,3 +73,29 @@ def test_rate_needs_words():
     with pytest.raises(UserError, match="prompt"):
         editing.rate_of(0, 2.0)
     assert editing.rate_of(10, 0.1) == 25.0 and editing.rate_of(30, 3.0) == 10.0
+
+
+@pytest.mark.parametrize(
+    "old,new,kind,spans",
+    [
+        ("a b c d", "a x c d", "substitution", ("1,1", "1,1")),
+        ("a b c d", "a x y d", "substitution", ("1,2", "1,2")),
+        ("a b c", "a x b c", "insertion", ("0,1", "0,2")),
+        ("a b c d", "a d", "deletion", ("1,2", "0,1")),
+        ("b c", "a b c", "substitution", ("0,0", "0,1")),
+        ("a b", "a b c", "substitution", ("1,1", "1,2")),
+        ("a b c", "b c", "substitution", ("0,1", "0,0")),
+    ],
+)
+def test_spans_of_two_texts(old, new, kind, spans):
+    row = editing.spans_of(old, new)
+    assert (row["edit_type"], (row["orig_span"], row["new_span"])) == (kind, spans)
+    words = [{"word": w, "start": i, "end": i + 0.9} for i, w in enumerate(old.split())]
+    plan = editing.plan_edit(row, words, float(len(words)), letters)
+    assert 0 <= plan.start < plan.stop <= len(words) and plan.seconds > 0
+
+
+def test_equal_or_empty_texts_have_no_edit():
+    for old, new in (("a b", "A b"), ("", "a"), ("a", "")):
+        with pytest.raises(UserError, match="differ"):
+            editing.spans_of(old, new)

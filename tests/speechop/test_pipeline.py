@@ -1,0 +1,236 @@
+"""The library, the manifest runner and the command line on a tiny random model."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fileio import audio
+from fileio.files import UserError
+from speechop import checkpoint, cli, describe, generate, pipeline
+from speechop.compose import Settings
+from speechop.pipeline import Request, SpeechOp
+from tests.speechop.conftest import TINY
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def models(network, codec, tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    codec_config = {
+        "network": {"kind": "mel", "latent_dim": 16, "decoder_dim": 16, "decoder_layers": 2},
+        "stage": "codec",
+    }
+    checkpoint.save_model(root / "codec", codec.state_dict(), codec_config)
+    checkpoint.save_model(root / "multitask", network.state_dict(), {"network": TINY.as_dict(), "stage": "multitask"})
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return SpeechOp(models)
+
+
+def speech(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(int(seconds * rate)) * 0.1).astype(np.float32)
+
+
+HOW = {"steps": 2, "precision": "fp32"}
+
+
+@pytest.mark.parametrize("rate,seconds", [(8_000, 0.7), (16_000, 1.013), (44_100, 0.5), (192_000, 0.3)])
+def test_any_rate_and_length_come_back(model, rate, seconds):
+    wave = speech(seconds, rate)
+    out = model.enhance(wave, rate, **HOW)
+    assert out.shape == wave.shape and out.dtype == np.float32 and np.isfinite(out).all()
+
+
+def test_every_task_answers(model):
+    wave, prompt = speech(0.8), speech(0.5, seed=1)
+    assert len(model.enhance(wave, RATE, transcript="three boxes", voice=prompt, voice_text="ten", **HOW)) == len(wave)
+    assert len(model.separate(wave, RATE, prompt, transcript="ten tables", **HOW)) == len(wave)
+    assert len(model.isolate(wave, RATE, "noise", **HOW)) == len(wave)
+    assert len(model.match_acoustics(wave, RATE, prompt, **HOW)) == len(wave)
+    assert len(model.tts("peter found ten boxes", prompt, "small", RATE, seconds=1.0, **HOW)) == RATE
+
+
+def test_guidance_changes_the_result_and_the_seed_decides_it(model):
+    wave = speech(0.6)
+    plain, again, other = (model.enhance(wave, RATE, seed=s, **HOW) for s in (0, 0, 1))
+    guided = model.enhance(wave, RATE, transcript="ten boxes", **HOW)
+    np.testing.assert_array_equal(plain, again)
+    assert np.abs(plain - other).max() > 1e-4 and np.abs(plain - guided).max() > 1e-4
+
+
+def test_a_request_does_not_depend_on_its_batch(model):
+    requests = [Request(str(i), "enhancement", source=speech(0.5 + 0.2 * i, seed=i)) for i in range(3)]
+    together = model.process(requests, Settings(**HOW))
+    for request, wave in zip(requests, together):
+        np.testing.assert_allclose(model.process([request], Settings(**HOW))[0], wave, atol=1e-4)
+
+
+def test_long_audio_goes_through_windows_without_a_gap(model, monkeypatch):
+    monkeypatch.setattr(pipeline, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(pipeline, "OVERLAP_SECONDS", 0.25)
+    wave = speech(2.7)
+    assert len(model.enhance(wave, RATE, **HOW)) == len(wave)
+    with pytest.raises(UserError, match="--itc"):
+        model.enhance(wave, RATE, transcript="too long for one window", **HOW)
+    heard = []
+    model.enhance(wave, RATE, transcribe=lambda part, rate: heard.append(len(part) / rate) or "ten", **HOW)
+    assert len(heard) == 4 and max(heard) == 1.0
+
+
+def test_cross_fades_of_windows_sum_to_one():
+    starts, size, overlap = pipeline.window_starts(35 * RATE, RATE)
+    parts = [np.ones(size, np.float32) for _ in starts]
+    np.testing.assert_allclose(pipeline.cross_fade(parts, starts, 35 * RATE, overlap), 1.0, atol=1e-6)
+
+
+def test_silence_stays_silence_and_nonsense_is_refused(model):
+    assert not model.enhance(np.zeros(RATE, np.float32), RATE, **HOW).any()
+    clipped = np.sign(speech(0.5)).astype(np.float32)
+    assert np.isfinite(model.enhance(clipped, RATE, **HOW)).all()
+    for wave, words in (
+        (speech(0.05), "too short"),
+        (np.full(RATE, np.nan, np.float32), "finite"),
+        (np.zeros((2, RATE)), "mono"),
+    ):
+        with pytest.raises(UserError, match=words):
+            model.enhance(wave, RATE, **HOW)
+    for text, words in (("?!", "no letters"), ("a " * 900, "too long")):
+        with pytest.raises(UserError, match=words):
+            model.enhance(speech(0.5), RATE, transcript=text, **HOW)
+    with pytest.raises(UserError, match="speech or noise"):
+        model.isolate(speech(0.5), RATE, "music")
+    with pytest.raises(UserError, match="too short"):
+        model.separate(speech(0.5), RATE, np.zeros(0, np.float32), **HOW)
+    # A prompt longer than the target is fine: it is context.
+    assert len(model.separate(speech(0.4), RATE, speech(1.5), **HOW)) == int(0.4 * RATE)
+
+
+def test_missing_and_unknown_things_are_named(models):
+    with pytest.raises(UserError, match="no model 'multitask'"):
+        SpeechOp.from_pretrained("nowhere")
+    with pytest.raises(UserError, match="gama"):
+        Settings.of({"gama": 1.0})
+    with pytest.raises(UserError, match="tc_avg"):
+        Settings(composition="average")
+
+
+# -- the manifest runner -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rows = []
+    for i in range(3):
+        audio.write(tmp_path / f"{i}.flac", speech(0.5 + i / 10, seed=i), RATE)
+        rows.append({"id": f"u{i}", "task": "enhancement", "rate_hz": RATE, "text": "ten boxes", "source": f"{i}.flac",
+                     "reference": f"{i}.flac", "prompt": "0.flac", "prompt_text": "three"})  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "set.csv", index=False)
+    return tmp_path / "set.csv"
+
+
+def run(manifest, models, out, transcripts=None, **system):
+    values = {"model": "multitask", "transcript": "none", "composition": "none", "voice": False, **HOW, **system}
+    return pd.read_csv(generate.run(manifest, values, models, out, transcripts), keep_default_na=False)
+
+
+def test_manifest_runner_writes_every_row_and_goes_on_where_it_stopped(manifest, models, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    index = run(manifest, models, out)
+    assert index["id"].tolist() == ["u0", "u1", "u2"] and set(index["status"]) == {"ok"}
+    assert "Synthetic" in __import__("soundfile").SoundFile(out / "u0.wav").comment
+    first = {p.name: p.read_bytes() for p in out.glob("*.wav")}
+    (out / "u1.wav").write_bytes(b"torn")
+    made = []
+    process = SpeechOp.process
+    monkeypatch.setattr(
+        SpeechOp,
+        "process",
+        lambda self, requests, how: made.extend(r.id for r in requests) or process(self, requests, how),
+    )
+    run(manifest, models, out)
+    assert {p.name: p.read_bytes() for p in out.glob("*.wav")} == first
+    run(manifest, models, out, seed=3)
+    assert sorted(made[3:]) == ["u0", "u1", "u2"], "another system makes all of them again"
+
+
+def test_what_cannot_be_made_is_a_row_with_its_reason(manifest, models, tmp_path):
+    transcripts = tmp_path / "t.jsonl"
+    rows = [
+        {"id": "u0", "text": "Ten boxes!", "words": [], "status": "ok"},
+        {"id": "u1", "text": "", "words": [], "status": "unreadable"},
+    ]
+    transcripts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    index = run(manifest, models, tmp_path / "out", transcripts, transcript="asr", composition="tc_cfg")
+    assert index["status"].tolist() == ["ok", "failed", "failed"]
+    assert "unreadable" in index["detail"][1] and "not transcribed" in index["detail"][2]
+    (manifest.parent / "0.flac").write_bytes(b"RIFF nothing")
+    index = run(manifest, models, tmp_path / "out2")
+    assert index["status"].tolist() == ["failed", "ok", "ok"] and "0.flac" in index["detail"][0]
+
+
+def test_guided_runs_differ_from_plain_ones_and_voices_from_none(manifest, models, tmp_path):
+    outs = {
+        "plain": run(manifest, models, tmp_path / "a"),
+        "gold": run(manifest, models, tmp_path / "b", transcript="gold", composition="tc_cfg"),
+        "average": run(manifest, models, tmp_path / "c", transcript="gold", composition="tc_avg"),
+        "voice": run(manifest, models, tmp_path / "d", transcript="gold", composition="tc_cfg", voice=True),
+    }
+    assert len({table["sha256"][0] for table in outs.values()}) == 4
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def test_command_line_enhances_a_file_and_explains_mistakes(models, tmp_path):
+    noisy = tmp_path / "noisy.wav"
+    audio.write(noisy, speech(0.5, 22_050), 22_050)
+    runner = CliRunner()
+    done = runner.invoke(
+        cli.app, ["enhance", str(noisy), "--models", str(models), "--steps", "2", "--transcript", "ten"]
+    )
+    assert done.exit_code == 0, done.output
+    out, rate = audio.read(tmp_path / "noisy.enhanced.wav")
+    assert rate == 22_050 and len(out) == 11_025
+    for arguments, words in (
+        ([str(tmp_path / "none.wav")], "does not exist"),
+        ([str(noisy), "--transcript", "a", "--itc"], "exclude each other"),
+        ([str(noisy), "--models", "mega"], "no model"),
+    ):
+        failed = runner.invoke(cli.app, ["enhance", *arguments])
+        assert failed.exit_code == 2 and words in failed.output + failed.stderr
+    assert "guide" in runner.invoke(cli.app, ["enhance", "--help"]).output
+
+
+def test_describe_counts_without_weights():
+    paper = {
+        "scale": "paper",
+        "models": {
+            "codec": {"stage": "codec", "network": {"kind": "dac"}},
+            "multitask": {"stage": "multitask", "network": {}, "training": {"steps": 200_000}, "batches": {}},
+        },
+    }
+    paper["models"]["multitask"]["network"] = {"text": {"kind": "byt5", "dim": 1536, "folder": "byt5-base"}}
+    told = describe.describe(paper)
+    assert told["models"]["codec"]["latent_rate_hz"] == 40 and told["models"]["codec"]["samples_per_latent"] == 1200
+    parts = told["models"]["multitask"]["parameters"]
+    assert parts["diffusion_transformer"] == pytest.approx(419e6, rel=0.015)
+    assert parts["audio_encoder"] == pytest.approx(71e6, rel=0.02)
+    json.dumps(told)
+
+
+def test_torch_state_is_not_needed(models):
+    """Loading must not depend on the global generator: two loads are equal."""
+    torch.manual_seed(1)
+    first = SpeechOp(models)
+    torch.manual_seed(2)
+    second = SpeechOp(models)
+    wave = speech(0.5)
+    np.testing.assert_array_equal(first.enhance(wave, RATE, **HOW), second.enhance(wave, RATE, **HOW))
