@@ -15,16 +15,19 @@ if scale_file := planning.scale_file(config):
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/corpora.smk"
+include:
+    "workflow/rules/paper.smk"
+    if "recorded" in config["corpus"]
+    else "workflow/rules/corpora.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/audio.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/listening.smk"
-include: "workflow/rules/checks.smk"
 include: "workflow/rules/toy.smk"
 include: "workflow/rules/beyond.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/listening.smk"
+include: "workflow/rules/checks.smk"
 
 
 rule all:

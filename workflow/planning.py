@@ -141,7 +141,10 @@ def baselines(folder: Path = ROOT / "baselines") -> list[str]:
 
 def check_references(presets: dict[str, dict], systems: dict[str, dict], config: dict) -> None:
     """Every system, test set and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
-    measures, sets = config["evaluation"]["metrics"], config["corpus"]["testsets"]
+    measures = config["evaluation"]["metrics"]
+    sets = {name for path in (ROOT / "config").glob("*.yaml") for name in test_sets(read_yaml(path))} | set(
+        test_sets(config)
+    )
     others = baselines()
     both = set(others) & set(systems)
     if both:
@@ -156,7 +159,7 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], config:
                 raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, [*systems, *others])}.")
             name = row.get("set", preset["set"])
             if system and name not in sets:
-                raise UserError(f"{where}: corpus.testsets has no test set {name!r}{did_you_mean(name, sets)}.")
+                raise UserError(f"{where}: no scale has a test set {name!r}{did_you_mean(name, sets)}.")
         for metric in preset["metrics"]:
             if metric["role"] not in measures:
                 role = metric["role"]
@@ -165,13 +168,31 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], config:
                 )
 
 
-def absent_systems(config: dict, systems: dict[str, dict]) -> dict[str, str]:
-    """System -> why this scale cannot run it: its model is none of the configuration's."""
-    models = config["models"]
-    reason = "not run at the scale {}: `models` in its configuration has no {!r}"
+RECORDED_TASKS = {"librispeech": "tts", "realedit": "edit", "daps": "enhancement"}
+
+
+def test_sets(config: dict) -> dict[str, str]:
+    """The scale's test sets with their tasks; those of recorded corpora are what these are made for."""
+    corpus = config.get("corpus", {})
+    if "recorded" in corpus:
+        sets = corpus["recorded"]["testsets"]
+        return {name: RECORDED_TASKS.get(entry["from"], "separation") for name, entry in sets.items()}
+    return {name: entry["task"] for name, entry in corpus.get("testsets", {}).items()}
+
+
+def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
+    """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
     needed = {name: entry.get("model") for name, entry in systems.items()}
     needed |= {name: name for name in baselines() if read_card(name).get("trained_by")}
-    return {name: reason.format(config["scale"], model) for name, model in needed.items() if model not in models}
+    where = f"not run at the scale {config['scale']}: its configuration has no"
+    found = {name: f"{where} model {model!r}" for name, model in needed.items() if model not in config["models"]}
+    sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
+    return found | {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
+
+
+def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
+    """Why a row cannot be measured at this scale; None where it can."""
+    return absent.get(row["system"]) or absent.get(f"set {row.get('set', preset['set'])}")
 
 
 def read_card(name: str) -> dict:
@@ -184,14 +205,14 @@ def provenance_of(system: str) -> str:
     return read_card(system)["provenance"] if system in baselines() else "ours"
 
 
-def cells(preset: dict, absent: Iterable[str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:
+def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:
     """The (test set, system, metric) triples that a table needs, in its order, each once.
 
     A role that nothing measures at this scale (null in `measures`) has no cell.
     """
     found: dict[tuple[str, str, str], None] = {}
     for row in preset["rows"]:
-        if row.get("system") and row["system"] not in absent:
+        if row.get("system") and not why_absent(preset, row, absent):
             for role in roles_of(preset, row):
                 if metric := measures[role]:
                     found[row.get("set", preset["set"]), row["system"], metric] = None
@@ -203,7 +224,7 @@ def roles_of(preset: dict, row: dict) -> list[str]:
     return row.get("roles") or [column["role"] for column in preset["metrics"]]
 
 
-def scorings(presets: dict[str, dict], config: dict, absent: Iterable[str]) -> list[tuple[str, str, list[str]]]:
+def scorings(presets: dict[str, dict], config: dict, absent: dict[str, str]) -> list[tuple[str, str, list[str]]]:
     """(test set, recogniser or "", metrics) of every scoring job that some table asks for.
 
     Metrics that read a recogniser's transcripts end in its name; they are scored apart, so that a table without them does
@@ -267,4 +288,4 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
 
 def hears_transcript(config: dict, system: dict, name: str) -> bool:
     """Whether a system needs a transcript of what it is given: for guidance, or to find the words of an edit."""
-    return system["transcript"] == "asr" or config["corpus"]["testsets"][name]["task"] == "edit"
+    return system["transcript"] == "asr" or test_sets(config).get(name) == "edit"

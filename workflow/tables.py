@@ -88,8 +88,8 @@ def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: 
     if system is None or metric is None:
         return None
     provenance = planning.provenance_of(system)
-    if system in settings["absent"]:
-        return {"status": settings["absent"][system], "provenance": provenance}
+    if reason := planning.why_absent(preset, row, settings["absent"]):
+        return {"status": reason, "provenance": provenance}
     name = row.get("set", preset["set"])
     items = select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))
     path = results / "scores" / name / system / f"{metric}.jsonl"

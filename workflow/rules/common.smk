@@ -14,7 +14,7 @@ PRESETS = planning.read_presets()
 SYSTEMS = planning.read_systems(PRESETS)
 planning.check_references(PRESETS, SYSTEMS, config)
 BASELINES = planning.baselines()
-ABSENT = planning.absent_systems(config, SYSTEMS)
+ABSENT = planning.absent(config, SYSTEMS, PRESETS)
 SCORINGS = planning.scorings(PRESETS, config, ABSENT)
 
 

@@ -17,7 +17,10 @@ rule transcripts:
     resources:
         mem_mb=3000,
     params:
-        asr=lambda wildcards: json.dumps(config["evaluation"]["asr"][wildcards.asr]),
+        asr=lambda wildcards: json.dumps(
+            {"name": wildcards.asr, "model": wildcards.asr}
+            | config["evaluation"]["asr"][wildcards.asr]
+        ),
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.asr:q}"
         " --inputs {input.index:q} --outputs {output.transcripts:q} --"
