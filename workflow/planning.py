@@ -276,7 +276,7 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
         part: speech, noise, rir or testset.
         name: of the split or the test set.
     """
-    others = {"noise", "rir", "degradation", "testsets"} - {part}
+    others = {"noise", "rir", "degradation", "testsets", "real"} - {part, name}
     kept = {key: value for key, value in corpus.items() if key not in others}
     # A test set reads the speech as it lies there; only that table's own rule depends on how much there is.
     counts = {name: corpus["speech"]["utterances"].get(name)} if part == "speech" else {}

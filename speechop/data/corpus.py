@@ -56,16 +56,17 @@ def speech(
     config: Config,
     out: Out,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="train, valid or test; several; all by default.")
+        list[str] | None, typer.Option("--split", help="train, valid, test or real; several; all by default.")
     ] = None,
     workers: Workers = 2,
 ) -> None:
     """Speak the sentences of one split or of all: OUT/speech/<split>.csv and audio. An interrupted run continues."""
-    from speechop.data import build_speech
+    from speechop.data import build_speech, real
 
     settings = read_config(config)
-    for name in split or settings["speech"]["utterances"]:
-        typer.echo(build_speech.build(settings, name, out / "speech", workers))
+    for name in split or [*settings["speech"]["utterances"], *(["real"] if settings.get("real") else [])]:
+        made = real.build(settings, out / "speech") if name == "real" else None
+        typer.echo(made or build_speech.build(settings, name, out / "speech", workers))
 
 
 @app.command()

@@ -34,9 +34,14 @@ class Materials:
 
     @classmethod
     def load(cls, folder: Path, split: str, voices: set[str]) -> Materials:
-        """Read the tables under `folder`; of the speech, the utterances of `voices` only (a split's own speakers)."""
+        """Read the tables under `folder`; of the speech, the utterances of `voices` only (a split's own speakers).
+
+        The split `real` takes all its speakers, and the noises and rooms of `test`.
+        """
         table = speech.SpeechTable.load(folder / "speech" / f"{split}.csv", eager=False)
-        rows = table.rows[table.rows["speaker"].isin(voices)].reset_index(drop=True)
+        own = table.rows["speaker"].isin(voices) | (split == "real")
+        rows = table.rows[own].reset_index(drop=True)
+        split = "test" if split == "real" else split
         if rows.empty:
             raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
         sounds = []
@@ -64,7 +69,8 @@ def build(config: dict, name: str, folder: Path) -> Path:
 
     Args:
         config: the `corpus` sub-tree; `testsets[name]` has task, split, size and, by task, sentences, pause_s,
-            level_db (interferer against target) and degradation.
+            level_db (interferer against target) and degradation;
+            `prompt: false` leaves prompts out (speakers with one utterance).
 
     Raises:
         UserError: an unknown set or task, or speech, noise or rooms that are not built yet.
@@ -104,14 +110,14 @@ class Deal:
         self.turns = 0
         self.stacks: dict[str, list[int]] = {name: [] for name in table.by_speaker}
 
-    def next(self, count: int) -> list[int]:
-        """`count` different utterances of the speaker whose turn it is."""
+    def next(self, count: int, prompted: bool = True) -> list[int]:
+        """`count` different utterances of the speaker whose turn it is; where prompted, one more is left over."""
         speaker = list(self.stacks)[self.turns % len(self.stacks)]
         self.turns += 1
         places = self.table.by_speaker[speaker]
-        if len(places) < count + 1:
+        if len(places) < count + prompted:
             raise UserError(
-                f"{speaker} has {len(places)} utterances where {count} and a prompt are needed; "
+                f"{speaker} has {len(places)} utterances where {count}{' and a prompt' * prompted} are needed; "
                 "raise corpus.speech.utterances."
             )
         taken: list[int] = []
@@ -135,25 +141,26 @@ class Deal:
 def _content(rng, deal: Deal, settings: dict) -> tuple[dict, np.ndarray, dict]:
     """The speech of an item: sentences of one speaker joined by pauses; its row so far and the places used."""
     table = deal.table
-    places = deal.next(settings.get("sentences", 1))
+    prompted = settings.get("prompt", True)
+    places = deal.next(settings.get("sentences", 1), prompted)
     gaps = [round(rng.uniform(*settings.get("pause_s", (0.15, 0.35))), 3) for _ in places[1:]]
     parts = [table.wave(places[0])]
     for place, gap in zip(places[1:], gaps, strict=True):
         parts += [np.zeros(int(gap * table.rate_hz), np.float32), table.wave(place)]
-    prompt = deal.prompt(places, rng)
+    prompt = deal.prompt(places, rng) if prompted else None
     rows = table.rows
     row = {
         "speaker": rows["speaker"].iat[places[0]],
         "sex": rows["sex"].iat[places[0]],
         "text": " ".join(rows["text"].iat[place] for place in places),
-        "prompt_text": rows["text"].iat[prompt],
+        "prompt_text": rows["text"].iat[prompt] if prompted else None,
     }
     drawn = {
         "utterances": [rows["id"].iat[place] for place in places],
         "pauses_s": gaps,
-        "prompt_utterance": rows["id"].iat[prompt],
+        "prompt_utterance": rows["id"].iat[prompt] if prompted else None,
     }
-    return row, np.concatenate(parts), drawn | {"_places": places, "_prompt": table.wave(prompt)}
+    return row, np.concatenate(parts), drawn | {"_places": places, "_prompt": table.wave(prompt) if prompted else None}
 
 
 def _finish(row: dict, drawn: dict, params: dict | None = None) -> dict:
@@ -257,6 +264,7 @@ MAKERS = {
 
 def _write(row: dict, waves: dict[str, np.ndarray], folder: Path, materials: Materials) -> dict:
     rate_hz = materials.table.rate_hz
+    waves = {part: wave for part, wave in waves.items() if wave is not None}
     for part, wave in waves.items():
         row[part] = f"{row['set']}/{row['id']}.{part}.flac"
         audio.write(folder / row[part], wave, rate_hz, comment="synthetic speech")

@@ -138,3 +138,23 @@ def test_a_voice_says_the_same_for_the_same_seed(model):
     first, again, other = (voices.speak(voice, "peter found three green chairs", seed, 16000) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert 1.2 < len(first) / 16000 < 3.5
+
+
+def test_recordings_become_the_split_real(config, tmp_path, monkeypatch):
+    from speechop.data import real
+
+    monkeypatch.setattr("speechop.data.voices.phone_count", len)
+    tone = np.sin(np.arange(16000) * 0.3).astype(np.float32) * 0.01
+    audio.write(tmp_path / "mine.wav", tone, 16000)
+    item = {"id": "one", "speaker": "me", "sex": "f", "text": "Hello, World!", "path": str(tmp_path / "mine.wav")}
+    rows = pandas.read_csv(real.build(config | {"real": [item]}, tmp_path / "speech"))
+    wave, _ = audio.read(tmp_path / "speech" / rows["path"][0], RATE_HZ)
+    assert rows["text"][0] == "hello world" and 20 * np.log10(wave[800:-800].std()) == pytest.approx(-26, abs=0.3)
+    for spoilt in ({"path": "nowhere.wav"}, {"package": "no_such_package"}):
+        with pytest.raises(UserError, match=r"nowhere\.wav|no_such_package"):
+            real.build(config | {"real": [item | spoilt]}, tmp_path / "speech")
+    with pytest.raises(UserError, match="same id twice"):
+        real.build(config | {"real": [item, item]}, tmp_path / "speech")
+    audio.write(tmp_path / "mine.wav", tone * 0, 16000)
+    with pytest.raises(UserError, match="has silence"):
+        real.build(config | {"real": [item]}, tmp_path / "speech")

@@ -87,6 +87,12 @@ def test_matching_puts_reference_and_prompt_into_the_same_room(built, config):
         assert len(source) == len(reference) and np.abs(source - reference).max() > 1e-3
 
 
+def test_a_set_may_do_without_prompts(built, config):
+    config["testsets"]["se"]["prompt"] = False
+    rows, _ = rows_of(built, config, "se")
+    assert (rows["prompt"] == "").all() and (rows["source"] != "").all()
+
+
 def test_bad_settings_are_plain_errors(built, config):
     with pytest.raises(UserError, match="has no 'opera'"):
         testset.build(config, "opera", built)
