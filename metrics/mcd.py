@@ -27,7 +27,7 @@ ORDER_AND_ALPHA = {
 
 
 def mel_cepstrum(wave: np.ndarray, rate_hz: int) -> np.ndarray:
-    """SPTK mel-cepstrum [frames, order + 1] of full-scale-1 audio: Hamming frames of 1024 samples, hop 256.
+    """SPTK mel-cepstrum [frames, order + 1] of full-scale-1 audio: 1024 samples a frame, hop 256, Hamming window of power 1.
 
     Raises:
         Unscorable: a rate without agreed order and all-pass constant, or fewer samples than one frame.

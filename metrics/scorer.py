@@ -73,13 +73,20 @@ def score(
     configured = configure(config or {}, metrics)
     store = _Store(out, metrics)
     tasks = [(files, _jobs(files, metrics, configured)) for files in utterances]
-    todo = [(files, [job for job in of_files if job[3] not in store.done]) for files, of_files in tasks]
-    light = [(files, [job for job in of_files if not registry.find(job[0]).model]) for files, of_files in todo]
-    heavy = [(files, [job for job in of_files if registry.find(job[0]).model]) for files, of_files in todo]
-    with _pool(jobs if sum(bool(of_files) for _, of_files in light) > 1 else 1) as run:
-        pending = run([(files, configured.rules, of_files) for files, of_files in light if of_files])
-        for files, of_files in heavy:
-            store.add(score_one(files, configured.rules, of_files))
+    models = {metric.name for metric in metrics if metric.model}
+    light, heavy = [], []
+    for files, of_files in tasks:
+        todo = [job for job in of_files if job[3] not in store.done]
+        for some, into in (
+            ([j for j in todo if j[0] not in models], light),
+            ([j for j in todo if j[0] in models], heavy),
+        ):
+            if some:
+                into.append((files, configured.rules, some))
+    with _pool(min(jobs, len(light))) as run:
+        pending = run(light)
+        for task in heavy:
+            store.add(score_one(*task))
         for rows in pending:
             store.add(rows)
     return store.finish(tasks)

@@ -88,6 +88,8 @@ def summarise(
     sums = np.array([_fraction(by_id[i], found) for i in scored]).reshape(-1, 2)
     boot = statistics.bootstrap(sums[:, 0], sums[:, 1], clusters=[speakers[i] for i in scored], draws=draws, seed=seed)
     low, high = boot.interval(confidence)
+    if len(sums) and (sums >= 0).all():
+        low = max(low, 0.0)  # a stretched interval may leave the range of what is never negative
     return Summary(boot.value, low, high, len(speakers), len(scored), dict(sorted(statuses.items())), boot.unit, boot)
 
 

@@ -12,8 +12,11 @@ PUNCTUATION = re.compile(r"[^\w\s']|_")
 
 
 def whisper_english(text: str) -> str:
-    """Whisper's EnglishTextNormalizer (Radford et al. 2022, appendix C), with its British-to-American spelling map."""
-    return _whisper_normalizer()(text)
+    """Whisper's EnglishTextNormalizer (Radford et al. 2022, appendix C), with its British-to-American spelling map.
+
+    Tokens without a letter or digit are dropped (it leaves a full stop of an ellipsis, which is no word).
+    """
+    return " ".join(token for token in _whisper_normalizer()(text).split() if any(map(str.isalnum, token)))
 
 
 @cache

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import soundfile
 
 from fileio import audio
 from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
@@ -73,9 +76,10 @@ def _row(entry: Mapping[str, str], recogniser: recognisers.Recogniser, done: Map
 
 def transcribe_file(path: Path, recogniser: recognisers.Recogniser) -> str:
     """Text of one audio file, resampled to 16 kHz. Raises: UserError: unusable audio, or longer than ten minutes."""
+    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as header:  # audio.read names what is wrong
+        if (seconds := header.frames / header.samplerate) > MAX_SECONDS:
+            raise UserError(f"{path} lasts {seconds:.0f} s; cut it to at most {MAX_SECONDS:.0f} s.")
     wave, rate_hz = audio.read(path)
-    if len(wave) > MAX_SECONDS * rate_hz:
-        raise UserError(f"{path} lasts {len(wave) / rate_hz:.0f} s; cut it to at most {MAX_SECONDS:.0f} s.")
     return recognisers.transcribe(recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,17 @@ class Utterance:
 
     def _read(self, path: Path, role: str) -> tuple[np.ndarray, int]:
         try:
-            wave, rate_hz = audio.read(path, channel=self.rules.channel)
+            wave, rate_hz = audio.read(path, channel=self.rules.channel if self._channels(path) > 1 else None)
         except UserError as error:
             raise Unscorable(f"unusable_{role}", str(error)) from None
         if np.abs(wave).max() < SILENT_PEAK:
             raise Unscorable(f"silent_{role}", f"{path.name} is digital silence.")
         return wave, rate_hz
+
+    def _channels(self, path: Path) -> int:
+        with suppress(soundfile.LibsndfileError, RuntimeError):  # audio.read says what is wrong with the file
+            return soundfile.info(path).channels
+        return 1
 
     def wave(self, role: str, rate_hz: int) -> np.ndarray:
         """A role's audio at `rate_hz` (soxr HQ), float32 [n]. Raises: Unscorable: recorded below that rate, and not allowed."""

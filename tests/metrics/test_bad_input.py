@@ -1,0 +1,164 @@
+"""Bad input has a defined outcome: a status, never a number and never a crash."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+
+from metrics import registry, scorer
+from metrics.utterance import Files
+from tests.metrics.signals import RATE_HZ, noisy, speech_like
+
+LIGHT = ("pesq", "mcd", "mcd_dtw", "mcd_espnet_16k", "si_sdr", "log_mel", "duration_error", "rate_error")
+SIGNAL = ("pesq", "mcd", "mcd_dtw", "mcd_espnet_16k", "si_sdr", "log_mel")
+
+
+def statuses(files: Files, names=LIGHT, **config) -> dict[str, str]:
+    rows = scorer.score([files], registry.find_all(names), config)
+    for (row,) in rows.values():
+        json.dumps(row, allow_nan=False)
+        assert (row["value"] is not None) == (row["status"] == "ok")
+        assert row["status"] == "ok" or row["detail"]
+    return {name: row["status"] for name, (row,) in rows.items()}
+
+
+@pytest.mark.parametrize("which", ["reference", "estimate"])
+def test_silence(write, clean, which):
+    audible, silent = write("audible.wav", clean), write("silent.wav", np.zeros_like(clean))
+    paths = {"reference": audible, "estimate": audible} | {which: silent}
+    found = statuses(Files("u", **paths))
+    assert {found[name] for name in SIGNAL} == {f"silent_{which}"}
+    assert found["duration_error"] == "ok"
+
+
+def test_a_nearly_silent_estimate_never_raises(write, clean):
+    found = statuses(Files("u", reference=write("r.wav", clean), estimate=write("e.wav", 1e-4 * clean)))
+    assert set(found.values()) <= {"ok", "pesq_failed"} and found["si_sdr"] in ("ok", "infinite")
+
+
+def test_ten_milliseconds(write, clean):
+    found = statuses(Files("u", reference=write("r.wav", clean[:160]), estimate=write("e.wav", noisy(clean[:160], 10))))
+    assert found["pesq"] == found["mcd"] == found["log_mel"] == "too_short"
+    assert found["si_sdr"] == found["duration_error"] == "ok"
+
+
+def test_samples_that_are_not_numbers(write, clean):
+    broken = clean.copy()
+    broken[100] = np.nan
+    found = statuses(Files("u", reference=write("r.wav", clean), estimate=write("e.wav", broken)))
+    assert {found[name] for name in SIGNAL} == {"unusable_estimate"}
+
+
+def test_sample_formats_agree(write, clean):
+    estimate = noisy(clean, 10) / 2
+    values = []
+    for subtype in ("FLOAT", "PCM_24", "DOUBLE"):
+        files = Files("u", reference=write(f"r{subtype}.wav", clean, subtype=subtype), estimate=write(f"e{subtype}.wav", estimate,
+                      subtype=subtype))  # fmt: skip
+        rows = scorer.score([files], registry.find_all(SIGNAL))
+        values.append([row["value"] for (row,) in rows.values()])
+    assert values[0] == pytest.approx(values[2], abs=1e-6)
+    assert values[0] == pytest.approx(values[1], abs=1e-3)  # 24-bit quantisation
+
+
+def test_stereo_needs_a_channel(write, clean):
+    reference = write("r.wav", clean)
+    stereo = write("e.wav", np.stack([clean, noisy(clean, 5)], axis=1))
+    assert set(statuses(Files("u", reference=reference, estimate=stereo), SIGNAL).values()) == {"unusable_estimate"}
+    assert statuses(Files("u", reference=reference, estimate=stereo), ("si_sdr",), channel=0) == {"si_sdr": "infinite"}
+    assert statuses(Files("u", reference=reference, estimate=stereo), ("si_sdr",), channel=1) == {"si_sdr": "ok"}
+
+
+def test_an_hour(tmp_path, clean, write):
+    path = tmp_path / "hour.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as stream:
+        for _ in range(60):
+            stream.write(np.zeros(60 * 8000, np.int16))
+    found = statuses(Files("u", reference=path, estimate=path, text="x"))
+    assert set(found.values()) == {"too_long"}
+
+
+def test_lengths_and_rates(write, clean):
+    reference = write("r.wav", clean)
+    longer = write("longer.wav", np.concatenate([clean, np.zeros(400, np.float32)]))
+    assert statuses(Files("u", reference=reference, estimate=longer), ("si_sdr",)) == {"si_sdr": "infinite"}
+    much = write("much.wav", np.concatenate([clean, np.zeros(801, np.float32)]))
+    found = statuses(Files("u", reference=reference, estimate=much))
+    assert found["pesq"] == found["mcd"] == found["si_sdr"] == "length_mismatch"
+    assert found["mcd_dtw"] == found["duration_error"] == "ok"
+    other_rate = write("rate.wav", speech_like(rate_hz=8000), rate_hz=8000)
+    files = Files("u", reference=reference, estimate=other_rate)
+    assert statuses(files, ("pesq", "mcd")) == {"pesq": "rate_mismatch", "mcd": "rate_mismatch"}
+    assert statuses(files, ("pesq", "mcd"), resample=True) == {"pesq": "ok", "mcd": "ok"}
+    narrow = write("narrow.wav", speech_like(rate_hz=8000), rate_hz=8000)
+    assert statuses(Files("u", reference=narrow, estimate=other_rate), ("pesq",)) == {"pesq": "rate_too_low"}
+    odd = write("odd.wav", speech_like(rate_hz=12000), rate_hz=12000)
+    assert statuses(Files("u", reference=odd, estimate=odd), ("mcd",)) == {"mcd": "unsupported_rate"}
+    assert statuses(Files("u", reference=odd, estimate=odd), ("mcd",), mcd={"rate_hz": 8000}) == {"mcd": "ok"}
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all" * 50])
+def test_files_that_are_no_audio(tmp_path, write, clean, content):
+    path = tmp_path / "e.wav"
+    path.write_bytes(content)
+    found = statuses(Files("u", reference=write("r.wav", clean), estimate=path))
+    assert set(found.values()) == {"unusable_estimate"}
+    found = statuses(Files("u", reference=write("r.wav", clean), estimate=tmp_path / "missing.wav"))
+    assert set(found.values()) == {"unusable_estimate"}
+
+
+def transcript(text: str, status: str = "ok") -> dict:
+    return {"x": {"text": text, "status": status, "asr": "x"}}
+
+
+WER = ("wer_x", "wer_refpunct_x", "wer_lower_nopunct_x", "cer_x", "insertions_x")
+
+
+def test_empty_and_punctuation_only_texts():
+    heard = Files("u", text="two words", transcripts=transcript(""))
+    rows = scorer.score([heard], registry.find_all(WER))
+    assert [rows[name][0]["value"] for name in WER] == [100, 100, 100, 100, 0]
+    dots = Files("u", text="two words", transcripts=transcript("... !"))
+    assert [r["value"] for (r,) in scorer.score([dots], registry.find_all(("wer_x", "wer_refpunct_x"))).values()] == [
+        100,
+        100,
+    ]
+    assert set(statuses(Files("u", text="  ", transcripts=transcript("x")), WER).values()) == {"no_text"}
+    found = statuses(Files("u", text="?! ...", transcripts=transcript("x")), WER)
+    assert (
+        found["wer_x"] == found["cer_x"] == found["insertions_x"] == found["wer_lower_nopunct_x"] == "empty_reference"
+    )
+    assert set(statuses(Files("u", text="two words", transcripts=transcript("", "failed")), WER).values()) == {
+        "no_transcript"
+    }
+    assert set(statuses(Files("u", text="two words"), WER).values()) == {"no_transcript"}
+
+
+def test_an_estimate_that_was_never_made():
+    found = statuses(Files("u", text="two words", status="out of memory", transcripts=transcript("")), (*LIGHT, *WER))
+    assert set(found.values()) == {"no_estimate"}
+
+
+def test_a_delay_and_a_gain_do_not_move_pesq(write, clean):
+    reference = np.concatenate([np.zeros(800, np.float32), noisy(clean, 60)])
+    estimate = noisy(reference, 15)
+    scores = []
+    for changed in (estimate, 0.25 * estimate, np.roll(estimate, 80)):
+        files = Files("u", reference=write("r.wav", reference), estimate=write("e.wav", changed))
+        scores.append(scorer.score([files], registry.find_all(["pesq"]))["pesq"][0]["value"])
+    assert scores[1] == pytest.approx(scores[0], abs=0.01) and scores[2] == pytest.approx(scores[0], abs=0.05)
+
+
+def test_identity(write, clean):
+    path = write("r.wav", clean)
+    rows = scorer.score([Files("u", reference=path, estimate=path)], registry.find_all(LIGHT))
+    values = {name: row["value"] for name, (row,) in rows.items()}
+    assert values.pop("pesq") == pytest.approx(4.6439, abs=1e-4)
+    assert rows["si_sdr"][0]["status"] == "infinite" and values.pop("si_sdr") is None
+    assert set(values.values()) == {0}
+    assert not math.isnan(sum(values.values()))
+    assert RATE_HZ == 16000

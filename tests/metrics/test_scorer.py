@@ -1,0 +1,217 @@
+"""Rows of everything, in order, resumable, the same for any number of processes; and the command line around it."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fileio.files import UserError, read_jsonl
+from metrics import inputs, registry, scorer
+from metrics.__main__ import main
+from metrics.utterance import Files
+from tests.metrics.signals import noisy, speech_like
+
+NAMES = ["pesq", "si_sdri", "mcd", "log_mel"]
+
+
+@pytest.fixture
+def test_set(tmp_path, write):
+    """A manifest of four utterances by two speakers in two mixtures, and an index where one utterance failed."""
+    manifest, index = [], []
+    for k in range(4):
+        clean = speech_like(1.0, seed=k)
+        other = speech_like(1.0, seed=k ^ 1)
+        mixture = write(f"set/mix{k // 2}.wav", clean + other)
+        write(f"set/ref{k}.wav", clean)
+        write(f"out/est{k}.wav", noisy(clean, 10, seed=k))
+        manifest.append({"id": f"u{k}", "speaker": f"s{k % 2}", "text": "two words", "source": mixture.name, "reference":
+                         f"ref{k}.wav", "prompt": ""})  # fmt: skip
+        status = ("failed", "out of memory") if k == 3 else ("ok", "")
+        index.append({"id": f"u{k}", "path": "" if k == 3 else f"est{k}.wav", "status": status[0], "detail": status[1]})
+    for name, rows in (("set/manifest.csv", manifest), ("out/index.csv", index)):
+        with open(tmp_path / name, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    return tmp_path
+
+
+def utterances(folder):
+    return inputs.from_manifest(folder / "set/manifest.csv", folder / "out/index.csv")
+
+
+def test_every_utterance_has_a_row_in_order(test_set):
+    rows = scorer.score(utterances(test_set), registry.find_all(NAMES), out=test_set / "scores")
+    for name in NAMES:
+        assert [row["id"] for row in rows[name]] == ["u0", "u1", "u2", "u3"]
+        assert [row["status"] for row in rows[name]] == ["ok", "ok", "ok", "no_estimate"]
+        assert "out of memory" in rows[name][3]["detail"]["reason"]
+        assert read_jsonl(test_set / "scores" / f"{name}.jsonl") == rows[name]
+    assert not list((test_set / "scores").glob(".unfinished*"))
+
+
+def test_processes_do_not_change_a_row(test_set):
+    metrics = registry.find_all(NAMES)
+    several, one = (scorer.score(utterances(test_set), metrics, jobs=jobs) for jobs in (2, 1))
+    for name in NAMES:
+        for a, b in zip(several[name], one[name], strict=True):
+            # 1e-12: the order of a long sum depends on how its array lies in memory
+            assert a.pop("value") == pytest.approx(b.pop("value"), rel=1e-12)
+            a.pop("detail"), b.pop("detail")
+            assert a == b
+
+
+def count_computed(monkeypatch):
+    computed = []
+    original = scorer.score_one
+
+    def counting(files, rules, jobs):
+        computed.extend((files.id, job[0]) for job in jobs)
+        return original(files, rules, jobs)
+
+    monkeypatch.setattr(scorer, "score_one", counting)
+    return computed
+
+
+def test_finished_rows_are_used_again_until_their_audio_changes(test_set, write, monkeypatch):
+    metrics = registry.find_all(["log_mel", "si_sdr"])
+    first = scorer.score(utterances(test_set), metrics, out=test_set / "scores")
+    computed = count_computed(monkeypatch)
+    assert scorer.score(utterances(test_set), metrics, out=test_set / "scores") == first
+    assert computed == [("u3", "log_mel"), ("u3", "si_sdr")]  # a failure is tried again
+    computed.clear()
+    write("out/est1.wav", speech_like(1.0, seed=9))
+    again = scorer.score(utterances(test_set), metrics, out=test_set / "scores")
+    assert ("u1", "log_mel") in computed and ("u0", "log_mel") not in computed
+    assert again["log_mel"][1]["value"] != first["log_mel"][1]["value"]
+    computed.clear()
+    scorer.score(utterances(test_set), registry.find_all(["mcd"]), {"mcd": {"rate_hz": 8000}}, out=test_set / "scores")
+    at_8k = {row["id"]: row["value"] for row in read_jsonl(test_set / "scores/mcd.jsonl")}
+    scorer.score(utterances(test_set), registry.find_all(["mcd"]), out=test_set / "scores")
+    assert at_8k["u0"] != read_jsonl(test_set / "scores/mcd.jsonl")[0]["value"]
+
+
+def test_an_interrupted_run_continues_after_a_torn_line(test_set, monkeypatch):
+    metrics = registry.find_all(["log_mel"])
+    original = scorer.score_one
+
+    def dies(files, rules, jobs):
+        if files.id == "u2":
+            raise KeyboardInterrupt
+        return original(files, rules, jobs)
+
+    monkeypatch.setattr(scorer, "score_one", dies)
+    with pytest.raises(KeyboardInterrupt):
+        scorer.score(utterances(test_set), metrics, out=test_set / "scores")
+    unfinished = test_set / "scores/.unfinished-log_mel.jsonl"
+    assert len(read_jsonl(unfinished)) == 2 and not (test_set / "scores/log_mel.jsonl").exists()
+    with open(unfinished, "a") as stream:
+        stream.write('{"id": "u2", "val')
+    monkeypatch.undo()
+    computed = count_computed(monkeypatch)
+    rows = scorer.score(utterances(test_set), metrics, out=test_set / "scores")["log_mel"]
+    assert [identifier for identifier, _ in computed] == ["u2", "u3"]
+    assert [row["status"] for row in rows] == ["ok", "ok", "ok", "no_estimate"] and not unfinished.exists()
+
+
+def test_an_unforeseen_error_is_a_row_with_its_reason(test_set, monkeypatch):
+    from metrics import log_mel
+
+    monkeypatch.setattr(log_mel, "log_mel_distance", lambda **_: 1 / 0)
+    rows = scorer.score(utterances(test_set), registry.find_all(["log_mel"]))["log_mel"]
+    assert (
+        rows[0]["status"] == "failed"
+        and "ZeroDivisionError" in rows[0]["detail"]["reason"]
+        and rows[0]["value"] is None
+    )
+
+
+def test_permutation_undoes_swapped_estimates(test_set, write):
+    right = scorer.score(utterances(test_set), registry.find_all(["si_sdri", "si_sdri_pit"]))
+    a, b = (test_set / f"out/est{k}.wav" for k in (0, 1))
+    first, second = a.read_bytes(), b.read_bytes()
+    a.write_bytes(second), b.write_bytes(first)
+    swapped = scorer.score(utterances(test_set), registry.find_all(["si_sdri", "si_sdri_pit"]))
+    assert swapped["si_sdri"][0]["value"] < 0 < right["si_sdri"][0]["value"]
+    assert swapped["si_sdri_pit"][0]["value"] == pytest.approx(right["si_sdri"][0]["value"], abs=1e-6)
+    assert swapped["si_sdri_pit"][0]["detail"] == {"permuted": True}
+    assert right["si_sdri_pit"][2]["status"] == "no_others"  # its mixture's other estimate is missing
+
+
+def test_settings_are_checked(test_set):
+    for config in ({"mcd": {"rate": 8000}}, {"mdc": {}}, {"pesq": {"mode": "nb"}}):
+        with pytest.raises(UserError):
+            scorer.score(utterances(test_set), registry.find_all(["mcd"]), config)
+
+
+def test_names_are_resolved_with_hints():
+    assert registry.find("wer_refpunct_whisper_base").asr == "whisper_base"
+    assert registry.find("wer_whisper_base").asr == "whisper_base" and registry.find("pesq").asr is None
+    with pytest.raises(UserError, match="si_sdri"):
+        registry.find("si_sdrii")
+    with pytest.raises(UserError):
+        registry.find("wer_{asr}")
+
+
+def test_command_scores_a_test_set(test_set, capsys):
+    transcripts = test_set / "t.jsonl"
+    said = ["two words", "two words now", "two words", ""]
+    rows = [{"id": f"u{k}", "text": said[k], "words": [], "status": "ok", "asr": "judge x"} for k in range(4)]
+    transcripts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["score", "--manifest", test_set / "set/manifest.csv", "--index", test_set / "out/index.csv", "--transcripts",
+                 transcripts, "--metrics", "si_sdri,wer_judge", "--out", test_set / "scores", "--jobs", "1"]  # fmt: skip
+    assert main([str(a) for a in arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "UNDER 99% SCORED (no_estimate: 1)" in shown
+    summary = json.loads((test_set / "scores/summary.json").read_text())
+    assert summary["wer_judge"]["value"] == pytest.approx(100 / 6) and summary["wer_judge"]["n_scored"] == 3
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments[:-5]] + ["wer_other"])
+    assert stop.value.code == 2 and "judge" in capsys.readouterr().err
+
+
+def test_command_scores_folders_and_refuses_strays(tmp_path, write, capsys):
+    for k in range(3):
+        write(f"ref/{k}.wav", speech_like(0.5, seed=k))
+        if k:
+            write(f"est/{k}.flac", noisy(speech_like(0.5, seed=k), 10), subtype="PCM_16")
+    arguments = [
+        "score",
+        "--reference",
+        str(tmp_path / "ref"),
+        "--estimate",
+        str(tmp_path / "est"),
+        "--metrics",
+        "si_sdr",
+    ]
+    assert main([*arguments, "--json", "--jobs", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["summary"]["si_sdr"]["statuses"] == {"no_estimate": 1, "ok": 2}
+    write("est/stray.wav", np.ones(10) * 0.1)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2 and "stray" in capsys.readouterr().err
+
+
+def test_arguments_cannot_be_swapped_silently(clean):
+    from metrics.pesq_wb import pesq_wb
+
+    with pytest.raises(TypeError):
+        pesq_wb(clean, clean)
+
+
+def test_ids_must_fit_the_test_set(test_set):
+    with open(test_set / "out/index.csv", "a") as stream:
+        stream.write("stranger,est0.wav,ok,\n")
+    with pytest.raises(UserError, match="different test sets"):
+        utterances(test_set)
+
+
+def test_worker_needs_nothing_but_its_arguments(test_set):
+    import pickle
+
+    files = utterances(test_set)[0]
+    assert pickle.loads(pickle.dumps(files)) == files and isinstance(files, Files)
