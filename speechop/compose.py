@@ -21,7 +21,8 @@ class Settings:
 
     `gamma` multiplies the discriminative text score (Eq. 3), `alpha` weighs the text score in the average (Eq. 1), text is
     on where `guide_from` < logSNR < `guide_to`. Scales are in the convention of `speechop.guidance.cfg` (1 is off).
-    `voice_in`: which terms see a voice prompt (speaker personalisation): "tts", "source" or both.
+    `voice_in`: which terms see a voice prompt (speaker personalisation): "tts", "source" or both. `prompt_pause_s`: silence
+    after a prompt that is followed by its own speaker's speech, where training joined whole sentences with pauses.
     """
 
     composition: str = "none"
@@ -33,6 +34,7 @@ class Settings:
     tts_scale: float = 3.0
     edit_scale: float = 2.0
     voice_in: tuple[str, ...] = ("tts", "source")
+    prompt_pause_s: float = 0.0
     steps: int = 256
     solver: str = "sde-2m"
     logsnr_min: float = -15.0

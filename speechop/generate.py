@@ -123,7 +123,11 @@ def run(manifest: Path, system: dict, models: Path, out: Path, transcripts: Path
             continue
         # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same bytes.
         started = time.perf_counter()
-        waves = pipeline.process([request for _, _, request, _ in group], settings)
+        requests = [request for _, _, request, _ in group]
+        chunk_s = system.get("chunk_seconds")
+        waves = (
+            pipeline.process_chunked(requests, settings, chunk_s) if chunk_s else pipeline.process(requests, settings)
+        )
         wall = (time.perf_counter() - started) / len(group)
         for (item, key, _, plan), wave in zip(group, waves):
             if item.id not in missing:

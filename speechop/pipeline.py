@@ -84,6 +84,7 @@ class SpeechOp:
 
         A request's result does not depend on the others: noise is seeded by (settings.seed, id).
         """
+        requests = [self._paused(request, settings.prompt_pause_s) for request in requests]
         first = requests[0]
         frames = [self._frames(request) for request in requests]
         model = NetworkEvaluator(self.network, frames, precision=settings.precision)
@@ -91,6 +92,26 @@ class SpeechOp:
         composed = expression(model, self._conditions(requests, first.task), settings)
         latents = sample(composed, noise, settings.sampling, progress=progress)
         return [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
+
+    def process_chunked(self, requests: Sequence[Request], settings: Settings, seconds: float) -> list[np.ndarray]:
+        """As `process`, with each source cut into padded chunks that are processed on their own (Appendix F)."""
+        size = int(seconds * self.rate_hz)
+        outputs = []
+        for request in requests:
+            padded = np.pad(request.source, (0, -len(request.source) % size))
+            chunks = [
+                replace(request, id=f"{request.id}#{number}", source=part)
+                for number, part in enumerate(padded.reshape(-1, size))
+            ]
+            outputs.append(np.concatenate(self.process(chunks, settings))[: len(request.source)])
+        return outputs
+
+    def _paused(self, request: Request, seconds: float) -> Request:
+        """The request with its TTS or voice prompt followed by a pause, as between training's sentences."""
+        pause = np.zeros(int(seconds * self.rate_hz), np.float32)
+        if request.task == "tts":
+            return replace(request, prompt=np.concatenate([request.prompt, pause]))
+        return request if request.voice is None else replace(request, voice=np.concatenate([request.voice, pause]))
 
     def _frames(self, request: Request) -> int:
         if request.source is not None and request.task != "edit":

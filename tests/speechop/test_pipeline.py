@@ -184,6 +184,8 @@ def test_guided_runs_differ_from_plain_ones_and_voices_from_none(manifest, model
         "voice": run(manifest, models, tmp_path / "d", transcript="gold", composition="tc_cfg", voice=True),
     }
     assert len({table["sha256"][0] for table in outs.values()}) == 4
+    chunked = run(manifest, models, tmp_path / "e", chunk_seconds=0.2)
+    assert set(chunked["status"]) == {"ok"} and chunked["seconds"].tolist() == outs["plain"]["seconds"].tolist()
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
