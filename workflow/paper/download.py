@@ -46,7 +46,10 @@ def fetch(archive: Archive, folder: Path, attempts: int = 6, pause_s: float = 5.
     if path.is_file():
         os.replace(path, part)  # never verified: a torn copy, or the user's own, which the checksum decides
     for last in (False, True):
-        _fill(archive, part, attempts, pause_s)
+        if not (
+            part.is_file() and archive.checksum and _check(archive, part)[1] is None
+        ):  # the user's own copy may be whole
+            _fill(archive, part, attempts, pause_s)
         digest, problem = _check(archive, part)
         if problem is None:
             break
