@@ -8,21 +8,12 @@ import pytest
 
 from workflow.planning import ROOT
 
-SOURCES = [
-    "Snakefile",
-    "environment.yml",
-    "config",
-    "workflow",
-    "fileio",
-    "speechop",
-    "metrics",
-    "baselines",
-    "toy_gmm",
-    "listening",
-]
+ROOMS = ["config", "workflow", "fileio", "speechop", "metrics", "baselines", "toy_gmm", "listening"]
+SOURCES = ["Snakefile", "environment.yml", "requirements.lock", *ROOMS]
 
 
 def run(folder, *command, timeout=600, **environment):
+    """Run a command in a folder, its output captured."""
     return subprocess.run(
         [str(part) for part in command], cwd=folder, capture_output=True, text=True, timeout=timeout,
         env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"} | environment,
@@ -33,9 +24,13 @@ def snakemake(folder, *arguments, **kwargs):
     return run(folder, sys.executable, "-m", "snakemake", *arguments, **kwargs)
 
 
+def link_sources(folder):
+    """Make a folder a project whose sources are those of the working tree."""
+    for name in SOURCES:
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path):
-    for name in SOURCES:
-        if (ROOT / name).exists():
-            (tmp_path / name).symlink_to(ROOT / name)
-    return tmp_path
+    return link_sources(tmp_path)

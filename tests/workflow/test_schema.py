@@ -1,0 +1,30 @@
+"""The schema's sections have the keys that the code reads: an added setting is not forgotten in one of them."""
+
+from dataclasses import fields
+
+import pytest
+
+from speechop.compose import Settings
+from speechop.model.network import NetworkConfig
+from speechop.model.transformer import TransformerConfig
+from speechop.training.batches import BatchConfig
+from speechop.training.codec import CodecLossConfig
+from speechop.training.loop import TrainingConfig
+from workflow import planning
+
+DEFINITIONS = planning.read_yaml(planning.ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]
+
+
+@pytest.mark.parametrize(
+    "section, kind, more, less",
+    [
+        ("sampling", Settings, {"chunk_seconds"}, {"composition"}),
+        ("training", TrainingConfig, set(), set()),
+        ("batches", BatchConfig, set(), set()),
+        ("codec_losses", CodecLossConfig, set(), set()),
+        ("network", NetworkConfig, set(), set()),
+        ("transformer", TransformerConfig, set(), {"cross_dim", "cross_rotary"}),
+    ],
+)
+def test_a_section_has_the_settings_of_its_dataclass(section, kind, more, less):
+    assert set(DEFINITIONS[section]["properties"]) == {field.name for field in fields(kind)} - less | more
