@@ -6,11 +6,12 @@ The paper's numbers (7488 ratings of 560 stimuli, 3926 of 400, 6136 of 576) allo
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from fileio.files import UserError, seed_of
 from listening.stimuli import Stimulus
@@ -21,9 +22,9 @@ FIRST_HIDDEN = 3  # no hidden test among the first three samples
 def assign(rated: Sequence[Stimulus], lists: int, length: int, seed: int) -> list[list[int]]:
     """Deal stimuli into lists; no list repeats an utterance.
 
-    Systems: each list takes every system equally often, up to one; the systems that get one more are those with the fewest
-    so far, then those that met least often. Utterances: each system deals its own from a shuffled queue that is refilled when it runs
-    dry; an utterance that the list has heard waits for the next list.
+    Systems: each list takes every system equally often, up to one; the systems that get one more are those with the
+    fewest so far, then those that met least often. Utterances: the least-exposed ones that fit together, by an optimal
+    assignment of the list's systems to different utterances.
 
     Returns:
         For each list, `length` indices into `rated` in the order of presentation.
@@ -32,25 +33,48 @@ def assign(rated: Sequence[Stimulus], lists: int, length: int, seed: int) -> lis
         UserError: fewer utterances than a list needs.
     """
     systems = list(dict.fromkeys(stimulus.system for stimulus in rated))
-    utterances = {next(iter(stimulus.touches)) for stimulus in rated}
+    utterances = sorted({next(iter(stimulus.touches)) for stimulus in rated})
     if len(utterances) < length:
         raise UserError(
-            f"A participant hears {length} rated samples of different utterances, but there are {len(utterances)} utterances: "
-            "lower `samples` or take more utterances."
+            f"A participant hears {length} rated samples of different utterances, but there are {len(utterances)} "
+            "utterances: lower `samples` or take more utterances."
         )
-    draw = random.Random(seed_of(seed, "lists"))
-    queues = {system: deque() for system in systems}
-    decks = {system: [i for i, stimulus in enumerate(rated) if stimulus.system == system] for system in systems}
+    cells = _cells(rated, systems, utterances)
+    draw, noise = random.Random(seed_of(seed, "lists")), np.random.default_rng(seed_of(seed, "ties"))
+    exposures = np.zeros(len(rated), int)
     totals, met = Counter(), Counter()
     dealt = []
     for _ in range(lists):
-        heard: set[str] = set()
-        chosen = []
-        for system in _systems_of_list(systems, length, totals, met, draw):
-            chosen.append(_deal(queues[system], decks[system], rated, heard, draw))
-            heard |= rated[chosen[-1]].touches
+        slots = _systems_of_list(systems, length, totals, met, draw)
+        chosen = _least_exposed([cells[system] for system in slots], exposures, noise)
+        exposures[chosen] += 1
         dealt.append(_ordered(chosen, rated, draw))
     return dealt
+
+
+def _cells(rated: Sequence[Stimulus], systems: list[str], utterances: list[str]) -> dict[str, list[list[int]]]:
+    """For each system, by utterance: the indices of its stimuli (several where test sets share an utterance)."""
+    place = {utterance: i for i, utterance in enumerate(utterances)}
+    cells: dict[str, list[list[int]]] = {system: [[] for _ in utterances] for system in systems}
+    for i, stimulus in enumerate(rated):
+        cells[stimulus.system][place[next(iter(stimulus.touches))]].append(i)
+    return cells
+
+
+def _least_exposed(slots: list[list[list[int]]], exposures: np.ndarray, noise: np.random.Generator) -> list[int]:
+    """One stimulus for each slot, all of different utterances, with the fewest exposures; ties fall at random."""
+    lowest = exposures.min()
+    best: dict[int, list[int]] = {}
+    for cells in slots:  # slots of one system share their cells
+        if id(cells) not in best:
+            best[id(cells)] = [min(cell, key=lambda i: exposures[i]) if cell else -1 for cell in cells]
+    candidates = np.array([best[id(cells)] for cells in slots])
+    ahead = exposures[candidates] - lowest
+    # Being two ahead costs more than any number of stimuli that are one ahead; a missing stimulus is out of the question.
+    cost = np.where(ahead == 0, 0.0, 1000.0 ** (ahead - 1.0)) + noise.uniform(0, 1e-3, ahead.shape)
+    cost[candidates < 0] = 1e15
+    rows, columns = linear_sum_assignment(cost)
+    return [int(candidates[row, column]) for row, column in zip(rows, columns, strict=True)]
 
 
 def _systems_of_list(systems: list[str], length: int, totals: Counter, met: Counter, draw: random.Random) -> list[str]:
@@ -67,16 +91,6 @@ def _systems_of_list(systems: list[str], length: int, totals: Counter, met: Coun
     slots = systems * every + favoured
     draw.shuffle(slots)
     return slots
-
-
-def _deal(queue: deque, deck: list[int], rated: Sequence[Stimulus], heard: set[str], draw: random.Random) -> int:
-    for _ in range(3):
-        for index in queue:
-            if not rated[index].touches & heard:
-                queue.remove(index)
-                return index
-        queue.extend(draw.sample(deck, len(deck)))
-    raise UserError("A list found no utterance that it has not heard: lower `samples` or take more utterances.")
 
 
 def _ordered(chosen: list[int], rated: Sequence[Stimulus], draw: random.Random) -> list[int]:
@@ -167,7 +181,7 @@ def audit(lists: list[list[Stimulus]], rated: Sequence[Stimulus]) -> dict:
         "samples_of_a_system_in_a_list": [int(per_list.min()), int(per_list.max())],
         "utterances_repeated_in_a_list": sum(len(chosen) - len(set(chosen)) for chosen in touched),
         "pairs_of_systems_deviation_percent": round(float(100 * (max(pairs) - min(pairs)) / (2 * np.mean(pairs))), 3)
-        if pairs
+        if any(pairs)
         else 0.0,
         "same_system_in_a_row": sum(a.system == b.system for chosen in lists for a, b in pairwise(chosen)),
         "mean_position": {system: round(float(np.mean(place)), 2) for system, place in places.items()},

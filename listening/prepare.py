@@ -66,7 +66,7 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
         "clips": len(rows),
         "lists": settings["workers"],
         "study_offset_db": rows[0]["study_offset_db"],
-        "notes": notes + _offset_note(rows),
+        "notes": notes + _balance_note(report) + _offset_note(rows),
     }
     for folder in (out / "private", out):
         write_json(folder / "prepared.json", summary)
@@ -97,10 +97,6 @@ def _lists(settings: dict, rated: list[Stimulus], hidden: list[Stimulus]) -> tup
     dealt = design.assign(rated, settings["workers"] + spares, rated_samples(settings), settings["seed"])
     lists = design.hide(dealt, rated, hidden, settings["hidden_tests"], settings["seed"])
     report = design.audit(lists[: settings["workers"]], rated)
-    if report["utterances_repeated_in_a_list"] or max(report["exposures"]) - min(report["exposures"]) > 1:
-        raise UserError(
-            f"The lists are not balanced (exposures {report['exposures']}): fewer `samples` or more utterances make it possible."
-        )
     return lists, report
 
 
@@ -256,6 +252,15 @@ def _swap(new: Path, target: Path) -> None:
 def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return sum(values) / len(values)
+
+
+def _balance_note(report: dict) -> list[str]:
+    fewest, most = min(report["exposures"]), max(report["exposures"])
+    return (
+        [f"Stimuli are rated {fewest} to {most} times: few utterances for so many samples."]
+        if most - fewest > 1
+        else []
+    )
 
 
 def _offset_note(rows: list[dict]) -> list[str]:

@@ -20,6 +20,7 @@ export function makePlayer({ source, name, onPlay, onHeard }) {
     onPlay(player);
     honest = true;
     began = 0;
+    say(player.heard ? "✓ Heard" : "Playing …");
     audio.muted = false;
     if (audio.volume === 0) audio.volume = 1;
     audio.playbackRate = 1;
@@ -28,6 +29,11 @@ export function makePlayer({ source, name, onPlay, onHeard }) {
       audio.currentTime = 0;
     }
     audio.play().then(() => player.plays++, () => failed());
+  }
+
+  function say(text, again = false) {
+    state.textContent = text;
+    state.classList.toggle("again", again);
   }
 
   function stop() {
@@ -40,8 +46,7 @@ export function makePlayer({ source, name, onPlay, onHeard }) {
   }
 
   function failed() {
-    state.textContent = "The recording could not be played. Check your connection and press play again.";
-    state.classList.add("again");
+    say("The recording could not be played. Check your connection and press play again.", true);
     button.textContent = `▶ Play ${name}`;
     if (audio.error) audio.load();
   }
@@ -72,20 +77,20 @@ export function makePlayer({ source, name, onPlay, onHeard }) {
   });
   audio.addEventListener("pause", () => {
     button.textContent = `▶ Play ${name}`;
-    if (!audio.ended) honest = false;
+    if (audio.ended) return;
+    honest = false;
+    if (!player.heard) say("Not heard to its end yet");
   });
   audio.addEventListener("error", failed);
   audio.addEventListener("ended", () => {
     button.textContent = `▶ Play ${name} again`;
     if (honest && wholly()) {
       player.heard = true;
-      state.textContent = "✓ Heard";
-      state.classList.remove("again");
+      say("✓ Heard");
       element.classList.add("heard");
       onHeard();
     } else if (!player.heard) {
-      state.textContent = "Please play it to its end without skipping, muting or speeding it up.";
-      state.classList.add("again");
+      say("Please play it to its end without skipping, muting or speeding it up.", true);
       audio.load(); // forgets what was played so far
     }
   });

@@ -73,7 +73,7 @@ class Worker:
     def consent(self):
         return self.post("answer", {"kind": "consent", "time": "2026-01-01T00:00:00Z"})
 
-    def answer(self, trial: int, rating: int = 4, **changes) -> tuple[int, dict]:
+    def answer(self, trial: int, /, rating: int = 4, **changes) -> tuple[int, dict]:
         body = {"kind": "answer", "trial": trial, "sample": self.trials[trial]["sample"], "unintelligible": False}
         body |= {"ratings": dict.fromkeys(self.scales, rating), "plays": {"sample": 1}, "milliseconds": 9000}
         return self.post("answer", body, **changes)

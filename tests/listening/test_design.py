@@ -75,7 +75,7 @@ def test_lists_without_repeats_even_where_they_hear_every_utterance():
     lists = design.assign(rated, 30, 10, 1)
     assert all(len({rated[i].utterance for i in chosen}) == 10 for chosen in lists)
     uses = Counter(i for chosen in lists for i in chosen)
-    assert max(uses.values()) - min(uses.values()) <= 2
+    assert max(uses.values()) - min(uses.values()) <= 1
 
 
 def test_too_few_utterances_are_an_error_that_says_what_to_change():

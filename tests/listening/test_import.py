@@ -1,0 +1,317 @@
+"""From answers to ratings: the discard rules at their boundaries, who is left out, and what the tables may read."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from fileio.files import UserError, append_jsonl, read_json, write_jsonl, write_text
+from listening import rules
+from listening.analyse import analyse_study
+from listening.importing import import_study
+from listening.pay import pay_study, rates
+from listening.purge import purge_study
+from listening.results import read_mos
+from listening.study import load
+from tests.listening.conftest import Worker, write_export
+
+SETTINGS = load("tts") | {"samples": 4}
+SCALES = SETTINGS["scales"]
+
+
+def submission(
+    name: str, *, mismatched=3, identical=(4, 4, 4, 4), trials=4, rated=(3, 4), rater=None
+) -> tuple[list, dict]:
+    """Ratings of a submission with two rated samples and one test of each kind; `trials` cuts the last ones off."""
+    samples = [
+        ("rated", dict.fromkeys(SCALES, rated[0])),
+        ("mismatched", dict.fromkeys(SCALES, 5) | {"voice_similarity": mismatched}),
+    ]
+    samples += [("identical", dict(zip(SCALES, identical, strict=True))), ("rated", dict.fromkeys(SCALES, rated[1]))]
+    rows = [
+        {"session": name, "rater": rater or name, "kind": kind, "scale": scale, "rating": value}
+        for kind, values in samples[:trials]
+        for scale, value in values.items()
+    ]
+    return rows, {
+        "session": name,
+        "rater": rater or name,
+        "trials": trials,
+        "rating_seconds": 100.0,
+        "headphones": "headphones",
+    }
+
+
+GOLDEN = {  # submission -> the applied rules that catch it
+    "all-at-the-boundary": (submission("all-at-the-boundary", mismatched=3, identical=(4, 4, 4, 4)), []),
+    "mismatched-4": (submission("mismatched-4", mismatched=4), ["hidden test: mismatched"]),
+    "identical-quality-3": (submission("identical-quality-3", identical=(3, 5, 5, 5)), ["hidden test: identical"]),
+    "identical-style-3": (submission("identical-style-3", identical=(5, 5, 5, 3)), ["hidden test: identical"]),
+    "both": (
+        submission("both", mismatched=5, identical=(1, 5, 5, 5)),
+        ["hidden test: mismatched", "hidden test: identical"],
+    ),
+    "missing-trial": (submission("missing-trial", trials=3), ["incomplete"]),
+    "second": (submission("second", rater="all-at-the-boundary"), ["repeated_participant"]),
+}
+
+
+def golden_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return (
+        pd.DataFrame([row for (rows, _), _ in GOLDEN.values() for row in rows]),
+        pd.DataFrame([rater for (_, rater), _ in GOLDEN.values()]),
+    )
+
+
+def test_the_papers_rules_at_their_boundaries():
+    ratings, raters = golden_tables()
+    caught = rules.flagged(SETTINGS, ratings, raters)
+    for name, (_, expected) in GOLDEN.items():
+        assert [rule for rule, sessions in caught.items() if name in sessions] == expected, name
+    assert rules.discarded(SETTINGS, caught) == set(GOLDEN) - {"all-at-the-boundary"}
+    counts = {row["rule"]: (row["caught"], row["alone"]) for row in rules.counts(SETTINGS, caught, len(raters))}
+    assert counts["hidden test: mismatched"] == (2, 1)
+    assert counts["hidden test: identical"] == (3, 2)
+    assert counts["incomplete"] == (1, 1) and counts["repeated_participant"] == (1, 1)
+    assert counts["any applied rule"] == (6, 6)
+
+
+def test_further_rules_report_but_do_not_discard():
+    rows, rater = submission("straight", mismatched=5, identical=(5, 5, 5, 5), rated=(5, 5))
+    rater |= {"headphones": "loudspeakers"}
+    quick = [submission(f"s{i}")[1] | {"rating_seconds": 100.0 + i} for i in range(30)] + [
+        rater | {"rating_seconds": 2.0}
+    ]
+    settings = SETTINGS | {"hidden_tests": []}
+    caught = rules.flagged(settings, pd.DataFrame(rows), pd.DataFrame(quick))
+    assert caught["straight_lining"] == caught["too_fast"] == caught["no_headphones"] == {"straight"}
+    assert rules.discarded(settings, caught) == set()
+    applied = settings | {"rules": settings["rules"] | {"straight_lining": {"apply": True}}}
+    assert rules.discarded(applied, caught) == {"straight"}
+
+
+def test_processing_tests_have_their_own_thresholds():
+    settings = load("enhancement")
+    rows = [
+        ("a", "clean", 4),
+        ("a", "noisy", 3),
+        ("b", "clean", 3),
+        ("b", "noisy", 1),
+        ("c", "clean", 5),
+        ("c", "noisy", 4),
+    ]
+    ratings = pd.DataFrame(rows, columns=["session", "kind", "rating"]).assign(scale="quality")
+    raters = pd.DataFrame(
+        {"session": list("abc"), "rater": list("abc"), "trials": 30, "rating_seconds": 9.0, "headphones": ""}
+    )
+    caught = rules.flagged(settings, ratings, raters)
+    assert caught["hidden test: clean"] == {"b"} and caught["hidden test: noisy"] == {"c"}
+
+
+@pytest.fixture
+def collected(tts, serve):
+    """Four whole submissions, one that broke off, a preview, a return and a stranger; with Prolific's export."""
+    port = serve(tts)
+    rating = {"p1": 5, "p2": 4, "p3": 4, "p4": 5, "returned": 4, "preview": 5}
+    for name, value in rating.items():
+        assert Worker(port, tts, f"participant-{name}").finish(value)[1]["code"]
+    broken = Worker(port, tts, "participant-broken")
+    broken.start(), broken.consent(), broken.answer(0)
+    listed = [
+        (f"session-participant-{n}", f"participant-{n}", "AWAITING REVIEW", 600)
+        for n in ("p1", "p2", "p3", "p4", "broken")
+    ]
+    listed += [
+        ("session-participant-returned", "participant-returned", "RETURNED", 300),
+        ("session-empty", "participant-empty", "APPROVED", 9),
+    ]
+    write_export(tts / "private" / "prolific_export.csv", listed)
+    return tts
+
+
+def test_only_listed_submissions_with_consent_are_imported(collected):
+    made = import_study(collected)
+    assert (made["used"], made["submissions"], made["without_answers"]) == (5, 7, 1)
+    assert made["left_out"] == {
+        "submissions that Prolific does not list (previews, strangers)": 1,
+        "submissions with the status RETURNED": 1,
+    }
+    assert made["ratings"] == 4 * 8 * 4 + 4
+    text = "".join(path.read_text() for path in (collected / "imported").iterdir())
+    assert "participant-" not in text
+
+
+def test_mos_comes_from_an_import_only(collected):
+    assert read_mos(collected).reason == "no listening study was imported"
+    import_study(collected)
+    # Everybody gave one number to everything, which no mismatched pair deserves.
+    with pytest.raises(UserError, match="the rules discard all 5 submissions"):
+        analyse_study(collected)
+    assert read_mos(collected).status == "not run"
+
+
+def honest(worker: Worker, key: dict, value: dict) -> None:
+    """A submission that passes the hidden tests and rates systems as told."""
+    worker.start(), worker.consent()
+    for i, trial in enumerate(worker.trials):
+        kind, system = key[trial["sample"]]
+        rating = value[system] if kind == "rated" else 5
+        scales = dict.fromkeys(worker.scales, rating) | ({"voice_similarity": 1} if kind == "mismatched" else {})
+        assert worker.answer(i, ratings=scales, unintelligible=system == "tts_baseline")[0] == 200
+
+
+@pytest.fixture
+def analysed(tts, serve):
+    """Four honest submissions (SpeechOp 4, baseline 3 or 2, recordings 5), imported and analysed."""
+    port, rows = serve(tts), []
+    key = {row.sample: (row.kind, row.system) for row in pd.read_csv(tts / "private" / "key.csv").itertuples()}
+    for i in range(4):
+        honest(Worker(port, tts, f"participant-{i}"), key, {"speechop": 4, "tts_baseline": 3 - i % 2, "clean": 5})
+        rows.append((f"session-participant-{i}", f"participant-{i}", "AWAITING REVIEW", 1200))
+    write_export(tts / "private" / "prolific_export.csv", rows)
+    import_study(tts)
+    analyse_study(tts)
+    return tts
+
+
+def test_the_table_has_the_means_that_were_given(analysed):
+    mos = read_mos(analysed)
+    assert mos.status == "ok"
+    assert mos.cells["speechop", "quality", "tts"]["mos"] == 4 and mos.cells["clean", "naturalness", "tts"]["mos"] == 5
+    cell = mos.cells["tts_baseline", "style_similarity", "tts"]
+    assert 2 < cell["mos"] < 3 and cell["low"] < cell["mos"] < cell["high"] and cell["n_raters"] == 4
+    columns = list(pd.read_csv(analysed / "mos.csv"))
+    assert set(columns) >= {"system", "scale", "mos", "se", "low", "high", "n_ratings", "n_raters", "filtered"}
+    claims = pd.read_csv(analysed / "contrasts.csv")
+    ours = claims[(claims["id"] == "C07") & claims["filtered"]]
+    assert (ours["difference"] > 1).all() and set(ours["paper_verdict"]) == {"supported", "inconclusive"}
+    missing = claims[claims["id"] == "T1-clone-above-truth"].iloc[0]
+    assert missing["verdict"] == "not run" and missing["reason"] == "no ratings of ditto_tts"
+    flags = pd.read_csv(analysed / "intelligibility.csv").set_index("system")
+    assert flags.loc["tts_baseline", "flagged_by_majority"] == flags.loc["tts_baseline", "samples"]
+    assert flags.loc["speechop", "flagged_share"] == 0
+
+
+def test_a_file_that_no_import_made_fills_no_cell(analysed):
+    path = analysed / "mos.csv"
+    path.write_text(path.read_text().replace("4.0", "4.9"))
+    assert read_mos(analysed).status == "not run" and "not the result of an import" in read_mos(analysed).reason
+    assert read_mos(analysed).cells == {}
+
+
+def test_downloaded_answers_count_once(tts, serve):
+    """The same submission from the collector and from the participant's own download is one submission."""
+    worker = Worker(serve(tts), tts, "participant-1")
+    worker.finish(4)
+    rows = [
+        worker.ids
+        | {"version": worker.version, "kind": "answer", "trial": i, "sample": trial["sample"], "unintelligible": False}
+        | {"ratings": dict.fromkeys(worker.scales, 1)}
+        for i, trial in enumerate(worker.trials)
+    ]
+    other = Worker(worker.port, tts, "participant-2").ids | {"list": worker.ids["list"], "version": worker.version}
+    rows += [other | {"kind": "consent", "trial": -1}] + [row | other for row in rows]
+    rows += [rows[0] | {"ratings": {"quality": 6}}, {"participant": "x"}]
+    write_jsonl(tts / "private" / "incoming" / "answers-2.jsonl", rows)
+    listed = [(f"session-participant-{i}", f"participant-{i}", "APPROVED", 600) for i in (1, 2)]
+    write_export(tts / "private" / "prolific_export.csv", listed)
+    made = import_study(tts)
+    assert made["used"] == 2 and made["ratings"] == 2 * 8 * 4
+    assert made["left_out"] == {"malformed rows in answer files": 2}
+    ratings = pd.read_csv(tts / "imported" / "ratings.csv").groupby("session")["rating"].unique()
+    assert sorted(list(values) for values in ratings) == [[1], [4]]
+
+
+def test_answers_of_another_study_version_and_forged_places_do_not_count(collected):
+    path = collected / "private" / "answers.jsonl"
+    row = json.loads(path.read_text().splitlines()[3])
+    append_jsonl(path, row | {"version": "0" * 16, "trial": 0})
+    append_jsonl(
+        path,
+        row
+        | {"kind": "answer", "trial": 99, "ratings": {"quality": 1}, "sample": "audio/x.flac", "unintelligible": False},
+    )
+    made = import_study(collected)
+    assert made["left_out"]["rows of another version of the study"] == 1
+    assert made["ratings"] == 4 * 8 * 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a,b\n1,2\n", "is it Prolific's export"), ("", "is it Prolific's export"), (None, "download the study's export")],
+)
+def test_a_wrong_export_is_named(collected, content, message):
+    path = collected / "private" / "prolific_export.csv"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        import_study(collected)
+
+
+def test_ratings_that_changed_after_the_import_are_refused(analysed):
+    path = analysed / "imported" / "ratings.csv"
+    path.write_text(path.read_text().replace(",5,", ",1,"))
+    with pytest.raises(UserError, match="changed after the import"):
+        analyse_study(analysed)
+
+
+def test_pay_of_the_papers_study():
+    settings = load("tts")
+    assert rates(settings, 375, [15.0] * 288) | {"currency": "USD"} == {
+        "median_minutes": 15.0,
+        "reward_cents": 375,
+        "per_hour": 15.0,
+        "currency": "USD",
+        "alerts": [],
+        "top_up_cents": 0,
+        "top_up_total": 0.0,
+    }
+    slow = rates(settings, 375, [10.0, 20.0, 30.0])
+    assert slow["per_hour"] == 11.25
+    assert [alert.split(" of ")[1] for alert in slow["alerts"]] == ["12 USD/h", "15 USD/h"]
+    assert slow["top_up_cents"] == 125 and slow["top_up_total"] == 3.75
+    assert len(rates(settings, 375, [30.0])["alerts"]) == 3
+
+
+def test_everyone_who_finished_is_paid_whatever_the_rules_say(collected):
+    import_study(collected)
+    made = pay_study(collected)
+    assert (made["complete"], made["to_review"]) == (4, 2)
+    approved = (collected / "private" / "pay" / "approve.csv").read_text().split()
+    assert approved == [f"session-participant-p{i}" for i in (1, 2, 3, 4)]
+    review = pd.read_csv(collected / "private" / "pay" / "review.csv").set_index("submission")["why"]
+    assert review["session-empty"] == "no answers arrived" and review["session-participant-broken"].startswith(
+        "1 answers only"
+    )
+
+
+def test_purge_leaves_no_id(analysed):
+    pay_study(analysed)
+    plan = purge_study(analysed)
+    assert plan["deleted"] is False and (analysed / "private" / "pids.jsonl").exists()
+    purge_study(analysed, sure=True)
+    for path in analysed.rglob("*"):
+        if path.is_file():
+            assert b"participant-" not in path.read_bytes(), path
+    assert read_mos(analysed).status == "ok"
+    assert not (analysed / "private" / "secret").exists()
+    assert read_json(analysed / "purged.json")["ids_deleted"] == 8
+
+
+def test_purge_stops_where_ids_stand_in_other_files(analysed):
+    write_text(analysed / "private" / "notes.txt", "call session-participant-1 back")
+    with pytest.raises(UserError, match=r"notes\.txt"):
+        purge_study(analysed, sure=True)
+    assert (analysed / "private" / "pids.jsonl").exists()
+
+
+def test_comments_are_harmless_in_spreadsheets(tts, serve):
+    worker = Worker(serve(tts), tts, "participant-1")
+    worker.finish()
+    path = tts / "private" / "answers.jsonl"
+    session = json.loads(path.read_text().splitlines()[0])["session"]
+    append_jsonl(
+        path, {"session": session, "kind": "remark", "trial": 1, "version": worker.version, "comment": "=HYPERLINK(1)"}
+    )
+    write_export(tts / "private" / "prolific_export.csv", [("session-participant-1", "participant-1", "APPROVED", 1)])
+    import_study(tts)
+    assert ",'=HYPERLINK(1)" in (tts / "imported" / "raters.csv").read_text()
