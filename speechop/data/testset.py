@@ -45,10 +45,16 @@ class Materials:
         if rows.empty:
             raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
         sounds = []
-        for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "path"])):
+        for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "rt60_s", "path"])):
             found = speech.read_table(folder / f"{name}.csv", columns)
             sounds.append({row["id"]: row for row in found[found["split"] == split].to_dict("records")})
         return cls(speech.SpeechTable(rows, table.folder, table.rate_hz), folder, *sounds)
+
+    def draw(self, rng: np.random.Generator, config: dict) -> dict:
+        """`degrade.draw` from the split's noises and rooms; `reverb.max_rt60_s` leaves longer decays out."""
+        limit = config.get("reverb", {}).get("max_rt60_s", np.inf)
+        rooms = [identity for identity, row in self.rirs.items() if row["rt60_s"] <= limit]
+        return degrade.draw(rng, config, list(self.noises), rooms)
 
     def degraded(self, clean: np.ndarray, params: dict) -> degrade.Degraded:
         """One waveform [n] through the acoustic simulation with the drawn `params`; outcome [1, n]."""
@@ -174,7 +180,7 @@ def _finish(row: dict, drawn: dict, params: dict | None = None) -> dict:
 
 def _enhancement(rng, deal, materials, settings, config):
     row, clean, drawn = _content(rng, deal, settings)
-    params = degrade.draw(rng, settings["degradation"], list(materials.noises), list(materials.rirs))
+    params = materials.draw(rng, settings["degradation"])
     out = materials.degraded(clean, params)
     target = {"noise_isolation": out.noise[0].numpy(), "speech_isolation": out.speech[0].numpy()}.get(
         settings["task"], clean
@@ -189,7 +195,7 @@ def _enhancement(rng, deal, materials, settings, config):
 def _matching(rng, deal, materials, settings, config):
     """Clean speech to be brought into the prompt's acoustics: reference and prompt share the drawn degradation."""
     row, clean, drawn = _content(rng, deal, settings)
-    params = degrade.draw(rng, settings["degradation"], list(materials.noises), list(materials.rirs)) | {
+    params = materials.draw(rng, settings["degradation"]) | {
         "noise": None,
         "snr_db": None,
     }
@@ -224,7 +230,7 @@ def _separation(rng, deal, materials, settings, config):
     level_db = round(float(rng.uniform(*settings["level_db"])), 3)
     pair = (torch.from_numpy(wave[None]) for wave in (clean, np.concatenate(parts)[:n]))
     mixture, target = degrade.mix(*pair, torch.tensor([level_db]))
-    params = degrade.draw(rng, settings.get("degradation", {}), list(materials.noises), list(materials.rirs))
+    params = materials.draw(rng, settings.get("degradation", {}))
     out = materials.degraded(mixture[0].numpy(), params)
     gain = out.speech.abs().max() / mixture.abs().max()
     target = target * gain
