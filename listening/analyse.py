@@ -55,7 +55,7 @@ def analyse_study(out: Path, *, simulated: bool = False) -> Path:
 
 def read_imported(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Imported ratings and raters as tables."""
-    text = {name: str for name in ("rater", "session", "list", "utterance", "headphones", "comment")}
+    text = dict.fromkeys(("rater", "session", "list", "utterance", "headphones", "comment"), str)
     ratings = pd.read_csv(folder / "imported" / "ratings.csv", dtype=text)
     raters = pd.read_csv(folder / "imported" / "raters.csv", dtype=text)
     return ratings, raters

@@ -1,8 +1,8 @@
 """Means of ratings with honest errors: listeners and utterances both recur, so both are clusters.
 
 Two-way clustered variance: Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", with a G/(G-1)
-correction for each clustering and t quantiles of min(G) - 1 degrees of freedom. Camp et al. (Interspeech 2023) show that the usual
-standard error of MOS (SD / sqrt n, the paper's "standard error") is too small; it is computed as well, for comparison only.
+correction for each clustering and t quantiles of min(G) - 1 degrees of freedom. Camp et al. (Interspeech 2023) show that the
+usual standard error of MOS (SD / sqrt n, the paper's "standard error") is too small; it is computed for comparison only.
 """
 
 from __future__ import annotations

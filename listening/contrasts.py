@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
+
+from metrics import statistics
 
 LEVEL = 0.95
 
@@ -26,9 +27,9 @@ class Verdict:
 def judge(kind: str, difference: float, se: float, df: float = math.inf, margin: float = 0.0) -> Verdict:
     """Judge a claim from a difference and its standard error.
 
-    greater: supported if the 95 % interval lies above 0, opposite if below. equivalent: two one-sided 5 % tests against the margin.
-    not_worse: one one-sided 5 % test against minus the margin. For the latter two, opposite means that the 95 % interval lies
-    beyond the margin. A missing error is inconclusive.
+    greater: supported if the 95 % interval lies above 0, opposite if below. equivalent: two one-sided 5 % tests against the
+    margin. not_worse: one one-sided 5 % test against minus the margin. For the latter two, opposite means that the 95 %
+    interval lies beyond the margin. A missing error is inconclusive.
     """
     law = stats.norm if math.isinf(df) else stats.t(df)
     half = float(law.ppf((1 + LEVEL) / 2)) * se
@@ -60,7 +61,6 @@ def holm(p_values: list[float]) -> list[float]:
     """Holm's step-down adjustment over one family; a missing p stays missing and is not counted."""
     known = [i for i, p in enumerate(p_values) if math.isfinite(p)]
     adjusted = [math.nan] * len(p_values)
-    if known:
-        for i, p in zip(known, multipletests([p_values[i] for i in known], method="holm")[1], strict=True):
-            adjusted[i] = float(p)
+    for i, p in zip(known, statistics.holm([p_values[i] for i in known]), strict=True):
+        adjusted[i] = p
     return adjusted

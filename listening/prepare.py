@@ -40,6 +40,7 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
             return frozen(out)[1]
         raise UserError(f"{out} has received answers; a study that runs cannot change. Prepare into another folder.")
     key = _secret(out / "private" / "secret")
+    settings, absent = stimuli.present(settings, audio)
     rated, hidden, notes = stimuli.choose(settings, testsets, audio)
     lists, report = _lists(settings, rated, hidden)
     out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
         "clips": len(rows),
         "lists": settings["workers"],
         "study_offset_db": rows[0]["study_offset_db"],
-        "notes": notes + _balance_note(report) + _offset_note(rows),
+        "notes": absent + notes + _balance_note(report) + _offset_note(rows),
     }
     for folder in (out / "private", out):
         write_json(folder / "prepared.json", summary)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fileio.files import UserError, seed_of
-from listening.study import heard_systems
+from listening.study import audio_needed, heard_systems
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,34 @@ class Stimulus:
     @property
     def name(self) -> str:
         return "|".join((self.kind, self.system, self.set, self.utterance))
+
+
+def present(settings: dict, audio: Path) -> tuple[dict, list[str]]:
+    """Where `allow_absent` is set: the settings without systems of which some test set has no audio, and notes that say so."""
+    if not settings["allow_absent"]:
+        return settings, []
+    notes, systems = [], []
+    for system in settings["systems"]:
+        reasons = [
+            _nothing(audio / name / folder / "index.csv")
+            for name, folder in audio_needed(settings | {"systems": [system]})
+        ]
+        if any(reasons):
+            notes.append(f"{system['name']} is left out: {next(filter(None, reasons))}.")
+            system = system | {"audio": None}
+        systems.append(system)
+    return settings | {"systems": systems}, notes
+
+
+def _nothing(index: Path) -> str:
+    """Why an index has no audio at all; empty where it has some."""
+    if not index.is_file():
+        return f"{index} does not exist"
+    rows = _rows(index, ("id", "path", "status"))
+    if any(row["status"] == "ok" for row in rows.values()):
+        return ""
+    first = next(iter(rows.values()))
+    return f"{first['status']} ({first['detail']})" if first.get("detail") else first["status"]
 
 
 def choose(settings: dict, testsets: Path, audio: Path) -> tuple[list[Stimulus], list[Stimulus], list[str]]:
@@ -96,8 +124,8 @@ def _chosen(settings: dict, name: str, table: dict, found: dict[str, dict]) -> t
     if len(usable) < wanted and not settings["allow_fewer"]:
         short = min(found, key=lambda system: len(found[system]))
         raise UserError(
-            f"The test set {name!r} has {len(usable)} utterances that all systems rendered (fewest: {short}, {len(found[short])}), "
-            f"but the study asks for {wanted}; set utterances to {len(usable)}, or allow_fewer to true."
+            f"The test set {name!r} has {len(usable)} utterances that all systems rendered (fewest: {short}, "
+            f"{len(found[short])}), but the study asks for {wanted}; set utterances to {len(usable)}, or allow_fewer to true."
         )
     notes = (
         [f"{name}: {len(table) - len(usable)} of {len(table)} utterances lack audio of some system."]

@@ -65,7 +65,7 @@ def make_study(root: Path, study: str = "tts", *, workers: int = 6, samples: int
         (settings, testsets, audio, out).
     """
     systems = {"tts": ["tts_baseline", "speechop"], "enhancement": ["speechop", "speechop_itc"]}[study]
-    name = {"tts": "tts", "enhancement": "enhancement"}[study]
+    name = {"tts": "tts", "enhancement": "se"}[study]
     only = [*systems, "clean", *(["noisy"] if study == "enhancement" else [])]
     changes = {
         "only": only,

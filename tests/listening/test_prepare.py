@@ -15,7 +15,7 @@ import soundfile
 from fileio.files import UserError, read_json, write_text
 from listening import loudness, prolific, stimuli
 from listening.prepare import frozen, harmless, prepare
-from listening.study import load, merge
+from listening.study import heard_systems, load, merge
 from tests.listening.conftest import SECRET
 from tests.listening.make_study import make_study, tone, write
 
@@ -116,7 +116,8 @@ def test_names_are_keyed_and_unlinkable(prepared_tts, tmp_path):
 
 
 def test_the_hidden_tests_are_what_they_claim(prepared_tts):
-    loud = {row["file"]: row["source"] for row in csv.DictReader(open(prepared_tts / "private" / "loudness.csv"))}
+    with open(prepared_tts / "private" / "loudness.csv", newline="") as stream:
+        loud = {row["file"]: row["source"] for row in csv.DictReader(stream)}
     sources = [
         (row["kind"], *(loud[row[role].removeprefix("audio/")] for role in ("sample", "reference")))
         for row in key_of(prepared_tts)
@@ -209,8 +210,20 @@ def test_missing_audio_is_an_error_with_a_remedy(tmp_path):
     assert not (out / "public").exists() and not list(out.glob(".public-*"))
 
 
+def test_a_system_that_cannot_run_here_is_left_out_where_that_is_allowed(tmp_path):
+    settings, testsets, audio, _ = make_study(tmp_path, allow_absent=True)
+    index = audio / "tts" / "speechop" / "index.csv"
+    index.write_text("id,path,status,detail\nutt000,,skipped,no weights\n")
+    left, notes = stimuli.present(settings, audio)
+    assert notes == ["speechop is left out: skipped (no weights)."]
+    assert [system["name"] for system in heard_systems(left)] == ["clean", "tts_baseline"]
+    rated, _, _ = stimuli.choose(left, testsets, audio)
+    assert {stimulus.system for stimulus in rated} == {"clean", "tts_baseline"}
+    assert stimuli.present(settings | {"allow_absent": False}, audio) == (settings | {"allow_absent": False}, [])
+
+
 def test_failed_utterances_are_left_out_of_all_systems_and_counted(tmp_path):
-    settings, testsets, audio, out = make_study(tmp_path)
+    settings, testsets, audio, _out = make_study(tmp_path)
     index = audio / "tts" / "speechop" / "index.csv"
     lines = index.read_text().splitlines()
     lines[1:7] = [line.replace(",ok", ",failed") for line in lines[1:7]]

@@ -27,7 +27,9 @@ def test_printed_values_are_complete_and_the_totals_of_table_4_are_means_of_its_
             assert all(study.paper_value(system, settings["sets"][0], scale) for scale in settings["scales"])
     for system in study.load("separation")["systems"]:
         if "paper" in system:
-            cells = [system["paper"][name]["quality"][0] for name in ("sep_clean", "sep_noisy", "whamr", "wsj0_2mix")]
+            cells = [
+                system["paper"][name]["quality"][0] for name in ("sep_clean", "sep_noisy", "sep_whamr", "sep_wsj0")
+            ]
             assert sum(cells) / 4 == pytest.approx(system["paper"]["total"]["quality"][0], abs=0.021)
 
 
@@ -84,17 +86,17 @@ def test_the_papers_numbers_do_not_support_all_of_its_sentences():
         "naturalness": "inconclusive"
     }
     assert judge("greater", 0.13, 0.07).p == pytest.approx(0.063, abs=5e-4)  # the printed difference row
-    assert claim("enhancement", "C15")["enhancement", "quality"].verdict == "supported"
-    narrow = claim("enhancement", "C15-narrow")["enhancement", "quality"]
+    assert claim("enhancement", "C15")["se", "quality"].verdict == "supported"
+    narrow = claim("enhancement", "C15-narrow")["se", "quality"]
     assert (narrow.verdict, round(narrow.p, 3)) == ("inconclusive", 0.056)
     none = {s: v for (s, _), v in claim("separation", "C16-none-sepformer").items()}
-    assert none["whamr"].verdict == "inconclusive" and none["whamr"].difference == pytest.approx(-0.17)
+    assert none["sep_whamr"].verdict == "inconclusive" and none["sep_whamr"].difference == pytest.approx(-0.17)
     best = {s: v.verdict for (s, _), v in claim("separation", "C16-none-best").items()}
     assert best == {
         "sep_clean": "inconclusive",
         "sep_noisy": "supported",
-        "whamr": "supported",
-        "wsj0_2mix": "inconclusive",
+        "sep_whamr": "supported",
+        "sep_wsj0": "inconclusive",
     }
     gold = {v.verdict for key in ("C16-gold-sepformer", "C16-gold-best") for v in claim("separation", key).values()}
     assert gold == {"supported"}

@@ -10,7 +10,7 @@ LISTENING = {
             name,
             [system for system in [*SYSTEMS, *BASELINES] if system not in ABSENT],
             config["corpus"].get("testsets", {}),
-            {"allow_fewer": SCALE != "paper"}
+            dict.fromkeys(("allow_fewer", "allow_absent"), SCALE != "paper")
             | config.get("listening", {}).get(name, {}),
         )
     )
