@@ -1,0 +1,156 @@
+"""Recognisers: settings, contexts, resuming; and, with the packaged Whisper, agreement with WhisperX."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soxr
+
+from fileio.files import UserError, read_jsonl
+from metrics import recognisers, transcripts, whisper
+from tests.metrics.signals import speech_like
+
+
+def test_settings_are_resolved_and_described():
+    found = recognisers.resolve({"model": "whisper_base", "beam_size": 1})
+    assert found.description == "whisper_base int8 beam1 context10s vad-off en"
+    named = recognisers.resolve({"model": "whisper_base", "name": "standard", "vad": True, "context_s": 30})
+    assert named.description.split()[0] == "standard" and "vad-on" in named.description
+    for wrong in ({}, {"model": "whisper_huge"}, {"model": "whisper_large_v2"}, {"model": "whisper_base", "beams": 5},
+                  {"model": "whisper_base", "context_s": 2}):  # fmt: skip
+        with pytest.raises(UserError):
+            recognisers.resolve(wrong)
+
+
+def test_context_leaves_two_seconds_and_never_exceeds_the_window():
+    assert [whisper.context_for(s, 10) for s in (0.5, 8.0, 8.01, 18, 18.5, 28)] == [10, 10, 20, 20, 30, 30]
+    assert whisper.context_for(3, 30) == 30
+
+
+def test_long_audio_is_cut_in_its_pauses_without_loss():
+    wave = np.random.default_rng(0).standard_normal(70 * 16000).astype(np.float32)
+    wave[25 * 16000 : 25 * 16000 + 640] = 0
+    pieces = whisper.cut(wave)
+    assert np.array_equal(np.concatenate(pieces), wave) and max(map(len, pieces)) <= 28 * 16000
+    assert 25 * 16000 <= len(pieces[0]) <= 25 * 16000 + 640
+
+
+def test_digital_silence_is_the_empty_text():
+    assert recognisers.transcribe(recognisers.resolve({"model": "whisper_base"}), np.zeros(16000, np.float32)) == ""
+
+
+def index_of(folder, write, count: int):
+    for k in range(count):
+        write(f"audio/{k}.wav", speech_like(0.3, seed=k))
+    path = folder / "audio/index.csv"
+    path.write_text("id,path,status\n" + "".join(f"u{k},{k}.wav,ok\n" for k in range(count)))
+    return path
+
+
+def test_an_interrupted_transcription_continues(tmp_path, write, monkeypatch):
+    index, out = index_of(tmp_path, write, 3), tmp_path / "t.jsonl"
+    heard = []
+
+    def hear(recogniser, wave):
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+        heard.append(len(wave))
+        return f"text {len(heard)}"
+
+    monkeypatch.setattr(recognisers, "transcribe", hear)
+    with pytest.raises(KeyboardInterrupt):
+        transcripts.transcribe_index(index, {"model": "whisper_base"}, out)
+    assert not out.exists()
+    monkeypatch.setattr(recognisers, "transcribe", lambda *_: "later")
+    rows = transcripts.transcribe_index(index, {"model": "whisper_base"}, out)
+    assert [row["text"] for row in rows] == ["text 1", "text 2", "later"] and read_jsonl(out) == rows
+    again = transcripts.transcribe_index(index, {"model": "whisper_base", "beam_size": 1}, out)
+    assert [row["text"] for row in again] == ["later"] * 3  # another setting is another transcript
+
+
+def test_transcripts_of_one_recogniser_a_file(tmp_path):
+    path = tmp_path / "t.jsonl"
+    rows = [
+        {"id": "a", "text": "", "status": "ok", "asr": "x int8"},
+        {"id": "b", "text": "", "status": "ok", "asr": "y int8"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:1]))
+    assert set(transcripts.read_transcripts([path])) == {"x"}
+    with pytest.raises(UserError):
+        transcripts.read_transcripts([path, path])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError):
+        transcripts.read_transcripts([path])
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    from hibari import Hibari
+
+    synthesise = Hibari()
+    texts = ["The birch canoe slid on the smooth planks.", "Four hours of steady work faced us."]
+    return texts, [soxr.resample(synthesise(text), 24000, 16000).astype(np.float32) for text in texts]
+
+
+@pytest.mark.slow
+def test_whisper_hears_clean_speech_whatever_the_context_beam_and_threads(spoken):
+    for settings in ({}, {"context_s": 30}, {"beam_size": 1}, {"threads": 2}):
+        found = recognisers.resolve({"model": "whisper_base", **settings})
+        for text, wave in zip(*spoken, strict=True):
+            assert recognisers.transcribe(found, wave).lower().strip(". ") == text.lower().strip(".")
+
+
+@pytest.mark.slow
+def test_decoding_is_whisperx_s(spoken):
+    """With a 30 s context and no voice activity detection, the text and the log-mel input are WhisperX's own."""
+    import torch
+    import whisperx.asr
+    from whisperx.audio import log_mel_spectrogram
+
+    model = whisper.load("whisper_base")
+    pipeline = recognisers._whisperx("x", model, "cpu", "en", 5, None)
+    noise = np.random.default_rng(0).standard_normal(len(spoken[1][0])).astype(np.float32) * 0.03
+    for wave in (*spoken[1], spoken[1][0] + noise):
+        features = log_mel_spectrogram(wave, 80, padding=480000 - len(wave))
+        padded = np.pad(wave, (0, 480000 - len(wave)))
+        assert np.abs(model.model.feature_extractor(padded, padding=0) - features.numpy()).max() < 1e-3
+        theirs = pipeline.model.generate_segment_batched(
+            torch.stack([features]).numpy(), pipeline.tokenizer, pipeline.options
+        )
+        assert model.decode(wave, 30, 5, "en", None) == theirs["text"][0].strip()
+    assert isinstance(pipeline.model, whisperx.asr.WhisperModel)
+    heard = recognisers.transcribe(
+        recognisers.resolve({"model": "whisper_base", "vad": True, "context_s": 30}), spoken[1][0]
+    )
+    assert "canoe" in heard
+
+
+@pytest.mark.slow
+def test_features_last_as_long_as_the_audio_and_tell_words_apart(spoken):
+    from metrics.spbs import speech_bert_score
+
+    model = whisper.load("whisper_base")
+    first, second = (model.features(wave) for wave in spoken[1])
+    assert first.shape == (-(-len(spoken[1][0]) // 320), 512)
+    noisy = model.features(
+        spoken[1][0] + 0.01 * np.random.default_rng(0).standard_normal(len(spoken[1][0])).astype(np.float32)
+    )
+    same = speech_bert_score(reference=first, estimate=noisy)["p"]
+    other = speech_bert_score(reference=first, estimate=second)["p"]
+    assert 0.999 > same > other + 0.02
+    assert speech_bert_score(reference=first, estimate=first)["p"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_one_command_transcribes_several_indexes(tmp_path, write, spoken, capsys):
+    from metrics.__main__ import main
+
+    arguments = ["transcribe", "--asr", '{"model": "whisper_tiny_en"}']
+    for k, wave in enumerate(spoken[1]):
+        write(f"{k}/a.wav", wave)
+        (tmp_path / f"{k}/index.csv").write_text("id,path,status\na,a.wav,ok\n")
+        arguments += ["--index", str(tmp_path / f"{k}/index.csv"), "--out", str(tmp_path / f"{k}.jsonl")]
+    assert main(arguments) == 0
+    assert ["canoe" in read_jsonl(tmp_path / f"{k}.jsonl")[0]["text"] for k in range(2)] == [True, False]
