@@ -21,11 +21,16 @@ def read_index(path: Path) -> list[dict[str, str]]:
     """Rows of an audio index; `path` becomes absolute. Raises: UserError: missing file or columns, an id twice."""
     if not path.is_file():
         raise UserError(f"{path} does not exist.")
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        rows = list(reader)
-    if missing := {"id", "path", "status"} - set(reader.fieldnames or ()):
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            columns, rows = set(reader.fieldnames or ()), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a readable CSV table ({error}); make it again.") from None
+    if missing := {"id", "path", "status"} - columns:
         raise UserError(f"{path} has no column {sorted(missing)[0]!r}; make it again.")
+    if any(row["status"] is None for row in rows):
+        raise UserError(f"{path} has a row that is too short; make it again.")
     if len({row["id"] for row in rows}) < len(rows):
         raise UserError(f"{path} holds an id twice; make it again.")
     return [{**row, "path": str(path.parent / row["path"]) if row["path"] else ""} for row in rows]
@@ -88,7 +93,9 @@ def read_transcripts(paths: Sequence[Path]) -> dict[str, dict[str, dict]]:
     found: dict[str, dict[str, dict]] = {}
     for path in paths:
         rows = read_jsonl(path)
-        names = {row["asr"].split()[0] for row in rows if row.get("asr")}
+        if any(not isinstance(row.get(key), str) for row in rows for key in ("id", "text", "status", "asr")):
+            raise UserError(f"{path} has a row without id, text, status or asr; make it again.")
+        names = {row["asr"].split()[0] for row in rows if row["asr"].strip()}
         if len(names) != 1 or names & set(found):
             raise UserError(
                 f"{path} holds transcripts of {sorted(names) or 'no recogniser'}; give one file a recogniser."

@@ -63,7 +63,7 @@ def published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_wavlm_tdcnn_fills_every_tensor_from_the_published_names(tmp_path):
     source = tiny_tdcnn()
     state = {
-        key: torch.rand_like(value) if value.is_floating_point() else value
+        key: value + 0.01 * torch.rand_like(value) if value.is_floating_point() else value
         for key, value in source.state_dict().items()
     }
     checkpoint = published_names(state) | {"loss_calculator.projection.weight": torch.zeros(3)}
@@ -89,7 +89,7 @@ def test_wavlm_tdcnn_refuses_what_is_not_its_checkpoint(tmp_path, harm):
         torch.save({"model": state, "options": UserError}, path)
     elif harm != "absent":
         torch.save({"model": state}, path)
-    with pytest.raises(UserError, match="weights.pth"):
+    with pytest.raises(UserError, match="weights"):
         wavlm_tdcnn.load_checkpoint(tiny_tdcnn(), path)
 
 
@@ -138,6 +138,7 @@ def tiny_ctc(tmp_path):
     config = transformers.HubertConfig(vocab_size=len(letters), pad_token_id=0, **TINY)
     model = transformers.HubertForCTC(config).eval()
     model.lm_head.weight.data *= 50
+    model.lm_head.bias.data[1:4] = -1e4  # what no trained model says
     model.save_pretrained(tmp_path)
     (tmp_path / "vocab.json").write_text(json.dumps({letter: k for k, letter in enumerate(letters)}))
     tokenizer = transformers.Wav2Vec2CTCTokenizer(tmp_path / "vocab.json")
@@ -184,7 +185,7 @@ def test_speaker_windows_in_a_batch_are_the_windows_alone(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("samples", "starts"), [(8000, [0]), (25600, [0]), (32000, [0]), (40000, [0, 77]), (80000, [0, 77, 154, 231, 308])]
+    ("samples", "starts"), [(8000, [0]), (25600, [0]), (31000, [0]), (40000, [0, 77]), (80000, [0, 77, 154, 231, 308])]
 )
 def test_speaker_windows_cover_the_file(samples, starts):
     assert sim.partial_starts(samples) == starts
