@@ -95,7 +95,7 @@ def stages(config: dict) -> list[Stage]:
     ]
 
 
-def disk(config: dict) -> list[tuple[str, float, str]]:
+def disk() -> list[tuple[str, float, str]]:
     """(what, bytes, how it is reckoned)."""
     archives = {name: sum(archive.bytes for archive in rows) for name, rows in read_corpora().items()}
     free = sum(size for name, size in archives.items() if not read_corpora()[name][0].needs_licence)
@@ -121,7 +121,7 @@ def render(config: dict) -> str:
     counter = flops.Counter(dict(config["models"]["tts"]["network"]))
     sizes = {name: f"{count / 1e6:.0f} M" for name, count in counter.parameters().items()}
     found = stages(config)
-    rows = disk(config)
+    rows = disk()
     parts = [
         HEAD.format(
             **sizes,
@@ -194,10 +194,11 @@ def _input(stage: Stage) -> str:
     reads = GPUS_PER_NODE * 4 * stage.micro_steps / step_s
     audio, latent = TTS_SECONDS * 16000 * 2 * FLAC_SHARE, TTS_SECONDS * FRAME_RATE * 64 * 2
     return (
-        f"A node of {GPUS_PER_NODE} A100s takes {step_s:.2f} s a step of stage 1 at best and asks for {reads:.0f} utterances a second:\n"
+        f"A node of {GPUS_PER_NODE} A100s takes {step_s:.2f} s a step of stage 1 at best and asks for {reads:.0f} "
+        "utterances a second:\n"
         f"{reads * audio / 1e6:.0f} MB/s of FLAC, or {reads * latent / 1e6:.0f} MB/s of latents, each one read at a known place. "
-        f"Four nodes stay below\n{4 * reads * audio / 1e9:.1f} GB/s and {4 * reads:,.0f} reads a second, which a parallel file system "
-        "serves; nothing need be staged on local disks."
+        f"Four nodes stay below\n{4 * reads * audio / 1e9:.1f} GB/s and {4 * reads:,.0f} reads a second, which a parallel "
+        "file system serves; nothing need be staged on local disks."
     )
 
 
@@ -219,14 +220,26 @@ def _larger(found: list[Stage], parameters: int) -> str:
     wider, longer = 740e6 / parameters, 100_000 / TTS_HOURS
     base = sum(stage.gpu_hours("A100", "well") for stage in found[1:])
     latents, flac = (100_000 * 3600 * rate / 1e12 for rate in (FRAME_RATE * 64 * 2, 32000 * FLAC_SHARE))
-    return (
-        "The paper leaves open what its recipe gives at the size of DiTTo-TTS and with more speech. At the same steps a transformer\n"
-        f"of 740 M parameters takes {wider:.2f} times the operations: {base * wider:,.0f} A100 hours where 419 M takes {base:,.0f}, if all goes "
-        f"well. With 100,000 hours\nand as many passes over them, steps grow {longer:.2f} times as well: {base * wider * longer:,.0f} A100 hours, "
-        f"{base * wider * longer / GPUS / 24:.0f} days on {GPUS}. Latents then take {latents:.1f} TB\nand FLAC at 16 kHz {flac:.1f} TB. "
-        "Public English of that size (Emilia, Libri-Light, People's Speech) has machine transcripts or none, so the\n"
-        "question is one of data more than of machines."
+    return LARGER.format(
+        wider=wider,
+        base=base,
+        wide=base * wider,
+        longer=longer,
+        long=base * wider * longer,
+        days=base * wider * longer / GPUS / 24,
+        gpus=GPUS,
+        latents=latents,
+        flac=flac,
     )
+
+
+LARGER = """The paper leaves open what its recipe gives at the size of DiTTo-TTS and with more speech. At the same steps a
+transformer of 740 M parameters takes {wider:.2f} times the operations: {wide:,.0f} A100 hours where 419 M takes
+{base:,.0f}, if all goes well. With 100,000 hours and as many passes over them, steps grow {longer:.2f} times as well:
+{long:,.0f} A100 hours, {days:.0f} days on {gpus}. Latents then take {latents:.1f} TB and FLAC at 16 kHz
+{flac:.1f} TB. Public English of that
+size (Emilia, Libri-Light, People's Speech) has machine transcripts or none, so the question is one of data more than
+of machines."""
 
 
 @plain_errors

@@ -12,6 +12,7 @@ import soundfile
 from fileio import audio
 from fileio.files import UserError, seed_of, sha256
 from speechop.data import speech
+from workflow.paper import fingerprint
 from workflow.paper.corpora import Location
 
 NOISE_COLUMNS = ["id", "split", "kind", "path", "rate_hz", "seconds", "sha256"]
@@ -77,10 +78,16 @@ def rir_table(locations: list[Location], out: Path, rate_hz: int) -> int:
 
     Returns:
         How many responses there are.
+
+    Raises:
+        UserError: a corpus with another number of files than is published.
     """
     rows = []
     for location in locations:
-        for path in files_of(location):
+        paths = list(files_of(location))
+        found = fingerprint.fingerprint((str(path), soundfile.info(path).frames) for path in paths)
+        fingerprint.check(location.name, found, out.parent / "recorded" / f"{location.name}.fingerprint.json")
+        for path in paths:
             identity = f"{location.name}-{path.stem}"
             wave, _ = audio.read(path, rate_hz, channel=0, resampled=True)
             response = from_direct_path(wave)[: round(RIR_SECONDS * rate_hz)]

@@ -51,13 +51,13 @@ def read_prompts(path: Path = PROMPTS) -> dict[str, str]:
         return {row["id"]: row["prompt"] for row in csv.DictReader(stream)}
 
 
-def cut_prompt(wave: np.ndarray, rate_hz: int, spoken: list[Word]) -> tuple[np.ndarray, str]:
-    """The last words that fit into 3 s, cut at their boundaries: (audio, text)."""
+def cut_prompt(name: str, wave: np.ndarray, rate_hz: int, spoken: list[Word]) -> tuple[np.ndarray, str]:
+    """The last words of the recording `name` that fit into 3 s, cut at their boundaries: (audio, text)."""
     words = last_words(spoken, PROMPT_SECONDS)
     start, end = (round(time * rate_hz) for time in (words[0].start_s, min(words[-1].end_s, len(wave) / rate_hz)))
     if end - start < 0.1 * rate_hz:
         raise UserError(
-            f"A prompt of {(end - start) / rate_hz:.2f} s is too short: its word times are wrong; align again."
+            f"The last words of {name} would make a prompt of {(end - start) / rate_hz:.2f} s: its times are wrong; align again."
         )
     return wave[start:end], " ".join(word.text.lower() for word in words)
 
@@ -79,7 +79,7 @@ def build(table: Path, words: Path, folder: Path, name: str = "tts", size: int |
         for row in limited(chosen.to_dict("records"), size, seed_of(name)):
             reference, rate_hz = wave_of(row)
             prompter = by_id[prompts[row["id"]]]
-            prompt, prompt_text = cut_prompt(*wave_of(prompter), of_recording(spoken, prompter["id"]))
+            prompt, prompt_text = cut_prompt(prompter["id"], *wave_of(prompter), of_recording(spoken, prompter["id"]))
             item = {key: row[key] for key in ("id", "speaker", "sex", "text")}
             item |= {"task": "tts", "rate_hz": rate_hz, "prompt_text": prompt_text}
             yield item, {"reference": reference, "prompt": prompt}
