@@ -82,7 +82,7 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and make it again.") from None
 
 
@@ -92,7 +92,7 @@ def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
 
 
 def read_jsonl(path: str | Path) -> list[dict]:
-    """Read JSON lines; a torn last line (a killed writer's) is left out, a broken line before it is a UserError."""
+    """Read JSON objects, one a line; a torn last line (a killed writer's) is left out, another one is a UserError."""
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
@@ -102,11 +102,14 @@ def read_jsonl(path: str | Path) -> list[dict]:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
             if number == len(lines):
                 break
             raise UserError(f"{path} line {number} is not valid JSON; delete the file and make it again.") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path} line {number} is not a JSON object; delete the file and make it again.")
+        rows.append(row)
     return rows
 
 

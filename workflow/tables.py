@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from fileio.files import UserError, atomic, plain_errors, read_jsonl, seed_of, write_text
 from metrics.summary import summarise
-from workflow import planning
+from workflow import listened, planning
 from workflow.provenance import parse_settings
 from workflow.table_text import markdown
 
@@ -63,6 +64,9 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
             metric = settings["metrics"][column["role"]]
             asked = metric if column["role"] in planning.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
+            if metric is None and column["role"] in listened.SCALES and row.get("system"):
+                metric, measured = column["role"], listened.cell(preset, row, column["role"], results)
+                measured = measured and measured | {"provenance": planning.provenance_of(row["system"])}
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -138,10 +142,11 @@ def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -
         UserError: rows of another metric, two of one utterance, or an `ok` one without a number.
     """
     speakers = dict(zip(items["id"], items["speaker"]))
-    rows = [row for row in scores if row["id"] in speakers]
+    rows = [row for row in scores if row.get("id") in speakers]
     for row in rows:
-        if row["status"] == "ok" and not isinstance(row["value"], int | float):
-            raise UserError(f"the {metric} of {row['id']} is `ok` without a number; delete its file and make it again.")
+        number = isinstance(row.get("value"), int | float) and math.isfinite(row["value"])
+        if not {"metric", "status", "detail"} <= set(row) or (row["status"] == "ok" and not number):
+            raise UserError(f"a row of {metric} lacks its metric, status or value; delete its file and make it again.")
     seed = seed_of(settings["seed"], "bootstrap")
     summary = summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=seed)
     reasons = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if status != "ok")

@@ -34,3 +34,15 @@ def link_sources(folder):
 @pytest.fixture
 def project(tmp_path):
     return link_sources(tmp_path)
+
+
+SMOKE = ["--cores", 2, "--config", "scale=smoke"]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A folder in which the default target was made once at the smoke scale."""
+    folder = link_sources(tmp_path_factory.mktemp("smoke"))
+    done = snakemake(folder, *SMOKE, timeout=3600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder

@@ -109,15 +109,14 @@ def test_changed_degradations_are_caught(reference, models, tmp_path, monkeypatc
 
 def test_changed_weights_are_caught(reference, models, tmp_path):
     tensors, config = checkpoint.read_model(models / "multitask")
-    name = max(tensors, key=lambda key: tensors[key].numel())
-    checkpoint.save_model(tmp_path / "multitask", tensors | {name: tensors[name] * 1.02}, config)
+    checkpoint.save_model(tmp_path / "multitask", {name: tensor * 1.02 for name, tensor in tensors.items()}, config)
     (tmp_path / "codec").symlink_to(models / "codec")
     assert moved(reference, tmp_path, tmp_path) == {"se/speechop/mcd"}
 
 
 def test_a_changed_sampler_is_caught(reference, models, tmp_path, monkeypatch):
     grid = sampler.Sampling.logsnrs
-    monkeypatch.setattr(sampler.Sampling, "logsnrs", lambda self: grid(self) + 0.1)
+    monkeypatch.setattr(sampler.Sampling, "logsnrs", lambda self: grid(self) * 0.8)
     assert moved(reference, tmp_path, models) == {"se/speechop/mcd"}
 
 

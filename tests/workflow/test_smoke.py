@@ -10,20 +10,10 @@ import pytest
 
 from fileio import audio
 from fileio.files import read_jsonl, sha256
-from tests.workflow.conftest import link_sources, run, snakemake
+from tests.workflow.conftest import SMOKE, run, snakemake
 from workflow.provenance import read_record
 
 pytestmark = pytest.mark.end_to_end
-SMOKE = ["--cores", 2, "--config", "scale=smoke"]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder in which the default target was made once."""
-    folder = link_sources(tmp_path_factory.mktemp("smoke"))
-    done = snakemake(folder, *SMOKE, timeout=1800)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder
 
 
 def test_every_cell_is_measured_on_every_utterance(made):

@@ -110,7 +110,7 @@ def test_what_is_not_scored_is_counted_and_can_cost_the_value(folders, least, va
     "rows, message",
     [
         ([score("a", "pesq", 1.0), score("a", "pesq", 2.0)], "two rows"),
-        ([score("a", "pesq", None)], "without a number"),
+        ([score("a", "pesq", None)], "lacks its"),
         ([score("a", "mcd", 1.0)], "mcd"),
     ],
 )
