@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from fileio import audio
 from fileio.files import UserError, plain_errors
+from speechop.editing import spans_of
 from speechop.generate import MARK
 from speechop.pipeline import SpeechOp
 
@@ -30,6 +32,7 @@ Seed = Annotated[int, typer.Option(help="another seed, another sample")]
 Channel = Annotated[int | None, typer.Option(help="channel of a multi-channel file, from 0")]
 Transcript = Annotated[str | None, typer.Option(help="what is said, to guide by (TC-CFG)")]
 Itc = Annotated[bool, typer.Option("--itc", help="let a recogniser transcribe the input and guide by that (ITC)")]
+Asr = Annotated[str, typer.Option(help="installed recogniser")]
 Gamma = Annotated[float, typer.Option(help="strength of the transcript's guidance (Eq. 3)")]
 
 
@@ -39,16 +42,22 @@ def _result(source: Path, out: Path | None, task: str, wave: np.ndarray, rate_hz
     typer.echo(f"wrote {path} ({len(wave) / rate_hz:.2f} s, {rate_hz} Hz)")
 
 
-def _recogniser(itc: bool) -> Callable[[np.ndarray, int], str] | None:
-    """Whisper base from its package, as the tables use it; None where no transcript is asked for."""
+def _plugin(name: str):
+    """A recogniser that some installed package offers under the entry point group "speechop.recognisers"."""
+    known = {entry.name: entry for entry in entry_points(group="speechop.recognisers")}
+    if name not in known:
+        raise UserError(f"no recogniser {name!r} is installed; known are {', '.join(known) or 'none (pip install .)'}.")
+    return known[name].load()()
+
+
+def _recogniser(itc: bool, name: str) -> Callable[[np.ndarray, int], str] | None:
+    """What transcribes the input for ITC; None where no transcript is asked for."""
     if not itc:
         return None
-    from asr import recognisers
-
-    whisper = recognisers.resolve({"model": "whisper_base"})
+    recogniser = _plugin(name)
 
     def transcribe(wave: np.ndarray, rate_hz: int) -> str:
-        text = recognisers.transcribe(whisper, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+        text = recogniser.transcribe(wave, rate_hz)
         typer.echo(f"heard: {text!r}", err=True)
         return "".join(c for c in text.lower() if c.isalnum() or c in "' ").strip()
 
@@ -69,7 +78,7 @@ def _one_guide(transcript: str | None, itc: bool) -> None:
 @app.command()
 @plain_errors
 def enhance(
-    source: In, out: Out = None, transcript: Transcript = None, itc: Itc = False, gamma: Gamma = 1.5,
+    source: In, out: Out = None, transcript: Transcript = None, itc: Itc = False, asr: Asr = "whisper_base", gamma: Gamma = 1.5,
     voice: Annotated[Path | None, typer.Option(help="clean speech of the same speaker (personalisation)")] = None,
     voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term can use it too")] = None,
     models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
@@ -79,7 +88,7 @@ def enhance(
     wave, rate = audio.read(source, channel=channel)
     model = SpeechOp.from_pretrained(models)
     result = model.enhance(
-        wave, rate, transcript=transcript, transcribe=_recogniser(itc), voice=_voice(voice, rate), voice_text=voice_text,
+        wave, rate, transcript=transcript, transcribe=_recogniser(itc, asr), voice=_voice(voice, rate), voice_text=voice_text,
         gamma=gamma, steps=steps, seed=seed,
     )  # fmt: skip
     _result(source, out, "enhanced", result, rate)
@@ -89,7 +98,7 @@ def enhance(
 @plain_errors
 def separate(
     source: In, prompt: Annotated[Path, typer.Option(help="other speech of the wanted speaker")], out: Out = None,
-    transcript: Transcript = None, itc: Itc = False, gamma: Gamma = 1.5,
+    transcript: Transcript = None, itc: Itc = False, asr: Asr = "whisper_base", gamma: Gamma = 1.5,
     models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
 ) -> None:  # fmt: skip
     """Take one speaker, heard in --prompt, out of a mixture."""
@@ -101,7 +110,7 @@ def separate(
         rate,
         _voice(prompt, rate),
         transcript=transcript,
-        transcribe=_recogniser(itc),
+        transcribe=_recogniser(itc, asr),
         gamma=gamma,
         steps=steps,
         seed=seed,
@@ -155,15 +164,12 @@ def edit(
     source: In,
     old: Annotated[str, typer.Option(help="the whole text as it is said")],
     new: Annotated[str, typer.Option(help="the whole text as it should be said")],
-    out: Out = None, models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    out: Out = None, asr: Asr = "whisper_base",
+    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
 ) -> None:  # fmt: skip
     """Change words of a recording; everything outside of the change stays as it was."""
-    from asr import alignment
-
-    from speechop.editing import spans_of
-
     wave, rate = audio.read(source, channel=channel)
-    words = alignment.align(audio.resample(wave, rate, alignment.RATE_HZ), old)
+    words = _plugin(asr).align(wave, rate, old)
     result = SpeechOp.from_pretrained(models).edit(wave, rate, spans_of(old, new), words, steps=steps, seed=seed)
     _result(source, out, "edited", result, rate)
 

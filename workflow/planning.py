@@ -286,6 +286,10 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     return kept
 
 
-def hears_transcript(config: dict, system: dict, name: str) -> bool:
-    """Whether a system needs a transcript of what it is given: for guidance, or to find the words of an edit."""
-    return system["transcript"] == "asr" or test_sets(config).get(name) == "edit"
+def transcripts_for(config: dict, system: dict, name: str) -> str | list:
+    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing."""
+    if test_sets(config).get(name) == "edit":
+        return f"<results>/transcripts/{name}/words.jsonl"
+    if system["transcript"] == "asr":
+        return f"<results>/transcripts/{name}/noisy/{config['evaluation']['guide']}.jsonl"
+    return []

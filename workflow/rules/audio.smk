@@ -6,12 +6,8 @@ rule speechop_audio:
         manifest="<data>/testsets/{set}.csv",
         codec="<models>/codec/model.safetensors",
         model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
-        transcripts=lambda wildcards: (
-            f"<results>/transcripts/{wildcards.set}/noisy/{config['evaluation']['guide']}.jsonl"
-            if planning.hears_transcript(
-                config, SYSTEMS[wildcards.system], wildcards.set
-            )
-            else []
+        transcripts=lambda wildcards: planning.transcripts_for(
+            config, SYSTEMS[wildcards.system], wildcards.set
         ),
         src=sources("speechop.generate"),
     output:
@@ -82,3 +78,22 @@ rule baseline_audio:
         " --inputs {input.manifest:q} {input.card:q} {input.model:q} --outputs {output.index:q} --"
         " python -m baselines run {wildcards.system} --manifest {input.manifest:q}"
         " --config {params.config:q} --out {params.out:q}"
+
+
+rule word_times:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        src=sources("metrics.alignment"),
+    output:
+        words="<results>/transcripts/{set}/words.jsonl",
+        record="<results>/transcripts/{set}/words.provenance.json",
+    log:
+        "<logs>/transcripts/{set}/words.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.manifest:q}"
+        " --outputs {output.words:q} --"
+        " python -m metrics.alignment --manifest {input.manifest:q} --out {output.words:q}"
