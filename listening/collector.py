@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import jsonschema
 
-from fileio.files import UserError
+from fileio.files import UserError, read_json
 from listening.store import Refused, Store
 
 LARGEST_BODY = 64 * 1024
@@ -24,7 +24,7 @@ TYPES = {
 TYPES |= {".json": "application/json", ".flac": "audio/flac"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self' {endpoint}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Our page never sends these: it takes them out of a remark before it sends it.
 HARMFUL = re.compile(r"^\s*[=+@\t\r-]|[<>]")
@@ -76,7 +76,10 @@ def make_server(
     # Only what lies here now can be asked for, by exactly this name: no path is ever resolved.
     files = {"/" + path.relative_to(public).as_posix(): path for path in public.rglob("*") if path.is_file()}
     files["/"] = files["/index.html"]
-    handler = type("StudyHandler", (Handler,), {"store": Store(out), "files": files, "origins": frozenset(origins)})
+    endpoint = urlsplit(read_json(public / "study.json")["endpoint"].get("url") or "")
+    policy = POLICY.format(endpoint=f"{endpoint.scheme}://{endpoint.netloc}" if endpoint.netloc else "")
+    facts = {"store": Store(out), "files": files, "origins": frozenset(origins), "policy": policy}
+    handler = type("StudyHandler", (Handler,), facts)
     try:
         server = Server((host, port), handler)
     except OSError as error:
@@ -103,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
     store: Store
     files: dict[str, Path]
     origins: frozenset[str]
+    policy: str
     _unread = 0
 
     def log_message(self, *_) -> None:
@@ -185,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", self.policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         origin = self.headers.get("Origin")

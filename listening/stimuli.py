@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fileio.files import UserError, seed_of
-from listening.study import audio_needed, heard_systems
+from listening.study import audio_needed, heard_systems, rated_samples
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,14 @@ def _chosen(settings: dict, name: str, table: dict, found: dict[str, dict]) -> t
         if len(usable) < len(table)
         else []
     )
-    if len(usable) < wanted:
-        notes.append(f"{name}: {len(usable)} utterances instead of {wanted}.")
-    return _balanced(usable, min(wanted, len(usable)), seed_of(settings["seed"], name)), notes
+    # Where all would be rated, some are held back: a hidden test may not use what its listener has rated.
+    touched = sum(test["count"] * (2 if test["kind"] == "mismatched" else 1) for test in settings["hidden_tests"])
+    most = len(usable)
+    if settings["allow_fewer"]:
+        most = max(most - 2 * touched, min(rated_samples(settings), most))
+    if most < wanted:
+        notes.append(f"{name}: {most} utterances instead of {wanted}.")
+    return _balanced(usable, min(wanted, most), seed_of(settings["seed"], name)), notes
 
 
 def _balanced(rows: list[dict], count: int, seed: int) -> list[dict]:

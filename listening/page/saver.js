@@ -123,13 +123,13 @@ export class Saver {
   }
 
   async pipe() {
-    const body = JSON.stringify({
-      experimentID: this.study.endpoint.experiment, filename: `${this.ids.session}.jsonl`, data: this.lines(),
-    });
+    // A new name for each try: if an earlier one arrived without our knowing, both files are kept and count once.
+    const filename = `${this.ids.session}-${Date.now()}.jsonl`;
+    const body = JSON.stringify({ experimentID: this.study.endpoint.experiment, filename, data: this.lines() });
     const response = await fetch(this.study.endpoint.url || PIPE, {
       method: "POST", body, headers: { "content-type": "application/json", accept: "*/*" },
     });
-    if (!response.ok && response.status !== 400) throw new Error(`status ${response.status}`);
+    if (!response.ok) throw new Error(`status ${response.status}`);
     this.kept.waiting = [];
     this.keep();
   }

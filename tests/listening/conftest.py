@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import threading
 from http.client import HTTPConnection
 from pathlib import Path
@@ -105,6 +106,12 @@ def request(port: int, method: str, path: str, body=None, headers: dict | None =
         return response.status, json.loads(content) if response.headers["Content-Type"] == "application/json" else {}
     finally:
         connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture

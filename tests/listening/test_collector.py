@@ -16,7 +16,7 @@ import pytest
 from fileio.files import UserError, append_jsonl, read_jsonl
 from listening.collector import make_server
 from listening.store import MOST_REFUSALS, Refused, Store
-from tests.listening.conftest import Worker, request
+from tests.listening.conftest import Worker, free_port, request
 
 
 def answers(out) -> list[dict]:
@@ -222,12 +222,6 @@ def start_process(out, port: int) -> subprocess.Popen:
     )
     assert process.stdout.readline().startswith(b"http://127.0.0.1")
     return process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def insist(action, deadline: float):
