@@ -32,7 +32,9 @@ def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = 
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read as audio ({error}); replace it, or convert it to WAV or FLAC.") from None
+        raise UserError(
+            f"{path} cannot be read as audio ({error}); replace it, or convert it to WAV or FLAC."
+        ) from None
     if samples.shape[0] == 0:
         raise UserError(f"{path} holds no audio samples; replace it.")
     if samples.shape[1] > 1 and channel is None:
@@ -56,7 +58,9 @@ def resample(wave: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     return soxr.resample(wave, from_hz, to_hz, quality="HQ").astype(np.float32)
 
 
-def write(path: str | Path, wave: np.ndarray, rate_hz: int, *, subtype: str | None = None, comment: str | None = None) -> None:
+def write(
+    path: str | Path, wave: np.ndarray, rate_hz: int, *, subtype: str | None = None, comment: str | None = None
+) -> None:
     """Write mono audio, whole or not at all; WAV is float32 by default (no clipping), FLAC is 16 bit.
 
     Args:
