@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from fileio.files import UserError, plain_errors, write_json
-from metrics import inputs, registry, reports, scorer, transcripts
+from metrics import inputs, registry, scorer, transcripts
 from metrics.contract import Metric
 
 DEFAULT_METRICS = "pesq,si_sdr,mcd"
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("list", help="name the metrics").set_defaults(run=_list)
     docs = commands.add_parser("docs", help="print docs/metrics.md")
-    docs.set_defaults(run=lambda options: print(reports.markdown(registry.families()), end="") or 0)
+    docs.set_defaults(run=_docs)
     return parser
 
 
@@ -77,6 +77,8 @@ def _json(value: str) -> dict:
 
 
 def _score(options: argparse.Namespace) -> int:
+    from metrics import reports  # it loads SciPy, which scoring processes need not
+
     metrics = registry.find_all(name.strip() for name in options.metrics.split(",") if name.strip())
     utterances = _with_recognisers(_utterances(options), metrics, options)
     config = dict(options.config)
@@ -131,6 +133,13 @@ def _transcribe(options: argparse.Namespace) -> int:
         rows = transcripts.transcribe_index(index, options.asr, out)
         failed = sum(row["status"] != "ok" for row in rows)
         print(f"{out}: {len(rows)} utterances" + (f", {failed} without a transcript" if failed else ""))
+    return 0
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from metrics import reports
+
+    print(reports.markdown(registry.families()), end="")
     return 0
 
 

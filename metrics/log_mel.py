@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from metrics.contract import Metric, Value
@@ -13,6 +15,7 @@ N_MELS = 80
 FLOOR = 1e-5
 
 
+@cache
 def mel_filters(rate_hz: int = RATE_HZ, n_fft: int = N_FFT, n_mels: int = N_MELS) -> np.ndarray:
     """Triangular filters [n_mels, n_fft // 2 + 1] with peak 1, equally spaced on the HTK mel scale from 0 to Nyquist."""
     mel_edges = np.linspace(0, 2595 * np.log10(1 + rate_hz / 2 / 700), n_mels + 2)

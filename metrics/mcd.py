@@ -72,37 +72,30 @@ def distortion_db(*, reference: np.ndarray, estimate: np.ndarray, energy: bool =
     return float(DB_PER_NEPER * np.linalg.norm(reference[:frames] - estimate[:frames], axis=1).mean())
 
 
-def _cepstra(utterance, rate_hz: int | None) -> tuple[np.ndarray, np.ndarray]:
-    def make():
-        reference, estimate, rate = utterance.pair(rate_hz)
-        return mel_cepstrum(reference, rate), mel_cepstrum(estimate, rate)
-
-    return utterance.remember(("mel_cepstra", rate_hz), make)
-
-
-def _compute_mcd(utterance, settings) -> Value:
-    reference, estimate = _cepstra(utterance, settings["rate_hz"])
-    return Value(distortion_db(reference=reference, estimate=estimate), {"frames": min(len(reference), len(estimate))})
-
-
-def _compute_mcd_dtw(utterance, settings) -> Value:
-    rate_hz = settings["rate_hz"] or utterance.native("reference")[1]
-    return Value(_warped(utterance, rate_hz, energy=False))
-
-
-def _compute_mcd_espnet_16k(utterance, settings) -> Value:
-    return Value(_warped(utterance, 16000, energy=True))
-
-
-def _warped(utterance, rate_hz: int, *, energy: bool) -> float:
-    """DTW variants use whole files: lengths may differ by any amount."""
+def _distortion(utterance, rate_hz: int | None, *, energy: bool, warp: bool) -> Value:
+    """Mel-cepstra of whole files, shared by the variants; without warping, frames beyond the shorter file are left out."""
+    rate_hz = rate_hz or utterance.native("reference")[1]
 
     def cepstrum(role):
         return utterance.remember(
             ("mel_cepstrum", role, rate_hz), lambda: mel_cepstrum(utterance.wave(role, rate_hz), rate_hz)
         )
 
-    return distortion_db(reference=cepstrum("reference"), estimate=cepstrum("estimate"), energy=energy, warp=True)
+    reference, estimate = cepstrum("reference"), cepstrum("estimate")
+    value = distortion_db(reference=reference, estimate=estimate, energy=energy, warp=warp)
+    return Value(value, {"frames": [len(reference), len(estimate)], "rate_hz": rate_hz})
+
+
+def _compute_mcd(utterance, settings) -> Value:
+    return _distortion(utterance, settings["rate_hz"], energy=False, warp=False)
+
+
+def _compute_mcd_dtw(utterance, settings) -> Value:
+    return _distortion(utterance, settings["rate_hz"], energy=False, warp=True)
+
+
+def _compute_mcd_espnet_16k(utterance, settings) -> Value:
+    return _distortion(utterance, 16000, energy=True, warp=True)
 
 
 def _compute_mcd_pymcd(utterance, settings) -> Value:

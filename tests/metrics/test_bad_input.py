@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from metrics import registry, scorer
+from fileio.files import UserError
+from metrics import recognisers, registry, scorer, transcripts
 from metrics.utterance import Files
 from tests.metrics.signals import RATE_HZ, noisy, speech_like
 
@@ -80,6 +81,8 @@ def test_an_hour(tmp_path, clean, write):
             stream.write(np.zeros(60 * 8000, np.int16))
     found = statuses(Files("u", reference=path, estimate=path, text="x"))
     assert set(found.values()) == {"too_long"}
+    with pytest.raises(UserError, match="3600 s"):
+        transcripts.transcribe_file(path, recognisers.resolve({"model": "whisper_base"}))
 
 
 def test_lengths_and_rates(write, clean):
