@@ -10,22 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from fileio.files import read_jsonl, seed_of
-from listening.results import read_mos
 from metrics import statistics
 from metrics.statistics import Bootstrap
 from metrics.summary import Difference, Summary, paired_difference, summarise
+from workflow import curves, listened
 from workflow.comparisons import Bare, Comparison, Printed, Resampled, Result
+from workflow.planning import why_absent
 from workflow.tables import read_manifest, select
-
-# A listening study by the table that prints its MOS, and its scale by the table's column.
-STUDIES = {"table1": "tts", "table2": "editing", "table3": "enhancement", "table4": "separation"}
-SCALES = {
-    "mos": "quality",
-    "mos_q": "quality",
-    "mos_n": "naturalness",
-    "mos_vs": "voice_similarity",
-    "mos_ss": "style_similarity",
-}
 
 
 class NotRun(Exception):
@@ -69,7 +60,7 @@ class Ours:
 
     Attributes:
         measures: role -> metric of this scale, None where nothing measures it.
-        absent: system -> why this scale cannot run it.
+        absent: system, or "set " and a test set -> why this scale cannot run it.
         min_scored: a cell with a smaller share of scored utterances has no value.
     """
 
@@ -92,7 +83,7 @@ class Ours:
                 return self._steps(comparison)
             if comparison.role == "val_mse":
                 return self._final_loss(comparison)
-            if comparison.role in SCALES:
+            if comparison.role in listened.SCALES:
                 return self._listening(comparison)
             return self._scores(comparison)
         except NotRun as reason:
@@ -124,8 +115,10 @@ class Ours:
     def _rows_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
         """A cell's score rows and the speaker of every utterance that it is about."""
         system, test_set = row.get("system"), row.get("set", preset["set"])
-        if not system or system in self.absent:
-            raise NotRun(self.absent.get(system, f"{row['label']} is not run here"))
+        if not system:
+            raise NotRun(f"{row['label']} is not run here")
+        if reason := why_absent(preset, row, self.absent):
+            raise NotRun(reason)
         path = self.results / "scores" / test_set / system / f"{metric}.jsonl"
         manifest = self.data / "testsets" / f"{test_set}.csv"
         if not path.is_file() or not manifest.is_file():
@@ -144,26 +137,14 @@ class Ours:
         return seed_of(self.seed, comparison.table, comparison.role, comparison.of, comparison.against)
 
     def _listening(self, comparison: Comparison) -> Result:
-        """From the study's own contrasts, whose errors are clustered by rater and by utterance."""
-        study = STUDIES.get(comparison.table)
-        folder = self.results / "listening" / str(study)
-        mos = read_mos(folder)
-        if mos.status != "ok":
-            raise NotRun(mos.reason)
         preset = self.presets[comparison.table]
         rows = [row_of(preset, name) for name in _rows(comparison)]
-        keys = [(row.get("system"), SCALES[comparison.role], row.get("set", preset["set"])) for row in rows]
-        if any(key not in mos.cells for key in keys):
-            raise NotRun(f"the listening study {study} has no ratings of both")
-        contrasts = pd.read_csv(folder / "contrasts.csv")
-        wanted = contrasts["filtered"] & (contrasts["a"] == keys[0][0]) & (contrasts["b"] == keys[1][0])
-        wanted &= (contrasts["scale"] == keys[0][1]) & (contrasts["set"] == keys[0][2])
-        found = contrasts[wanted & contrasts["se"].notna()]
-        if found.empty:
-            raise NotRun(f"the listening study {study} does not compare {keys[0][0]} with {keys[1][0]}")
-        ratings = " and ".join(str(int(mos.cells[key]["n_ratings"])) for key in keys)
-        estimate = Printed(float(found["difference"].iloc[0]), float(found["se"].iloc[0]), f"{ratings} ratings")
-        return Result(comparison, estimate, cells=(mos.cells[keys[0]]["mos"], mos.cells[keys[1]]["mos"]))
+        found = listened.contrast(preset, rows, comparison.role, self.results)
+        if isinstance(found, str):
+            raise NotRun(found)
+        ratings = " and ".join(str(int(count)) for count in found["n_ratings"])
+        estimate = Printed(found["difference"], found["se"], f"{ratings} ratings")
+        return Result(comparison, estimate, cells=tuple(found["mos"]))
 
     def _toy(self, comparison: Comparison) -> Result:
         rows = self._toy_seeds
@@ -181,24 +162,20 @@ class Ours:
         return rows[rows["part"] == "figure"]
 
     def _curve(self, name: str) -> pd.DataFrame:
-        path = self.models / name / "curves.jsonl"
-        if name in self.absent or not path.is_file():
+        curve = None if name in self.absent else curves.validation(self.models / name)
+        if curve is None:
             raise NotRun(self.absent.get(name, f"the model {name} has no training curve"))
-        rows = pd.DataFrame(read_jsonl(path))
-        if "valid_s2s" not in rows:
-            raise NotRun(f"the training curve of {name} has no validation loss")
-        return rows.dropna(subset=["valid_s2s"]).sort_values("step")
+        return curve
 
     def _steps(self, comparison: Comparison) -> Result:
         of, against = (self._curve(name) for name in _rows(comparison))
-        goal, whole = against["valid_s2s"].iloc[-1], float(against["step"].iloc[-1])
-        reached = of.loc[of["valid_s2s"] <= goal, "step"]
-        first = None if reached.empty else float(reached.iloc[0])
+        whole = float(against["step"].iloc[-1])
+        first = curves.first_at(of, against[curves.LOSS].iloc[-1])
         share = math.inf if first is None else first / whole
         return Result(comparison, Bare(share, "one training run each"), cells=(first, whole))
 
     def _final_loss(self, comparison: Comparison) -> Result:
-        of, against = (float(self._curve(name)["valid_s2s"].iloc[-1]) for name in _rows(comparison))
+        of, against = (float(self._curve(name)[curves.LOSS].iloc[-1]) for name in _rows(comparison))
         return Result(comparison, Bare(of - against, "one training run each"), cells=(of, against))
 
 

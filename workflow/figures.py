@@ -16,15 +16,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from fileio.files import atomic, plain_errors, read_jsonl
+from fileio.files import atomic, plain_errors
 from workflow import planning
+from workflow.curves import LOSS, first_at, validation
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f")
 FIG2 = {
     "Enhancement": {"fig2_enh_rand": "random initialisation", "fig2_enh_tts": "TTS initialisation"},
     "Separation": {"fig2_sep_rand": "random initialisation", "fig2_sep_tts": "TTS initialisation"},
 }
-LOSS = "valid_s2s"
 
 
 @plain_errors
@@ -66,21 +66,14 @@ def curves(models: Path) -> plt.Figure:
     return figure
 
 
-def validation(folder: Path) -> pd.DataFrame | None:
-    """A model's validation losses by step; None where it has no curve."""
-    path = folder / "curves.jsonl"
-    rows = pd.DataFrame(read_jsonl(path)) if path.is_file() else pd.DataFrame()
-    return rows.dropna(subset=[LOSS]).sort_values("step") if LOSS in rows else None
-
-
 def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> None:
     goal = random[LOSS].iloc[-1]
     axis.axhline(goal, color="#8a8f98", ls=":")
-    reached = pretrained.loc[pretrained[LOSS] <= goal, "step"]
-    if len(reached):
-        axis.axvline(reached.iloc[0], color="#8a8f98", ls=":")
-        share = random["step"].iloc[-1] / reached.iloc[0]
-        axis.annotate(f"{share:.1f}x fewer steps", (reached.iloc[0], goal), textcoords="offset points", xytext=(6, 8))
+    reached = first_at(pretrained, goal)
+    if reached is not None:
+        axis.axvline(reached, color="#8a8f98", ls=":")
+        share = random["step"].iloc[-1] / reached
+        axis.annotate(f"{share:.1f}x fewer steps", (reached, goal), textcoords="offset points", xytext=(6, 8))
 
 
 def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from fileio.files import UserError, atomic, plain_errors, read_jsonl, seed_of, write_text
 from metrics.summary import summarise
-from workflow import listened, planning
+from workflow import curves, listened, planning
 from workflow.provenance import parse_settings
 from workflow.table_text import markdown
 
@@ -50,7 +50,8 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
         preset: a checked preset (workflow/schemas/preset.schema.yaml).
         results: folder that holds `scores/<set>/<system>/<metric>.jsonl`.
         data: folder that holds `testsets/<set>.csv`.
-        settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why).
+        settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why)
+            and, for final validation losses, `models` (a folder).
 
     Returns:
         A table with the columns COLUMNS. A value is empty unless at least `min_scored` of the utterances have a score.
@@ -64,9 +65,8 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
             metric = settings["metrics"][column["role"]]
             asked = metric if column["role"] in planning.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
-            if metric is None and column["role"] in listened.SCALES and row.get("system"):
-                metric, measured = column["role"], listened.cell(preset, row, column["role"], results)
-                measured = measured and measured | {"provenance": planning.provenance_of(row["system"])}
+            if metric is None and row.get("system"):
+                metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -85,6 +85,16 @@ def _merge(preset: dict, row: dict, column: dict, metric: str | None, measured: 
     if value is not None and (measured is None or metric != paper_metric):
         found.append(head | {"metric": paper_metric, "status": "printed", "provenance": "paper"} | paper)
     return found
+
+
+def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict) -> dict | None:
+    """What no score file holds: MOS of an imported listening study, the final validation loss of a model."""
+    found = None
+    if role in listened.SCALES:
+        found = listened.cell(preset, row, role, results)
+    elif role == "val_mse" and "models" in settings:
+        found = curves.cell(Path(settings["models"]) / row["system"])
+    return found and found | {"provenance": planning.provenance_of(row["system"])}
 
 
 def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: Path, settings: dict) -> dict | None:

@@ -9,10 +9,10 @@ from fileio import audio
 from fileio.files import write_json, write_jsonl
 
 RATE_HZ = 16000
-TEXT = "bin blue at f two now & <then> again"
+TEXT = "bin blue at f two now and then again"
 HEARD = {
     "noisy": "bin blew at two now and again",
-    "clean": "Bin blue at F two now & then again.",
+    "clean": "Bin blue at F two, now and then again.",
     "speechop": "bin blue at f now then again now",
 }
 
@@ -32,7 +32,7 @@ def write_testset(root, name, ids, seconds=0.5):
         audio.write(folder / name / f"{utterance}.flac", tone(seconds, 300 + 20 * i, i), RATE_HZ)
         rows.append(
             {"id": utterance, "set": name, "speaker": f"s{i % 3}", "rate_hz": RATE_HZ, "text": TEXT, "snr_db": 20 - i}
-            | {"prompt": f"{name}/{utterance}.flac" if name == "sep_clean" else "", "noise_kind": "babble"}
+            | {"prompt": f"{name}/{utterance}.flac" if name == "sep_clean" else "", "noise_kind": "a<b> & babble"}
         )
     pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
 
@@ -52,7 +52,7 @@ def write_audio(root, name, system, ids, seconds=0.5, lost=()):
         )
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(folder / "index.csv", index=False)
-    write_jsonl(Path(root, "results", "transcripts", name, system, "judge.jsonl"), heard)
+    write_jsonl(Path(root, "results", "transcripts", name, system, "whisper_base.jsonl"), heard)
 
 
 def write_record(path, seconds=1.5):

@@ -51,13 +51,13 @@ def hash_of(*parts):
     return int.from_bytes(json.dumps(parts).encode()[-6:], "big")
 
 
-def write_run(root, presets, shifts, failed=None):
+def write_run(root, presets, shifts, failed=None, utterances=60):
     """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems."""
     moved = {(system, MEASURES[role]): shift for (system, role), shift in shifts.items()}
     lost = {(system, MEASURES[role]): count for (system, role), count in (failed or {}).items()}
     tables = [preset for preset in presets.values() if "sweep" not in preset]
-    cells = dict.fromkeys(cell for preset in tables for cell in planning.cells(preset, (), MEASURES))
-    ids = {test_set: write_manifest(root, test_set) for test_set in {cell[0] for cell in cells}}
+    cells = dict.fromkeys(cell for preset in tables for cell in planning.cells(preset, {}, MEASURES))
+    ids = {test_set: write_manifest(root, test_set, utterances) for test_set in {cell[0] for cell in cells}}
     for test_set, system, metric in cells:
         key = (system, metric)
         write_scores(root, test_set, system, metric, ids[test_set], moved.get(key, 0.0), failed=lost.get(key, 0))

@@ -9,7 +9,7 @@ import yaml
 
 from fileio.files import UserError, sha256, write_json, write_jsonl
 from tests.claims.synthetic_run import MEASURES, write_manifest, write_run, write_scores
-from workflow import claims, planning
+from workflow import claims, listened, planning, tables
 from workflow.comparisons import Comparison
 from workflow.evidence import Ours, printed
 
@@ -198,6 +198,12 @@ def test_training_curves_give_steps_and_final_losses(presets, tmp_path):
     assert (steps.estimate.point, steps.cells) == (0.25, (100, 400))
     loss = ours(Comparison("fig2", "val_mse", "fig2_enh_tts", "fig2_enh_rand", "lower"))
     assert loss.estimate.point == pytest.approx(-0.2)
+    whole = presets["fig2"]
+    preset = whole | {"metrics": [column for column in whole["metrics"] if column["role"] == "val_mse"]}
+    settings = {"metrics": MEASURES, "absent": {}, "models": str(tmp_path)}
+    table = tables.build(preset, tmp_path, tmp_path, settings).set_index("system")
+    assert table["value"]["fig2_enh_tts"] == 0.2 and table["paper"]["fig2_enh_tts"] == 0.276
+    assert np.isnan(table["value"]["fig2_sep_tts"]) and table["provenance"]["fig2_sep_tts"] == "paper"
     curves(tmp_path, "fig2_enh_tts", [0.9, 0.8])
     assert ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25)).estimate.point == np.inf
 
@@ -221,3 +227,7 @@ def test_listening_claims_come_from_an_imported_study_and_never_from_a_simulated
     assert result.estimate.interval(0.95)[0] == pytest.approx(0.3 - 1.96 * 0.07, abs=1e-3)
     assert "does not compare" in ours(Comparison("table1", "mos_n", "tts_baseline", "speechop", "lower")).reason
     assert "no ratings of both" in ours(Comparison("table1", "mos_q", "speechop", "tts_baseline", "higher")).reason
+    row = next(row for row in presets["table1"]["rows"] if row.get("system") == "speechop")
+    found = listened.cell(presets["table1"], row, "mos_n", tmp_path)
+    assert (found["value"], found["low"], found["high"], found["n_scored"]) == (3.9, 3, 4, 500)
+    assert listened.cell(presets["table1"], row, "mos_q", tmp_path) is None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -39,19 +40,22 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     collect.check_folder(options.results)
     settings = provenance.parse_settings(options.settings)
+    single = page(options, settings, media.Inside())
+    building = options.out.parent.with_name(f".part-{options.out.parent.name}")
+    shutil.rmtree(building, ignore_errors=True)
+    write_text(building / options.out.name, page(options, settings, media.Folder(building / "media")))
     shutil.rmtree(options.out.parent, ignore_errors=True)
-    folder = media.Folder(options.out.parent / "media")
-    write_text(options.out, page(options, settings, folder))
-    write_text(options.single, page(options, settings, media.Inside()))
+    building.rename(options.out.parent)
+    write_text(options.single, single)
 
 
 def page(options: argparse.Namespace, settings: dict, store: media.Folder | media.Inside) -> str:
     """The page's HTML, its media put where `store` puts them."""
     presets = planning.read_presets()
     evaluation = settings["evaluation"]
-    run = examples.Run(options.results, options.data, presets, evaluation["metrics"], _judge(evaluation))
     claims = collect.claims(options.results)
-    plain = {name: preset for name, preset in presets.items() if "sweep" not in preset}
+    plain = {name: presets[name] for name in sorted(presets, key=_order) if "sweep" not in presets[name]}
+    run = examples.Run(options.results, options.data, plain, evaluation["metrics"], _judge(evaluation))
     tables = [
         found for name, preset in plain.items() if (found := collect.table(preset, options.results / f"{name}.csv"))
     ]
@@ -80,6 +84,12 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
     )
 
 
+def _order(name: str) -> tuple[bool, str, int]:
+    """Tables by their number, figures after them."""
+    number = re.search(r"[0-9]+", name)
+    return not name.startswith("table"), name.rstrip("0123456789"), int(number.group()) if number else 0
+
+
 def _judge(evaluation: dict) -> str:
     """The recogniser behind the column WER: its transcripts are shown."""
     metric = evaluation["metrics"]["wer"]
@@ -95,6 +105,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["slug"] = lambda text: text.replace(" ", "-")
+    environment.filters["breakable"] = lambda text: Markup("_<wbr>").join(str(text).split("_"))
     return environment
 
 

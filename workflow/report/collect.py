@@ -178,6 +178,6 @@ def scale_of(settings: dict) -> str:
     if settings["scale"] == "paper":
         return "The paper's data, sizes and settings."
     return (
-        f"The scale `{settings['scale']}`: small models on synthetic voices, made so that everything runs on a laptop. "
+        f"The scale “{settings['scale']}”: small models on synthetic voices, made so that everything runs on a laptop. "
         "Its numbers are not comparable with the paper's; the directions of its differences are what is tested."
     )

@@ -13,6 +13,8 @@ from fileio.files import UserError, read_jsonl
 from workflow.report import media
 from workflow.report.words import Word, align, errors
 
+INPUTS, REFERENCES = ("noisy", "mixture"), ("clean",)
+
 
 @dataclass
 class Player:
@@ -51,13 +53,17 @@ class Run:
 
 
 def rows_of_set(run: Run, test_set: str) -> list[tuple[str, str]]:
-    """(system, label) of every row that a table has on a set, tables in order, each system once."""
+    """(system, label) of every system that a table has on a set: inputs first, references last.
+
+    The label is the first table's, or the first that names no test set after a comma.
+    """
     found: dict[str, str] = {}
     for preset in run.presets.values():
         for row in preset["rows"]:
             if row.get("system") and row.get("set", preset["set"]) == test_set and "sweep" not in preset:
-                found.setdefault(row["system"], row["label"])
-    return list(found.items())
+                known = found.setdefault(row["system"], row["label"])
+                found[row["system"]] = row["label"] if ", " in known and ", " not in row["label"] else known
+    return sorted(found.items(), key=lambda pair: (pair[0] not in INPUTS) + (pair[0] in REFERENCES))
 
 
 def choose(manifest: pd.DataFrame, count: int) -> list[dict]:
@@ -113,12 +119,10 @@ class _Track:
         index = pd.read_csv(self._folder / "index.csv", dtype=str, keep_default_na=False)
         self._index = index.set_index("id").to_dict("index")
         self._heard = _by_id(run.results / "transcripts" / test_set / system / f"{run.judge}.jsonl")
-        columns = {column["role"]: column for preset in run.presets.values() for column in preset["metrics"]}
-        self._scores = []
-        for role, column in columns.items():
-            path = run.results / "scores" / test_set / system / f"{run.measures.get(role)}.jsonl"
-            if path.is_file():
-                self._scores.append((column, _by_id(path)))
+        columns = [column for preset in run.presets.values() for column in preset["metrics"]]
+        measured = {metric: column for column in reversed(columns) if (metric := run.measures.get(column["role"]))}
+        paths = {metric: run.results / "scores" / test_set / system / f"{metric}.jsonl" for metric in measured}
+        self._scores = [(measured[metric], _by_id(path)) for metric, path in paths.items() if path.is_file()]
 
     def player(self, row: dict, top_hz: float, store) -> Player:
         """The system's clip of one utterance, or why there is none."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyloudnorm
 import soundfile
-from matplotlib.image import imsave
+from matplotlib import colormaps
+from PIL import Image
 from scipy.signal import stft
 
 from fileio import audio
@@ -19,7 +20,7 @@ LOUDNESS_LUFS = -23.0
 PEAK = 0.98
 SHORTEST_S = 0.4  # BS.1770's gating block; a shorter clip keeps its level
 FLOOR_DB = -70.0
-PICTURE_HEIGHT = 128
+PICTURE_HEIGHT, PICTURE_WIDTH, COLOURS = 128, 400, 64
 MP3_RATES_HZ = (16000, 22050, 24000, 32000, 44100, 48000)
 
 
@@ -44,9 +45,13 @@ def spectrogram(wave: np.ndarray, rate_hz: int, top_hz: float | None = None) -> 
     power = 20 * np.log10(np.maximum(np.abs(spectrum), 1e-10))
     power = power[frequencies <= (top_hz or rate_hz / 2)]
     rows = np.linspace(0, len(power) - 1, PICTURE_HEIGHT).round().astype(int)
-    shown = np.clip(power[rows][::-1] - power.max(), FLOOR_DB, 0)
+    frames = power.shape[1]
+    columns = np.linspace(0, frames - 1, min(frames, PICTURE_WIDTH)).round().astype(int)
+    shown = np.clip((power[np.ix_(rows[::-1], columns)] - power.max()) / -FLOOR_DB + 1, 0, 1)
+    image = Image.fromarray((shown * (COLOURS - 1)).round().astype(np.uint8), mode="P")
+    image.putpalette((colormaps["magma"](np.linspace(0, 1, COLOURS))[:, :3] * 255).astype(np.uint8).tobytes())
     stream = io.BytesIO()
-    imsave(stream, shown, cmap="magma", vmin=FLOOR_DB, vmax=0, format="png")
+    image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 

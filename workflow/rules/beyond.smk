@@ -118,4 +118,4 @@ rule error_sources:
 rule beyond:
     input:
         SWEEP_FIGURES,
-        "<results>/beyond/e3_sources.csv",
+        "<results>/beyond/e3_sources.csv" if "e3" in SWEEPS else [],

@@ -1,5 +1,7 @@
 # One rule builds any table from its preset: tidy CSV, readable Markdown, and the record of where it comes from.
 
+from workflow import listened
+
 
 rule table:
     input:
@@ -21,6 +23,15 @@ rule table:
                 PRESETS[wildcards.table], ABSENT, MEASURES
             )
         ],
+        # An imported listening study fills the MOS columns; without one they stay empty.
+        listened=lambda wildcards: [
+            path
+            for study in [listened.STUDIES.get(PRESETS[wildcards.table]["source"])]
+            if study
+            and Path(
+                path := f"{planning.results_folder(SCALE)}/listening/{study}/mos.csv"
+            ).exists()
+        ],
         src=sources("workflow.tables", "metrics"),
     output:
         csv="<results>/{table}.csv",
@@ -40,7 +51,7 @@ rule table:
                 key: config["evaluation"][key]
                 for key in ("metrics", "bootstrap_draws", "min_scored")
             }
-            | {"seed": config["seed"], "absent": ABSENT}
+            | {"seed": config["seed"], "absent": ABSENT, "models": f"models/{SCALE}"}
         ),
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"

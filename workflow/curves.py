@@ -1,0 +1,30 @@
+"""Validation losses of trained models, by step (Figure 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from fileio.files import read_jsonl
+
+LOSS = "valid_s2s"  # over the speech-to-speech tasks that the model was trained on
+
+
+def validation(folder: Path) -> pd.DataFrame | None:
+    """Columns step and LOSS of the model in `folder`, steps rising; None where it has no such curve."""
+    path = folder / "curves.jsonl"
+    rows = pd.DataFrame(read_jsonl(path)) if path.is_file() else pd.DataFrame()
+    return rows.dropna(subset=[LOSS]).sort_values("step") if LOSS in rows else None
+
+
+def first_at(curve: pd.DataFrame, goal: float) -> float | None:
+    """The first step whose validation loss is at most `goal`; None where it never is."""
+    reached = curve.loc[curve[LOSS] <= goal, "step"]
+    return None if reached.empty else float(reached.iloc[0])
+
+
+def cell(folder: Path) -> dict | None:
+    """A table's cell: the final validation loss; None where there is none. One run has no interval."""
+    curve = validation(folder)
+    return None if curve is None else {"value": float(curve[LOSS].iloc[-1]), "status": "ok"}
