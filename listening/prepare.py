@@ -36,8 +36,7 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
     """
     if (out / "private" / "answers.jsonl").exists() or (out / "imported").exists():
         if keep:
-            write_json(out / "prepared.json", frozen(out)[1])
-            return frozen(out)[1]
+            return _restored(out)
         raise UserError(f"{out} has received answers; a study that runs cannot change. Prepare into another folder.")
     key = _secret(out / "private" / "secret")
     settings, absent = stimuli.present(settings, audio)
@@ -50,6 +49,13 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
         names = [_token(key, "list", number) for number in range(len(lists))]
         registered = _preregistration(settings, rated, hidden, lists, rows)
         version = digest(registered)
+        if _perhaps_running(settings, out, version):
+            if keep:
+                return _restored(out)
+            raise UserError(
+                f"{out} was prepared before with another design and may be running on its static host; answers to it could no "
+                "longer be read. Prepare into another folder, or delete this one."
+            )
         cost = prolific.budget(settings, prolific.minutes_needed(settings, _mean(row["seconds"] for row in rows)))
         codes = {name: _token(key, "code", name).upper()[:8] for name in ("completed", "no_consent")}
         _public(settings, building, lists, names, key, version, cost, codes, practice)
@@ -72,6 +78,20 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
     for folder in (out / "private", out):
         write_json(folder / "prepared.json", summary)
     return summary
+
+
+def _restored(out: Path) -> dict:
+    """Put back `prepared.json`, which a workflow deletes before it runs a rule again."""
+    kept = frozen(out)[1]
+    write_json(out / "prepared.json", kept)
+    return kept
+
+
+def _perhaps_running(settings: dict, out: Path, version: str) -> bool:
+    """Without a collector nobody here sees the answers arrive, so an earlier design has to be taken for one in use."""
+    earlier = out / "private" / "prepared.json"
+    outside = settings["hosting"]["endpoint"]["kind"] != "collector"
+    return outside and earlier.exists() and read_json(earlier)["preregistration"] != version
 
 
 def blind_name(key: bytes, stimulus: Stimulus, role: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +144,3 @@ def _codes(rows: list[dict]) -> dict[str, np.ndarray]:
         "rater_system": [f"{row['list']}/{row['system']}" for row in rows],
     }
     return {part: np.unique(values, return_inverse=True)[1] for part, values in columns.items()}
-
-
-def stamp() -> str:
-    """The watermark with the time of the simulation."""
-    return f"{WATERMARK} ({time.strftime('%Y-%m-%d', time.gmtime())})"

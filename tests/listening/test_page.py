@@ -2,122 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from fileio.files import read_json, read_jsonl, write_text
 from listening.prepare import prepare
-from tests.listening.conftest import SECRET, Worker, free_port
+from tests.listening.conftest import SECRET, Worker
 from tests.listening.make_study import make_study
+from tests.listening.page_driver import PRESS, Page, stored
 
 pytestmark = pytest.mark.browser
-WAIT_S = 60  # at most: a busy machine plays late
-PRESS = "[...document.querySelectorAll('button')].find(b => b.textContent === arguments[0]).click()"
-
-
-class Page:
-    """A participant at the page: finds things by what they say, presses keys."""
-
-    def __init__(self, browser, port: int, participant: str = "p1", **changes):
-        from selenium.webdriver.common.by import By
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        self.browser, self.port, self.by = browser, port, By
-        self.wait = WebDriverWait(browser, WAIT_S, poll_frequency=0.05)
-        ids = {"PROLIFIC_PID": participant, "SESSION_ID": f"session-{participant}", "STUDY_ID": "study"} | changes
-        self.address = f"http://127.0.0.1:{port}/?" + "&".join(f"{name}={value}" for name, value in ids.items())
-
-    def open(self) -> Page:
-        self.browser.get(self.address)
-        return self
-
-    def keys(self, *keys: str) -> None:
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    def until(self, condition):
-        return self.wait.until(lambda _: condition())
-
-    def all(self, selector: str) -> list:
-        return self.browser.find_elements(self.by.CSS_SELECTOR, selector)
-
-    def script(self, text: str, *arguments):
-        return self.browser.execute_script(text, *arguments)
-
-    def heading(self) -> str:
-        return self.script("return document.querySelector('h1')?.textContent ?? ''")
-
-    def until_heading(self, text: str) -> None:
-        self.until(lambda: text in self.heading())
-
-    def tab_to(self, test: str) -> None:
-        """Press Tab until the focused element passes a JavaScript test of `e`."""
-        for _ in range(60):
-            if self.script(f"const e = document.activeElement; return Boolean({test})"):
-                return
-            self.keys("\ue004")
-        raise AssertionError(f"Tab does not reach {test}")
-
-    def begin(self) -> None:
-        """Consent, setup and practice, by keyboard alone."""
-        self.until(lambda: self.all("#agree"))
-        self.tab_to("e.id === 'agree'")
-        self.keys(" ")
-        self.tab_to("e.textContent === 'Start'")
-        self.keys("\ue007")
-        self.until_heading("How do you listen")
-        self.tab_to("e.name === 'headphones'")
-        self.keys(" ")
-        self.tab_to("e.textContent === 'Go on'")
-        self.keys("\ue007")
-        self.until_heading("Instructions")
-        self.tab_to("e.className === 'play'")
-        self.keys("\ue007")
-        self.until(
-            lambda: self.script(
-                "return [...document.querySelectorAll('button')].some(b => b.textContent === 'Begin' && !b.disabled)"
-            )
-        )
-        self.tab_to("e.textContent === 'Begin'")
-        self.keys("\ue007")
-        self.until_heading("Sample 1 of")
-
-    def unlocked(self) -> bool:
-        return self.script("return [...document.querySelectorAll('fieldset')].every(f => !f.disabled)")
-
-    def heard(self) -> int:
-        return self.script("return document.querySelectorAll('.player.heard').length")
-
-    def listen(self) -> None:
-        """Play every player once, by its key, one after the other."""
-        for done, key in enumerate(["r", "s"][-len(self.all(".player")) :], 1):
-            self.keys(key)
-            self.until(lambda done=done: self.heard() == done)
-
-    def rate(self, number: int) -> None:
-        """Rate the sample that is shown, with digits, and go on with Enter."""
-        scales = len(self.all("fieldset"))
-        self.until(self.unlocked)
-        self.keys(*[str(1 + (number + i) % 5) for i in range(scales)])
-        self.until(lambda: not self.script("return document.getElementById('next').disabled"))
-        self.keys("\ue007")
-        self.until(lambda: not self.heading().startswith(f"Sample {number + 1} of"))
-
-    def requests(self) -> list[str]:
-        """Addresses that were asked for, from the browser's own log."""
-        events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-
-
-def stored(out) -> dict[int, dict]:
-    path = out / "private" / "answers.jsonl"
-    return {row["trial"]: row for row in (read_jsonl(path) if path.exists() else []) if row["kind"] == "answer"}
 
 
 @pytest.fixture(scope="module")
@@ -233,111 +128,6 @@ def test_a_second_tab_is_refused_and_a_finished_study_shows_its_code(enhancement
     browser.refresh()
     page.until(lambda: page.all("#code"))
     assert len([row for row in read_jsonl(enhancement / "private" / "answers.jsonl") if row["kind"] == "complete"]) == 1
-
-
-class Mailbox(BaseHTTPRequestHandler):
-    """Another origin that takes any POST, as a form service or DataPipe does; its first reply is an error."""
-
-    bodies: list[dict]
-
-    def do_OPTIONS(self):
-        self.reply(204)
-
-    def do_POST(self):
-        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.reply(503 if len(self.bodies) == 1 else 200)
-
-    def reply(self, status):
-        self.send_response(status)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Access-Control-Allow-Headers", "*")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def mailbox():
-    bodies: list[dict] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OneMailbox", (Mailbox,), {"bodies": bodies}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/", bodies
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize("kind", ["post", "datapipe"])
-def test_answers_go_to_another_address_where_the_host_is_static(tmp_path, serve, browser, mailbox, kind):
-    url, bodies = mailbox
-    endpoint = {"kind": kind, "url": url, "experiment": "abc"}
-    settings, testsets, audio, out = make_study(tmp_path, "enhancement", samples=5, hosting={"endpoint": endpoint})
-    prepare(settings, testsets, audio, out)
-    token = next((out / "public" / "lists").iterdir()).stem
-    page = Page(browser, serve(out), list=token).open()
-    page.begin()
-    for number in range(5):
-        page.listen()
-        page.rate(number)
-    page.script(PRESS, "Finish")
-    if kind == "datapipe":  # the first try fails: no code, nothing lost, and a button
-        page.until_heading("not all saved yet")
-        page.script(PRESS, "Try again")
-    page.until(lambda: page.all("#code"))
-    sent = [json.loads(line) for body in bodies for line in body["data"].splitlines()] if kind == "datapipe" else bodies
-    answers = {row["trial"]: row["ratings"]["quality"] for row in sent[1:] if row["kind"] == "answer"}
-    assert answers == {i: 1 + i % 5 for i in range(5)}
-    assert {row["list"] for row in sent} == {token} and {row["session"] for row in sent} == {"session-p1"}
-    assert not (out / "private" / "answers.jsonl").exists()
-
-
-def test_the_collector_may_live_at_another_origin(tmp_path, serve, browser, prepared_enhancement):
-    collector, static = (shutil.copytree(prepared_enhancement, tmp_path / name) for name in ("collector", "static"))
-    host = free_port()
-    port = serve(collector, origins=(f"http://127.0.0.1:{host}",))
-    study = read_json(static / "public" / "study.json")
-    study["endpoint"]["url"] = f"http://127.0.0.1:{port}/"
-    write_text(static / "public" / "study.json", json.dumps(study))
-    index = (static / "public" / "index.html").read_text()
-    assert "connect-src 'self' ;" in index
-    write_text(static / "public" / "index.html", index.replace("'self' ;", f"'self' http://127.0.0.1:{port};"))
-    serve(static, port=host)
-    page = Page(browser, host).open()
-    page.begin()
-    page.listen()
-    page.rate(0)
-    page.until(lambda: sorted(stored(collector)) == [0])
-    assert not stored(static)
-    Page(browser, serve(static)).open()  # a third origin, which nobody named
-    page.until_heading("could not be opened")
-    assert {row["reason"] for row in read_jsonl(collector / "private" / "refused.jsonl")} == {"foreign origin"}
-
-
-def test_static_hosting_offers_the_answers_as_a_file(tmp_path, serve, browser):
-    settings, testsets, audio, out = make_study(
-        tmp_path, "enhancement", samples=6, hosting={"endpoint": {"kind": "download"}}
-    )
-    prepare(settings, testsets, audio, out)
-    token = next((out / "public" / "lists").iterdir()).stem
-    browser.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "down")}
-    )
-    page = Page(browser, serve(out), list=token).open()
-    page.begin()
-    for number in range(6):
-        page.listen()
-        page.rate(number)
-    page.script(PRESS, "Finish")
-    page.until_heading("download your answers")
-    assert not page.all("#code")
-    page.script(PRESS, "Download my answers")
-    page.until(lambda: page.all("#code"))
-    page.until(lambda: list((tmp_path / "down").glob("*.jsonl")))
-    rows = read_jsonl(next((tmp_path / "down").glob("*.jsonl")))
-    assert sum(row["kind"] == "answer" for row in rows) == 6
-    assert {row["list"] for row in rows} == {token}
-    assert not (out / "private" / "answers.jsonl").exists()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -28,7 +28,7 @@ RULES = [
 def run(folder: Path, *targets: str, arguments: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", "1", *arguments, "--allowed-rules", *RULES, "--", *targets]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1800)
 
 
 @pytest.fixture
