@@ -1,7 +1,7 @@
 """Speech in shards (lhotse Shar): tens of thousands of hours behind the interface of a speech table.
 
-A folder of shards holds, for each number k, `recording.k.tar` and `cuts.k.jsonl.gz` (lhotse's own files, which
-`CutSet.from_shar` reads), where encoded also `latents.k.tar`, and `index.k.csv`, which says where in the archives each
+A folder of shards holds, for each number k, `shar/recording.k.tar` and `shar/cuts.k.jsonl.gz` (lhotse's own files, which
+`CutSet.from_shar` reads), where encoded also `latents/k.tar`, and `index/k.csv`, which says where in the archives each
 utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed, step) resumes
 exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among processes, resumable.
 """
@@ -37,14 +37,14 @@ class ShardTable(SpeechTable):
             UserError: no shards, or an archive that its index does not fit (a torn copy).
         """
         folder = Path(folder)
-        indices = sorted(folder.glob("index.*.csv"))
+        indices = sorted(folder.glob("index/*.csv"))
         if not indices:
             raise UserError(f"{folder} holds no shards; write them with `python -m workflow.paper.shards write`.")
         parts = []
         for path in indices:
-            number = path.name.split(".")[1]
+            number = path.stem
             part = pandas.read_csv(path, keep_default_na=False, dtype={"id": str, "speaker": str, "text": str})
-            tar = folder / f"recording.{number}.tar"
+            tar = folder / "shar" / f"recording.{number}.tar"
             if not tar.is_file() or tar.stat().st_size < int((part["offset"] + part["size"]).max()):
                 raise UserError(
                     f"{tar} is missing or shorter than its index says: delete {path} and write the shard again."
@@ -60,7 +60,7 @@ class ShardTable(SpeechTable):
 
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] at the table's rate."""
-        data = io.BytesIO(self._bytes("recording", place, "offset", "size"))
+        data = io.BytesIO(self._bytes("shar/recording.{}.tar", place, "offset", "size"))
         wave, rate_hz = soundfile.read(data, dtype="float32")
         return audio.resample(wave, rate_hz, self.rate_hz)
 
@@ -74,11 +74,13 @@ class ShardTable(SpeechTable):
             raise UserError(
                 f"{self.folder} holds no latents; encode them with `python -m workflow.paper.shards encode`."
             )
-        return np.load(io.BytesIO(self._bytes("latents", place, "latent_offset", "latent_size")), allow_pickle=False)
+        return np.load(
+            io.BytesIO(self._bytes("latents/{}.tar", place, "latent_offset", "latent_size")), allow_pickle=False
+        )
 
-    def _bytes(self, kind: str, place: int, offset: str, size: str) -> bytes:
+    def _bytes(self, name: str, place: int, offset: str, size: str) -> bytes:
         row = self.rows
-        with open(self.folder / f"{kind}.{row['shard'].iat[place]}.tar", "rb") as stream:
+        with open(self.folder / name.format(row["shard"].iat[place]), "rb") as stream:
             stream.seek(int(row[offset].iat[place]))
             return stream.read(int(row[size].iat[place]))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 
 from fileio import audio
-from fileio.files import UserError
+from fileio.files import UserError, write_text
 
 COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "seconds", "phones", "sha256"]
 
@@ -111,7 +111,5 @@ def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
 
 def write_table(path: str | Path, rows: list[dict], columns: list[str]) -> None:
     """Write rows sorted by id as CSV, whole or not at all; the same rows give the same bytes."""
-    from fileio.files import write_text
-
     frame = pandas.DataFrame(rows, columns=columns).sort_values("id", kind="stable")
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))

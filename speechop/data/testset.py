@@ -232,8 +232,8 @@ def _separation(rng, deal, materials, settings, config):
     mixture, target = degrade.mix(*pair, torch.tensor([level_db]))
     params = materials.draw(rng, settings.get("degradation", {}))
     out = materials.degraded(mixture[0].numpy(), params)
-    gain = out.speech.abs().max() / mixture.abs().max()
-    target = target * gain
+    # The parts were scaled down together where the noise made the sum clip: the reference follows.
+    target = target * (out.speech.abs().max() / mixture.abs().max())
     drawn |= {
         "interferer_speaker": other,
         "interferer_utterances": [rows["id"].iat[p] for p in chosen],
