@@ -93,7 +93,7 @@ def compare(reference: dict, seen: dict) -> list[Finding]:
 
 def _compare_cell(name: str, cell: dict, now: dict | None) -> Finding:
     def finding(kind: str, detail: str = "") -> Finding:
-        return Finding(name, kind, cell["value"], now and now["value"], cell["tolerance"], detail)
+        return Finding(name, kind, cell["value"], now["value"] if now else None, cell["tolerance"], detail)
 
     if now is None:
         return finding(REGRESSION, "the cell is gone")

@@ -36,7 +36,9 @@ def markdown(findings: Sequence[Finding], reference: dict, seen: dict) -> str:
 
 
 def _line(finding: Finding) -> str:
-    moved = None if None in (finding.reference, finding.value) else finding.value - finding.reference
+    moved = None
+    if finding.reference is not None and finding.value is not None:
+        moved = finding.value - finding.reference
     numbers = (finding.reference, finding.value, moved, finding.tolerance)
     shown = ["" if number is None else f"{number:.5g}" for number in numbers]
     return "| " + " | ".join([finding.name, finding.verdict, *shown, finding.detail]) + " |"

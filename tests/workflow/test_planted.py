@@ -72,7 +72,7 @@ def evaluate(folder, models):
             found = summary.summarise(rows[name], name, {str(n): "x" for n in range(ITEMS)}, draws=100)
             assert found.n_scored == ITEMS, found.statuses
             cells[f"se/{system}/{name}"] = {
-                "value": found.value, "n_scored": ITEMS, "status": "ok", "better": "lower", "digits": 3,
+                "value": found.value, "n_scored": ITEMS, "status": "ok", "better": "lower", "digits": 4,
             }  # fmt: skip
     return {"cells": cells, "facts": copy.deepcopy(FACTS)}
 
