@@ -49,7 +49,7 @@ def write(table: Path, out: Path, part: int = 0, parts: int = 1, size: int = SHA
     """
     with open(table, encoding="utf-8", newline="") as stream:
         shards = shard_count(sum(1 for _ in csv.reader(stream)) - 1, size)
-    missing = [k for k in range(part, shards, parts) if not (out / f"index.{k:06d}.csv").is_file()]
+    missing = [k for k in range(part, shards, parts) if not (out / "index" / f"{k:06d}.csv").is_file()]
     rows: dict[int, list[dict]] = {k: [] for k in missing}
     for row in _rows(table):
         if (k := shard_of(row["id"], shards)) in rows:
@@ -67,16 +67,16 @@ def _rows(table: Path) -> Iterator[dict]:
 
 def _write_shard(rows: list[dict], folder: Path, out: Path, number: int) -> None:
     """Write one shard in a folder of its own, move it into place, and its index last: the index says that it is whole."""
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "shar").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as temporary:
         with SharWriter(temporary, fields={"recording": "flac"}, shard_size=len(rows), shard_offset=number) as writer:
             for row in sorted(rows, key=lambda row: row["id"]):
                 writer.write(_cut(row, folder))
         offsets = _members(Path(temporary) / f"recording.{number:06d}.tar")
         for name in (f"recording.{number:06d}.tar", f"cuts.{number:06d}.jsonl.gz"):
-            os.replace(Path(temporary) / name, out / name)
+            os.replace(Path(temporary) / name, out / "shar" / name)
     index = [row | dict(zip(("offset", "size"), offsets[row["id"]])) for row in sorted(rows, key=lambda row: row["id"])]
-    with atomic(out / f"index.{number:06d}.csv") as temporary:
+    with atomic(out / "index" / f"{number:06d}.csv") as temporary:
         pandas.DataFrame(index)[INDEX_COLUMNS].to_csv(temporary, index=False)
 
 
@@ -99,7 +99,7 @@ def _members(tar: Path) -> dict[str, tuple[int, int]]:
 
 
 def encode(folder: Path, codec: Callable[[np.ndarray], np.ndarray], rate_hz: int, part: int = 0, parts: int = 1) -> int:
-    """Encode the shards whose number is `part` modulo `parts` into `latents.k.tar` and complete their indices.
+    """Encode the shards whose number is `part` modulo `parts` into `latents/k.tar` and complete their indices.
 
     Args:
         codec: audio float32 [n] at `rate_hz` -> latents [frames, channels]; they are stored as float16.
@@ -111,11 +111,11 @@ def encode(folder: Path, codec: Callable[[np.ndarray], np.ndarray], rate_hz: int
     done = 0
     for number, group in sorted(table.rows.groupby("shard").groups.items()):
         index = pandas.read_csv(
-            folder / f"index.{number}.csv", keep_default_na=False, dtype={"id": str, "speaker": str}
+            folder / "index" / f"{number}.csv", keep_default_na=False, dtype={"id": str, "speaker": str}
         )
         if int(number) % parts != part or "latent_offset" in index.columns:
             continue
-        target = folder / f"latents.{number}.tar"
+        target = folder / "latents" / f"{number}.tar"
         with atomic(target) as temporary, TarWriter(str(temporary), shard_size=None) as writer:
             for place in tqdm(group, desc=f"latents {number}", unit="utt", mininterval=10):
                 data = io.BytesIO()
@@ -125,7 +125,7 @@ def encode(folder: Path, codec: Callable[[np.ndarray], np.ndarray], rate_hz: int
         offsets = _members(target)
         index["latent_offset"] = [offsets[identity][0] for identity in index["id"]]
         index["latent_size"] = [offsets[identity][1] for identity in index["id"]]
-        with atomic(folder / f"index.{number}.csv") as temporary:
+        with atomic(folder / "index" / f"{number}.csv") as temporary:
             index.to_csv(temporary, index=False)
         done += 1
     return done
