@@ -20,7 +20,7 @@ use rule table as sweep_table with:
     wildcard_constraints:
         table=planning.any_of(SWEEPS),
     params:
-        results=planning.results_folder(SCALE),
+        results=lambda wildcards, output: Path(output.csv).parent.parent,
         data=f"data/{SCALE}",
         settings=json.dumps(
             {

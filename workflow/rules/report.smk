@@ -30,7 +30,7 @@ rule fig2_curves:
     conda:
         "../../environment.yml"
     params:
-        models=f"models/{SCALE}",
+        models=lambda wildcards: f"models/{SCALE}",
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.weights:q}"
         " --outputs {output.figure:q} --"
