@@ -87,6 +87,14 @@ def test_matching_puts_reference_and_prompt_into_the_same_room(built, config):
         assert len(source) == len(reference) and np.abs(source - reference).max() > 1e-3
 
 
+def test_rooms_may_be_limited_to_short_decays(built, config):
+    config["testsets"]["se"]["degradation"] = {"reverb": {"probability": 1, "max_rt60_s": 0.01}}
+    with pytest.raises(UserError, match="no impulse responses"):
+        testset.build(config, "se", built)
+    config["testsets"]["se"]["degradation"]["reverb"]["max_rt60_s"] = 2
+    assert (rows_of(built, config, "se")[0]["rir"] == "test-room-000").all()
+
+
 def test_a_set_may_do_without_prompts(built, config):
     config["testsets"]["se"]["prompt"] = False
     rows, _ = rows_of(built, config, "se")
