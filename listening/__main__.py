@@ -37,9 +37,11 @@ def serve(args) -> None:
     from listening.collector import make_server
 
     server = make_server(args.study, args.host, args.port, tuple(args.origin))
-    host, port = server.server_address[:2]
-    print(f"http://{host}:{port}/ (stop with Ctrl-C; answers go to {args.study}/private/answers.jsonl)", flush=True)
-    if host not in ("127.0.0.1", "::1"):
+    print(
+        f"http://{args.host}:{server.server_port}/ (stop with Ctrl-C; answers go to {args.study}/private/answers.jsonl)",
+        flush=True,
+    )
+    if args.host not in ("127.0.0.1", "::1"):
         print("warning: reachable from outside and without encryption; put an HTTPS proxy before it.", file=sys.stderr)
     try:
         server.serve_forever()

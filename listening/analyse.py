@@ -148,12 +148,12 @@ def _ours(contrast: dict, a: Ratings, b: Ratings) -> dict:
 
 
 def _paper(contrast: dict, systems: dict, set_name: str, scale: str) -> dict:
-    printed = [
+    a, b = (
         paper_value(systems[contrast[side]], set_name, scale) if contrast[side] in systems else None for side in "ab"
-    ]
-    if None in printed:
+    )
+    if a is None or b is None:
         return {"paper_difference": "", "paper_se": "", "paper_p": "", "paper_verdict": "not printed"}
-    found = contrasts.judge_printed(contrast["kind"], *printed, contrast.get("margin", 0.0))
+    found = contrasts.judge_printed(contrast["kind"], a, b, contrast.get("margin", 0.0))
     return {
         "paper_difference": _round(found.difference),
         "paper_se": _round(found.se),

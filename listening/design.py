@@ -42,7 +42,8 @@ def assign(rated: Sequence[Stimulus], lists: int, length: int, seed: int) -> lis
     cells = _cells(rated, systems, utterances)
     draw, noise = random.Random(seed_of(seed, "lists")), np.random.default_rng(seed_of(seed, "ties"))
     exposures = np.zeros(len(rated), int)
-    totals, met = Counter(), Counter()
+    totals: Counter[str] = Counter()
+    met: Counter[frozenset] = Counter()
     dealt = []
     for _ in range(lists):
         slots = _systems_of_list(systems, length, totals, met, draw)
@@ -168,7 +169,7 @@ def audit(lists: list[list[Stimulus]], rated: Sequence[Stimulus]) -> dict:
     met = per_list.T @ per_list
     pairs = [int(met[i, j]) for i, j in combinations(range(len(systems)), 2)]
     touched = [[touch for stimulus in chosen for touch in stimulus.touches] for chosen in lists]
-    places = {system: [] for system in systems}
+    places: dict[str, list[int]] = {system: [] for system in systems}
     for chosen in lists:
         for place, stimulus in enumerate(chosen):
             places.setdefault(stimulus.system, []).append(place)

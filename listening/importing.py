@@ -15,21 +15,6 @@ from listening.collector import SCHEMAS
 from listening.prepare import frozen, table
 from listening.store import hashed
 
-RATING_COLUMNS = (
-    "rater",
-    "session",
-    "list",
-    "position",
-    "kind",
-    "system",
-    "set",
-    "utterance",
-    "scale",
-    "rating",
-    "unintelligible",
-)
-RATING_COLUMNS += ("plays_sample", "plays_reference", "milliseconds", "hidden_milliseconds")
-
 
 def import_study(
     out: Path, export: Path | None = None, answers: list[Path] | tuple = (), *, simulated: bool = False
@@ -66,7 +51,9 @@ def import_study(
     ]
     raters = [_rater(session, submissions[session], listed[session]) for session in used]
     target = folder / "imported"
-    write_text(target / "ratings.csv", table(ratings) if ratings else ",".join(RATING_COLUMNS) + "\n")
+    if not ratings:
+        raise UserError(f"No answer belongs to a submission of {export} ({dict(left_out)}); is it this study's export?")
+    write_text(target / "ratings.csv", table(ratings))
     write_text(target / "raters.csv", table(raters))
     summary = {
         "source": "simulated" if simulated else "prolific",
@@ -87,7 +74,8 @@ def import_study(
 
 def _rows(own: Path, files, key: bytes, version: str) -> tuple[list[dict], Counter]:
     """Rows of the collector and of other files; the latter are checked here and lose their raw ids."""
-    rows, left_out = (read_jsonl(own) if own.exists() else []), Counter()
+    rows = read_jsonl(own) if own.exists() else []
+    left_out: Counter[str] = Counter()
     check = jsonschema.Draft202012Validator({"type": "object", "additionalProperties": False} | SCHEMAS["answer"])
     for path in files:
         for row in read_jsonl(path):
@@ -126,7 +114,8 @@ def _submissions(rows: list[dict]) -> dict[str, dict]:
 
 
 def _reconciled(submissions: dict, listed: dict, key: bytes) -> tuple[list[str], Counter]:
-    used, reasons = [], Counter()
+    used: list[str] = []
+    reasons: Counter[str] = Counter()
     for session, one in submissions.items():
         entry = listed.get(session)
         if entry is None:

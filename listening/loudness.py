@@ -65,9 +65,9 @@ def shape(path: Path, settings: dict) -> np.ndarray:
     rate = settings["rate_hz"]
     wave, _ = audio.read(path, rate, resampled=True)
     level = np.abs(wave)
-    sounding = np.flatnonzero(level > level.max() * 10 ** (EDGE_FLOOR_DB / 20)) if level.max() > 0 else []
-    if len(sounding) == 0:
+    if level.max() == 0:
         raise UserError(f"{path} is silent; a silent clip cannot be rated: make it again or leave its system out.")
+    sounding = np.flatnonzero(level > level.max() * 10 ** (EDGE_FLOOR_DB / 20))
     wave = wave[sounding[0] : sounding[-1] + 1].copy()
     if len(wave) < SHORTEST_S * rate:
         raise UserError(

@@ -55,10 +55,15 @@ def rates(settings: dict, reward_cents: int, minutes: list[float]) -> dict:
         return {"median_minutes": None, "per_hour": None, "alerts": ["no times known"], "top_up_cents": 0}
     median = statistics.median(minutes)
     rate = reward_cents / 100 * 60 / median
-    limits = (("the platform's minimum", "minimum_per_hour"), ("the platform's recommendation", "recommended_per_hour"))
-    limits += (("what was promised", "per_hour"),)
+    limits = {
+        "minimum_per_hour": "the platform's minimum",
+        "recommended_per_hour": "the platform's recommendation",
+        "per_hour": "what was promised",
+    }
     alerts = [
-        f"below {name} of {pay[limit]} {pay['currency']}/h" for name, limit in limits if rate < pay[limit] - 0.005
+        f"below {name} of {pay[limit]} {pay['currency']}/h"
+        for limit, name in limits.items()
+        if rate < pay[limit] - 0.005
     ]
     missing = max(0, math.ceil(round(pay["per_hour"] * 100 * median / 60 - reward_cents, 6)))
     return {

@@ -153,6 +153,13 @@ def test_a_wrong_export_is_named(collected, content, message):
         import_study(collected)
 
 
+def test_an_export_of_another_study_is_noticed(collected):
+    write_export(collected / "private" / "prolific_export.csv", [("other-session", "other", "APPROVED", 5)])
+    with pytest.raises(UserError, match="is it this study's export"):
+        import_study(collected)
+    assert not (collected / "imported" / "ratings.csv").exists()
+
+
 def test_ratings_that_changed_after_the_import_are_refused(analysed):
     path = analysed / "imported" / "ratings.csv"
     path.write_text(path.read_text().replace(",5,", ",1,"))
