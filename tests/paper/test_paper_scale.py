@@ -47,7 +47,7 @@ def dry_run(tmp_path, *targets, change=lambda recorded: None, options=("--quiet"
     for folder in ("workflow", "speechop", "fileio", "baselines", "metrics"):
         if not (tmp_path / folder).exists():
             (tmp_path / folder).symlink_to(ROOT / folder)
-    command = [sys.executable, "-m", "snakemake", "-n", *options, "--configfile", "config.yaml", *targets]
+    command = [sys.executable, "-m", "snakemake", *targets, "-n", "--configfile", "config.yaml", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     said = done.stdout + done.stderr
     jobs = {}
@@ -67,7 +67,7 @@ def test_a_dry_run_plans_every_step_from_nothing(tmp_path):
         "recorded_part": 8 + 3,
         "recorded_speech": 3,
         "recorded_sounds": 2,
-        "word_times": 2,
+        "recorded_word_times": 2,
         "recorded_test_set": 5,
         "speech_shards": 3,
         "paper_data": 1,

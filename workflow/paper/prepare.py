@@ -41,7 +41,9 @@ class Corpora:
         return [self.part(corpus, part) for corpus, names in chosen.items() for part in names]
 
     def words(self, name: str) -> Path:
-        """The table of word times of a test set."""
+        """The table of word times of a test set: the user's own, or the one that is aligned here."""
+        if own := self.recorded["testsets"][name].get("words"):
+            return Path(own)
         return self.out / "recorded" / "words" / f"{name}.csv"
 
 

@@ -23,6 +23,14 @@ def archive_of(wildcards):
     return next(a for a in archives if a.file == wildcards.file)
 
 
+def words_of(name):
+    """The table of word times of a test set that needs one: the user's own, or the one that is aligned here."""
+    settings = RECORDED["testsets"][name]
+    if settings["from"] not in paper_plan.ALIGNED:
+        return []
+    return settings.get("words", f"<data>/recorded/words/{name}.csv")
+
+
 wildcard_constraints:
     corpus="[a-z0-9_]+",
     part="[A-Za-z0-9_-]+",
@@ -156,7 +164,7 @@ rule recorded_sounds:
 
 
 # When each word is spoken: where a prompt may be cut, and which words an 8-second window holds.
-rule word_times:
+rule recorded_word_times:
     input:
         parts=lambda wildcards: (
             "<data>/recorded/librispeech/test-clean.csv"
@@ -199,11 +207,7 @@ rule recorded_test_set:
         corpora=lambda wildcards: unpacked(
             paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set])
         ),
-        words=lambda wildcards: (
-            f"<data>/recorded/words/{wildcards.set}.csv"
-            if RECORDED["testsets"][wildcards.set]["from"] in paper_plan.ALIGNED
-            else []
-        ),
+        words=lambda wildcards: words_of(wildcards.set),
         src=sources("workflow.paper.prepare"),
     output:
         manifest="<data>/testsets/{set}.csv",
