@@ -9,5 +9,6 @@ def pytest_runtest_setup():
     Each imports an optional package when anything looks at it; hypothesis looks at every module, and the missing package's
     ImportError would then fail a test that has nothing to do with it.
     """
-    for name in [name for name, module in sys.modules.items() if type(module).__name__ == "LazyModule"]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if any(kind.__name__ == "LazyModule" for kind in type(module).__mro__):
+            del sys.modules[name]

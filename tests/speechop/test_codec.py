@@ -83,9 +83,9 @@ def test_discriminators_learn_to_tell_noise_from_tones():
     rivals = Discriminators((256,), 4)
     time = torch.arange(2000) / 16_000
     real = torch.stack([torch.sin(2 * np.pi * hz * time) for hz in (200, 500, 900, 1500)])
-    optimiser = torch.optim.Adam(rivals.parameters(), 1e-3)
+    optimiser = torch.optim.Adam(rivals.parameters(), 3e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(40):
         loss = rivals.discriminator_loss(real, torch.randn_like(real))
         optimiser.zero_grad()
         loss.backward()
