@@ -26,7 +26,9 @@ rule speechop_audio:
         gpu=config["resources"]["gpu"],
     params:
         system=lambda wildcards: json.dumps(
-            config["sampling"] | SYSTEMS[wildcards.system] | {"seed": config["seed"]}
+            config["sampling"]
+            | SYSTEMS[wildcards.system]
+            | {"seed": SYSTEMS[wildcards.system].get("seed", config["seed"])}
         ),
         models=lambda wildcards, input: Path(input.codec).parent.parent,
         out=lambda wildcards, output: Path(output.index).parent,
