@@ -82,7 +82,7 @@ rule baseline_audio:
         " --config {params.config:q} --out {params.out:q}"
 
 
-rule word_times:
+rule edit_words:
     input:
         manifest="<data>/testsets/{set}.csv",
         src=sources("metrics.alignment"),
