@@ -104,7 +104,7 @@ def test_unknown_systems_and_roles_are_refused():
     noisi = PRESET | {"rows": [{"system": "noisi", "label": "x"}]}
     with pytest.raises(UserError, match="did you mean 'noisy'"):
         planning.check_references({"t": noisi}, systems, config)
-    with pytest.raises(UserError, match=r"no test set 'see'.*did you mean 'se'"):
+    with pytest.raises(UserError, match=r"no scale has a test set 'see'.*did you mean 'se'"):
         planning.check_references({"t": PRESET | {"set": "see"}}, systems, config)
     config["evaluation"]["metrics"] = {"mcd": "mcd"}
     with pytest.raises(UserError, match=r"evaluation\.metrics says nothing about 'pesq'"):
