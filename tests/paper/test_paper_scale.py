@@ -1,13 +1,17 @@
 """The paper's scale as a whole: the rules' plan, the profiles, the launcher, the doctor and the cost."""
 
+import functools
+import http.server
 import subprocess
 import sys
+import threading
+import zipfile
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from fileio.files import UserError, write_json
+from fileio.files import UserError, read_json, write_json
 from workflow import planning
 from workflow.paper import doctor, launch, plan
 from workflow.planning import ROOT
@@ -35,8 +39,8 @@ def config():
 PROFILES = ROOT / "workflow" / "profiles"
 
 
-def dry_run(tmp_path, *targets, change=lambda recorded: None, options=("--quiet", "rules", "--cores", "1")):
-    """`snakemake -n` over the paper's rules alone: (output, jobs by rule)."""
+def run_rules(tmp_path, *targets, change=lambda recorded: None, options=("-n", "--quiet", "rules", "--cores", "1")):
+    """Snakemake, dry by default, over the paper's rules alone: (output, jobs by rule)."""
     settings = config()
     settings["corpus"]["recorded"]["shard_parts"] = 3
     change(settings["corpus"]["recorded"])
@@ -47,7 +51,7 @@ def dry_run(tmp_path, *targets, change=lambda recorded: None, options=("--quiet"
     for folder in ("workflow", "speechop", "fileio", "baselines", "metrics"):
         if not (tmp_path / folder).exists():
             (tmp_path / folder).symlink_to(ROOT / folder)
-    command = [sys.executable, "-m", "snakemake", *targets, "-n", "--configfile", "config.yaml", *options]
+    command = [sys.executable, "-m", "snakemake", *targets, "--configfile", "config.yaml", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     said = done.stdout + done.stderr
     jobs = {}
@@ -60,7 +64,7 @@ def dry_run(tmp_path, *targets, change=lambda recorded: None, options=("--quiet"
 
 @pytest.mark.slow
 def test_a_dry_run_plans_every_step_from_nothing(tmp_path):
-    said, jobs = dry_run(tmp_path, "paper_data")
+    said, jobs = run_rules(tmp_path, "paper_data")
     assert jobs == {
         "corpus_archive": 30,
         "corpus": 14,
@@ -73,8 +77,8 @@ def test_a_dry_run_plans_every_step_from_nothing(tmp_path):
         "paper_data": 1,
         "total": 71,
     }, said
-    options = ("--profile", str(PROFILES / "slurm"))
-    said, jobs = dry_run(tmp_path, "data/paper/shards/tts/.encoded/0.done", options=options)
+    options = ("-n", "--profile", str(PROFILES / "slurm"))
+    said, jobs = run_rules(tmp_path, "data/paper/shards/tts/.encoded/0.done", options=options)
     assert jobs["latents"] == 1 and jobs["speech_shards"] == 3 and jobs["codec"] == 1, said
     latents = said[said.index("rule latents:") :].split("\n\n")[0]
     assert "slurm_partition=gpu" in latents and "gpu=1" in latents and "runtime=1440" in latents, latents
@@ -88,7 +92,7 @@ def test_corpora_that_the_user_has_are_neither_fetched_nor_unpacked(tmp_path):
         recorded["have"] = dict.fromkeys(plan.corpora_used(recorded), "mine") | {"wsj0_2mix": "mine"}
         recorded["testsets"]["sep_wsj0"] = {"from": "wsj0_2mix"}
 
-    said, jobs = dry_run(tmp_path, "paper_data", change=own)
+    said, jobs = run_rules(tmp_path, "paper_data", change=own)
     assert "corpus" not in jobs and "corpus_archive" not in jobs and jobs["recorded_test_set"] == 6, said
 
 
@@ -97,8 +101,28 @@ def test_a_licence_bound_set_explains_what_to_buy(tmp_path):
     def bound(recorded):
         recorded["testsets"]["sep_wsj0"] = {"from": "wsj0_2mix"}
 
-    said, _ = dry_run(tmp_path, "data/paper/testsets/sep_wsj0.csv", change=bound)
+    said, _ = run_rules(tmp_path, "data/paper/testsets/sep_wsj0.csv", change=bound)
     assert "LDC93S6A" in said
+
+
+@pytest.mark.slow
+def test_the_rules_fetch_and_unpack_from_a_mirror_once(tmp_path):
+    folder = tmp_path / "mirror" / "echothief"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "EchoThiefImpulseResponseLibrary.zip", "w") as stream:
+        stream.writestr("EchoThiefImpulseResponseLibrary/Caves/a.wav", b"x")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "mirror"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def mirror(recorded):
+            recorded["mirror"] = f"http://127.0.0.1:{server.server_port}"
+
+        said, _ = run_rules(tmp_path, "corpora/echothief.json", change=mirror, options=("--cores", "1"))
+        server.shutdown()
+    assert (tmp_path / "corpora" / read_json(tmp_path / "corpora" / "echothief.json")["folders"][0]).is_dir(), said
+    said, _ = run_rules(tmp_path, "corpora/echothief.json", change=mirror, options=("--cores", "1"))
+    assert "Nothing to be done" in said
 
 
 def test_the_recorded_section_is_checked():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from workflow.paper.corpora import Archive, check_licence, own_folder, read_corpora
 
 NEEDS = {
@@ -57,3 +59,21 @@ def parts_of(recorded: dict, table: str) -> list[tuple[str, str]]:
     if table == "valid":
         return chosen
     return list(dict.fromkeys(chosen + [(c, part) for c, parts in recorded["held_out"].items() for part in parts]))
+
+
+def unpacked(names: list[str], recorded: dict) -> list[Path]:
+    """The records of unpacked corpora that a job waits for; a corpus of the user's own needs none."""
+    folder = Path(recorded["folder"])
+    return [folder / f"{name}.json" for name in dict.fromkeys(names) if own_folder(name, recorded) is None]
+
+
+def part_of(corpus: str, file: str) -> str:
+    """The part of a corpus that an archive's file name belongs to."""
+    return next(archive.part for archive in read_corpora()[corpus] if archive.file == file)
+
+
+def words_of(settings: dict, made_here: str) -> str | list:
+    """The table of word times that a test set needs: the user's own, the one that is made here, or none."""
+    if settings["from"] not in ALIGNED:
+        return []
+    return settings.get("words", made_here)

@@ -1,34 +1,10 @@
 # The paper's scale: real corpora instead of packaged voices. The rules make the same tables as those of corpora.smk do.
-from workflow.paper import corpora as paper_corpora
 from workflow.paper import plan as paper_plan
 
 RECORDED = config["corpus"]["recorded"]
 planning.check(RECORDED, "recorded", "corpus.recorded in the configuration")
 CORPORA = Path(RECORDED["folder"])
 SHARD_PARTS = RECORDED.get("shard_parts", 64)
-
-
-def unpacked(names):
-    """The records of unpacked corpora; a corpus of the user's own needs none."""
-    return [
-        CORPORA / f"{name}.json"
-        for name in dict.fromkeys(names)
-        if paper_corpora.own_folder(name, RECORDED) is None
-    ]
-
-
-def archive_of(wildcards):
-    """The row of corpora.tsv behind an archive's file name."""
-    archives = paper_corpora.read_corpora()[wildcards.corpus]
-    return next(a for a in archives if a.file == wildcards.file)
-
-
-def words_of(name):
-    """The table of word times of a test set that needs one: the user's own, or the one that is aligned here."""
-    settings = RECORDED["testsets"][name]
-    if settings["from"] not in paper_plan.ALIGNED:
-        return []
-    return settings.get("words", f"<data>/recorded/words/{name}.csv")
 
 
 wildcard_constraints:
@@ -49,7 +25,7 @@ rule corpus_archive:
     conda:
         "../../environment.yml"
     params:
-        part=lambda wildcards: archive_of(wildcards).part,
+        part=lambda wildcards: paper_plan.part_of(wildcards.corpus, wildcards.file),
         folder=CORPORA,
         mirror=["--mirror", RECORDED["mirror"]] if RECORDED.get("mirror") else [],
     shell:
@@ -83,7 +59,7 @@ rule corpus:
 
 rule recorded_part:
     input:
-        corpora=lambda wildcards: unpacked([wildcards.corpus]),
+        corpora=lambda wildcards: paper_plan.unpacked([wildcards.corpus], RECORDED),
         src=sources("workflow.paper.prepare"),
     output:
         table="<data>/recorded/{corpus}/{part}.csv",
@@ -99,7 +75,7 @@ rule recorded_part:
         runtime="12h",
     params:
         config=json.dumps({"recorded": RECORDED}),
-        out=f"data/{SCALE}",
+        out=lambda wildcards, output: Path(output.table).parents[2],
     shell:
         "python -m workflow.paper.prepare part {wildcards.corpus} {wildcards.part}"
         " --config {params.config:q} --out {params.out:q} > {log:q} 2>&1"
@@ -129,7 +105,7 @@ rule recorded_speech:
         runtime="4h",
     params:
         config=json.dumps({"recorded": RECORDED}),
-        out=f"data/{SCALE}",
+        out=lambda wildcards, output: Path(output.table).parents[1],
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.parts:q} --outputs {output.table:q} {output.excluded:q} --"
@@ -138,7 +114,9 @@ rule recorded_speech:
 
 rule recorded_sounds:
     input:
-        corpora=lambda wildcards: unpacked(RECORDED[wildcards.kind]),
+        corpora=lambda wildcards: paper_plan.unpacked(
+            RECORDED[wildcards.kind], RECORDED
+        ),
         src=sources("workflow.paper.prepare"),
     output:
         table="<data>/{kind}.csv",
@@ -156,7 +134,7 @@ rule recorded_sounds:
         config=json.dumps(
             {"recorded": RECORDED, "rate_hz": config["corpus"]["rate_hz"]}
         ),
-        out=f"data/{SCALE}",
+        out=lambda wildcards, output: Path(output.table).parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --outputs {output.table:q} --"
@@ -171,8 +149,8 @@ rule recorded_word_times:
             if RECORDED["testsets"][wildcards.set]["from"] == "librispeech"
             else []
         ),
-        corpora=lambda wildcards: unpacked(
-            paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set])
+        corpora=lambda wildcards: paper_plan.unpacked(
+            paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set]), RECORDED
         ),
         src=sources("workflow.paper.prepare", "workflow.paper.words"),
     output:
@@ -194,7 +172,7 @@ rule recorded_word_times:
         gpu=config["resources"]["gpu"],
     params:
         config=json.dumps({"recorded": RECORDED}),
-        out=f"data/{SCALE}",
+        out=lambda wildcards, output: Path(output.words).parents[2],
         device="cuda" if config["resources"]["gpu"] else "cpu",
     shell:
         "(python -m workflow.paper.prepare recordings {wildcards.set} --config {params.config:q} --out {params.out:q}"
@@ -204,10 +182,13 @@ rule recorded_word_times:
 
 rule recorded_test_set:
     input:
-        corpora=lambda wildcards: unpacked(
-            paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set])
+        corpora=lambda wildcards: paper_plan.unpacked(
+            paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set]), RECORDED
         ),
-        words=lambda wildcards: words_of(wildcards.set),
+        words=lambda wildcards: paper_plan.words_of(
+            RECORDED["testsets"][wildcards.set],
+            f"<data>/recorded/words/{wildcards.set}.csv",
+        ),
         src=sources("workflow.paper.prepare"),
     output:
         manifest="<data>/testsets/{set}.csv",
@@ -225,7 +206,7 @@ rule recorded_test_set:
         runtime="6h",
     params:
         config=json.dumps({"recorded": RECORDED}),
-        out=f"data/{SCALE}",
+        out=lambda wildcards, output: Path(output.manifest).parents[1],
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.words:q} --outputs {output.manifest:q} --"
