@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from metrics.contract import Metric, Value
 
 
@@ -16,7 +18,7 @@ def _compute_rate(utterance, settings) -> Value:
     return Value(100 * abs(reference_s / estimate_s - 1), {"estimate_s": estimate_s, "reference_s": reference_s})
 
 
-_COMMON = {"rate": "any", "source": "own definition", "version": "1", "range": "0 is best"}
+_COMMON: dict[str, Any] = {"rate": "any", "source": "own definition", "version": "1", "range": "0 is best"}
 
 METRICS = (
     Metric(

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,13 @@ def _compute_mcd_pymcd(utterance, settings) -> Value:
 
 
 def _metric(name: str, compute, definition: str, pitfalls: Sequence[str], **fields) -> Metric:
-    common = {"unit": "dB", "range": "0 (identical) upwards", "higher": False, "version": "1", "min_seconds": 0.13}
+    common: dict[str, Any] = {
+        "unit": "dB",
+        "range": "0 (identical) upwards",
+        "higher": False,
+        "version": "1",
+        "min_seconds": 0.13,
+    }
     return Metric(name=name, compute=compute, definition=definition, pitfalls=" ".join(pitfalls), **common | fields)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def _compute_si_sdri_pit(utterance, settings) -> Value:
     return Value(after - si_sdr_db(reference=reference, estimate=mixture), {"permuted": order[0] != 0})
 
 
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "unit": "dB",
     "higher": True,
     "rate": "the reference's",

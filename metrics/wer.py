@@ -40,7 +40,7 @@ def _compute_insertions(utterance, settings: Mapping[str, Any]) -> Value:
 
 
 def _family(stem: str, compute, definition: str, pitfalls: str, ratio: Ratio | None, **fields) -> Metric:
-    common = {
+    common: dict[str, Any] = {
         "unit": "%",
         "range": "0 upwards; above 100 where words are invented",
         "higher": False,

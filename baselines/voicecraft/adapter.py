@@ -19,7 +19,7 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Load language model, codec and phonemiser from the clone and the weights folder."""
         self.import_clone()
-        from data.tokenizer import AudioTokenizer, TextTokenizer  # noqa: I001 (the clone's, not our data/)
+        from data.tokenizer import AudioTokenizer, TextTokenizer
         from models import voicecraft
 
         self._device = device
