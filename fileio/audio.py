@@ -74,7 +74,24 @@ def write(
     if wave.ndim != 1 or wave.size == 0 or not np.isfinite(wave).all():
         raise UserError(f"{path} was not written: audio of shape {wave.shape} is empty, not mono or not finite.")
     subtype = subtype or {".wav": "FLOAT", ".flac": "PCM_16"}[path.suffix]
-    with atomic(path) as temporary, soundfile.SoundFile(temporary, "w", rate_hz, 1, subtype) as stream:
-        if comment:
-            stream.comment = comment
-        stream.write(wave)
+    with atomic(path) as temporary:
+        with soundfile.SoundFile(temporary, "w", rate_hz, 1, subtype) as stream:
+            if comment:
+                stream.comment = comment
+            stream.write(wave)
+        _forget_time(temporary)
+
+
+def _forget_time(path: Path) -> None:
+    """Zero the time of writing that libsndfile puts into float WAV (chunk PEAK), so that equal audio is equal bytes."""
+    with open(path, "r+b") as stream:
+        if stream.read(4) != b"RIFF":
+            return
+        stream.seek(12)
+        while len(header := stream.read(8)) == 8:
+            size = int.from_bytes(header[4:], "little")
+            if header[:4] == b"PEAK":
+                stream.seek(4, 1)
+                stream.write(bytes(4))
+                return
+            stream.seek(size + size % 2, 1)
