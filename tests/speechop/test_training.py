@@ -166,7 +166,7 @@ def test_two_processes_equal_one_of_twice_the_batch(data, models, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "codec").symlink_to(models / "codec")
         launch = (
-            ["torchrun", "--standalone", f"--nproc-per-node={processes}", "-m"]
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
             if processes > 1
             else [sys.executable, "-m"]
         )
