@@ -11,7 +11,7 @@ from baselines.contract import Baseline
 from baselines.runner import run_manifest
 from fileio.files import UserError, plain_errors
 
-FOLDERS = ("weights_dir", "models_dir")
+SHARED = ("weights_dir", "models_dir", "seed")
 
 
 @plain_errors
@@ -26,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--device", default="cpu")
     listing = commands.add_parser("list", help="the systems, their provenance and why one cannot run")
     for command in (run, listing):
-        command.add_argument("--config", default="{}", help="JSON: {weights_dir, models_dir, NAME: {changed settings}}")
+        command.add_argument(
+            "--config", default="{}", help="JSON: {weights_dir, models_dir, seed, NAME: {changed settings}}"
+        )
     options = parser.parse_args(arguments)
     config = _config(options.config)
     if options.command == "list":
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _create(name: str, config: dict) -> Baseline:
-    return registry.create(name, {**{key: config[key] for key in FOLDERS if key in config}, **config.get(name, {})})
+    return registry.create(name, {**{key: config[key] for key in SHARED if key in config}, **config.get(name, {})})
 
 
 def _config(text: str) -> dict:
@@ -47,7 +49,7 @@ def _config(text: str) -> dict:
         raise UserError(f"--config is not valid JSON ({error}).") from None
     if not isinstance(config, dict):
         raise UserError("--config must be a JSON object.")
-    for name in set(config) - set(FOLDERS):
+    for name in set(config) - set(SHARED):
         registry.card(name)
     return config
 

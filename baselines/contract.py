@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from fileio.files import UserError
+from fileio.files import UserError, seed_of
 from speechop.tasks import MANIFEST_TASKS, Item
 
 ROOM = Path(__file__).parent
@@ -91,13 +91,13 @@ class Baseline:
         """Take a card and overrides of its settings.
 
         Args:
-            settings: also `weights_dir` (what is downloaded) and `models_dir` (what is trained here).
+            settings: also `weights_dir` (what is downloaded), `models_dir` (what is trained here) and `seed`.
 
         Raises:
             UserError: a setting that the card does not have.
         """
         settings = dict(settings or {})
-        self.card = card
+        self.card, self.seed = card, settings.pop("seed", 0)
         self.model_dir = Path(settings.pop("models_dir", MODELS_DIR)) / card.name
         self.weights_dir = Path(settings.pop("weights_dir", WEIGHTS_DIR)) / card.name
         if unknown := set(settings) - set(card.settings):
@@ -144,6 +144,10 @@ class Baseline:
         if self.card.trained_by:
             return [self.model_dir / "model.safetensors", self.model_dir / "config.json"]
         return [self.weights_dir / weight["file"] for weight in self.card.weights]
+
+    def seed_of(self, item: Item) -> int:
+        """An item's own seed for systems that draw: neither order nor other items change an output."""
+        return seed_of(self.seed, self.card.name, item.id)
 
     @property
     def clone(self) -> Path:

@@ -46,7 +46,7 @@ class MatchedTrainee:
         batches: `size` items of `seconds`.
     """
 
-    rivals = None
+    rivals: nn.Module | None = None
 
     def __init__(
         self, network: nn.Module, loss: Callable, task: str, train: Pairs, valid: Pairs, seed: int, batches: dict
@@ -82,25 +82,21 @@ def train(
         Whether all steps are done; the model folder is written when they are, or when `options.release` asks for it.
     """
     config = options.config
-    pairs = [
-        MatchedPairs.load(options.data, split, config["degradation"], _rate(config)) for split in ("train", "valid")
-    ]
+    train_pairs, valid_pairs = (
+        MatchedPairs.load(options.data, split, config["degradation"], config["model"]["rate_hz"])
+        for split in ("train", "valid")
+    )
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     torch.manual_seed(config["seed"])
     network = build(config["model"])
     check_same_run(options.state, config)
-    trainee = MatchedTrainee(network, loss, task, *pairs, config["seed"], config["batches"])
-    loop = Loop(
-        trainee, TrainingConfig(**config["training"], accumulate=1, precision="fp32"), options.state, accelerator
-    )
+    trainee = MatchedTrainee(network, loss, task, train_pairs, valid_pairs, config["seed"], config["batches"])
+    training = TrainingConfig(**(config["training"] | {"accumulate": 1, "precision": "fp32"}))
+    loop = Loop(trainee, training, options.state, accelerator)
     done = loop.run(options.max_minutes)
     if done or options.release:
         _release(name, loop, config, options.out)
     return done
-
-
-def _rate(config: dict) -> int:
-    return config["model"]["rate_hz"]
 
 
 def _release(name: str, loop: Loop, config: dict, out: Path) -> None:

@@ -33,18 +33,21 @@ def run_manifest(baseline: Baseline, manifest: Path, out: Path, device: str = "c
         The index.
 
     Raises:
-        UserError: an unusable manifest, or weights that cannot be loaded.
+        UserError: an unusable manifest.
     """
     items = read_items(manifest)
     for item in items:
         if Path(item.id).name != item.id:
             raise UserError(f"{manifest}: the id {item.id!r} cannot be a file name.")
-    reason = baseline.skip()
+    reason, rows = baseline.skip(), []
+    if not reason:
+        try:
+            rows = _run_items(baseline, items, out, device)
+        except Unloadable as error:
+            reason = str(error)
     if reason:
         print(f"{baseline.card.name} is skipped: {reason}", file=sys.stderr)
         rows = [_row(item, "skipped", reason) for item in items]
-    else:
-        rows = _run_items(baseline, items, out, device)
     index = pd.DataFrame(rows, columns=COLUMNS)
     with atomic(out / "index.csv") as temporary:
         index.to_csv(temporary, index=False)
@@ -62,7 +65,7 @@ def _run_items(baseline: Baseline, items: list[Item], out: Path, device: str) ->
         row = done.get(key)
         if row is None or not _kept(row, out):
             if not loaded:
-                baseline.load(device)
+                _load(baseline, device)
                 loaded = True
             row = _run_item(baseline, item, out)
             append_jsonl(journal, {"key": key, **row})
@@ -70,11 +73,22 @@ def _run_items(baseline: Baseline, items: list[Item], out: Path, device: str) ->
     return rows
 
 
+class Unloadable(Exception):
+    """The system's weights are there but cannot be used; the message says why."""
+
+
+def _load(baseline: Baseline, device: str) -> None:
+    try:
+        baseline.load(device)
+    except UserError as error:
+        raise Unloadable(str(error)) from None
+
+
 def _identity(baseline: Baseline) -> str:
     """Everything but the item that decides an output: card, settings, adapter source and weights."""
     folder = ROOM / baseline.card.name
     sources = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.yaml")), *baseline.files()]
-    return json.dumps([baseline.settings, [sha256(path) for path in sources]], sort_keys=True)
+    return json.dumps([baseline.settings, baseline.seed, [sha256(path) for path in sources]], sort_keys=True)
 
 
 def _kept(row: dict, out: Path) -> bool:

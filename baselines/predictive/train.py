@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from baselines.matched import command
 from baselines.predictive.model import Enhancer, Size, spectral_loss
 from speechop.training.pairs import Pair
 
 
-def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:
+def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
     """Compressed spectral distance to the clean speech."""
     return spectral_loss(network, {"noisy": pair.source, "clean": pair.target})
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from baselines.contract import Baseline, fit_length
 from fileio import audio
-from fileio.files import seed_of
 from speechop.tasks import Item
 
 
@@ -24,7 +23,7 @@ class Adapter(Baseline):
 
         rate_hz = self.card.rate_hz
         noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
-        torch.manual_seed(seed_of(self.card.name, item.id))
+        torch.manual_seed(self.seed_of(item))
         folder = self.weights_dir / "enhancer_stage2"
         enhanced, rate = enhance(torch.from_numpy(noisy), rate_hz, self._device, run_dir=folder, **self.settings)
         return fit_length(enhanced.cpu().numpy(), len(noisy), rate), rate

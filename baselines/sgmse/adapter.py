@@ -6,7 +6,6 @@ import numpy as np
 
 from baselines.contract import Baseline, fit_length
 from fileio import audio
-from fileio.files import seed_of
 from speechop.tasks import Item
 
 
@@ -26,7 +25,7 @@ class Adapter(Baseline):
 
         rate_hz = self.card.rate_hz
         noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
-        torch.manual_seed(seed_of(self.card.name, item.id))
+        torch.manual_seed(self.seed_of(item))
         with torch.no_grad():
             enhanced = self._model.enhance(torch.from_numpy(noisy)[None], **self.settings)
         return fit_length(np.asarray(enhanced, np.float32), len(noisy), rate_hz), rate_hz

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from baselines.contract import Baseline
-from fileio.files import UserError, seed_of
+from fileio.files import UserError
 from speechop.tasks import Item
 
 
@@ -34,7 +34,7 @@ class Adapter(Baseline):
         """The continuation, or the edited utterance with its surroundings, at 16 kHz."""
         import torch
 
-        torch.manual_seed(seed_of(self.card.name, item.id))
+        torch.manual_seed(self.seed_of(item))
         wave = self._edit(item) if item.task == "edit" else self._continue(item)
         return wave[0].flatten().cpu().numpy(), self.card.rate_hz
 

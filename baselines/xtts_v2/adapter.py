@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from baselines.contract import Baseline
-from fileio.files import seed_of
 from speechop.tasks import Item
 
 
@@ -23,6 +22,6 @@ class Adapter(Baseline):
         """The text in the prompt's voice at 24 kHz; the prompt is not part of it."""
         import torch
 
-        torch.manual_seed(seed_of(self.card.name, item.id))
+        torch.manual_seed(self.seed_of(item))
         wave = self._tts.tts(item.text, speaker_wav=[str(item.root / item.row["prompt"])], **self.settings)
         return np.asarray(wave, np.float32), self.card.rate_hz

@@ -12,6 +12,7 @@ from baselines.contract import ROOM, Baseline, Card
 from baselines.runner import COLUMNS, run_manifest
 from fileio import audio
 from fileio.files import UserError, sha256
+from speechop.tasks import read_items
 
 
 def make_card(**changes) -> Card:
@@ -116,6 +117,25 @@ def test_wrong_task_and_missing_weights_are_rows(manifest, tmp_path):
     weights = ({"file": "w.pt", "url": "https://example.org/w.pt"},)
     index = run_manifest(Flaky(make_card(weights=weights)), manifest(), tmp_path / "b")
     assert set(index["status"]) == {"skipped"} and "https://example.org/w.pt" in index["detail"][0]
+
+
+def test_weights_that_cannot_be_loaded_are_rows_and_not_a_lost_table(manifest, tmp_path):
+    class Torn(Flaky):
+        def load(self, device):
+            raise UserError("weights of another shape")
+
+    index = run_manifest(Torn(make_card()), manifest(), tmp_path / "out")
+    assert set(index["status"]) == {"skipped"} and set(index["detail"]) == {"weights of another shape"}
+
+
+def test_another_seed_is_another_run(manifest, tmp_path):
+    flaky = Flaky(make_card())
+    run_manifest(flaky, manifest(), tmp_path / "out")
+    flaky.seed, flaky.ran = 1, []
+    run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
+    assert flaky.ran == ["u0", "u1", "u2"]
+    items = read_items(tmp_path / "set.csv")
+    assert len({Flaky(make_card()).seed_of(item) for item in items} | {flaky.seed_of(items[0])}) == 4
 
 
 def test_skip_names_package_weights_and_checksum(tmp_path):

@@ -64,8 +64,8 @@ def libri2mix(metadata: Location, speech: Location, noise: Location | None) -> l
         def read() -> tuple[np.ndarray, np.ndarray]:
             length = min(utterance.samples for utterance in utterances)
             gains = (row["source_1_gain"], row["source_2_gain"])
-            sources = [g * audio.read(u.path, RATE_HZ)[0][:length] for u, g in zip(utterances, gains)]
-            sources = np.stack(sources).astype(np.float32)
+            waves = [g * audio.read(u.path, RATE_HZ)[0][:length] for u, g in zip(utterances, gains)]
+            sources = np.stack(waves).astype(np.float32)
             mixed = sources.sum(0)
             if noises:
                 mixed = mixed + row["noise_gain"] * _noise(noises / row["noise_path"], length)
@@ -75,8 +75,12 @@ def libri2mix(metadata: Location, speech: Location, noise: Location | None) -> l
             other = _other(prompts, utterances[side].speaker, pair[side], row["mixture_ID"])
             return audio.read(spoken[other].path, RATE_HZ)[0][: round(PROMPT_SECONDS * RATE_HZ)]
 
-        fields = [tuple(getattr(u, key) for u in utterances) for key in ("speaker", "text", "sex")]
-        return Mixture(row["mixture_ID"], *fields, min(u.samples for u in utterances), read, prompt)
+        one, two = utterances
+        samples, pairs = (
+            min(one.samples, two.samples),
+            ((one.speaker, two.speaker), (one.text, two.text), (one.sex, two.sex)),
+        )
+        return Mixture(row["mixture_ID"], *pairs, samples, read, prompt)
 
     return [mixture(row) for row in table.to_dict("records")]
 
@@ -132,7 +136,7 @@ def _from_folders(root: Path, mixed: str, sources: tuple[str, str]) -> list[Mixt
             return audio.read(root / sources[int(place)] / other, RATE_HZ)[0][: round(PROMPT_SECONDS * RATE_HZ)]
 
         samples = soundfile.info(root / mixed / name).frames
-        speakers = tuple(utterance[:3] for utterance in utterances)
+        speakers = (utterances[0][:3], utterances[1][:3])
         return Mixture(name.removesuffix(".wav"), speakers, ("", ""), ("", ""), samples, read, prompt)
 
     return [mixture(name) for name in names]

@@ -165,20 +165,24 @@ def _span(values: tuple[float, float], form: str = ",.0f") -> str:
 
 
 def _hours(found: list[Stage], gpu: str) -> tuple[float, float]:
-    return tuple(sum(stage.gpu_hours(gpu, how) for stage in found) for how in UTILISATION)
+    well, poorly = (sum(stage.gpu_hours(gpu, how) for stage in found) for how in UTILISATION)
+    return well, poorly
 
 
 def _training(found: list[Stage]) -> list[str]:
     rows = []
     for stage in found:
         a100, h100 = _hours([stage], "A100"), _hours([stage], "H100")
-        days = tuple(value / stage.gpus / 24 for value in a100)
+        days = (a100[0] / stage.gpus / 24, a100[1] / stage.gpus / 24)
         operations = f"{stage.operations * stage.micro_steps / 1e12:.1f}"
         rows.append(
             (stage.name, stage.gpus, f"{stage.steps:,}", operations, _span(a100), _span(h100), _span(days, ".1f"))
         )
     rows.append(("all", "", "", "", _span(_hours(found, "A100")), _span(_hours(found, "H100")), ""))
-    money = {gpu: tuple(h * d for h, d in zip(_hours(found, gpu), DOLLARS_PER_HOUR[gpu])) for gpu in PEAK}
+    money = {}
+    for gpu, (least, most) in DOLLARS_PER_HOUR.items():
+        well, poorly = _hours(found, gpu)
+        money[gpu] = (well * least, poorly * most)
     utterances = found[1].steps * found[1].micro_steps * GPUS * 4
     seen = utterances * TTS_SECONDS / 3600
     return [
