@@ -79,7 +79,7 @@ class Recogniser:
         names = ("transformers", "torch") if self.engine == "ctc" else ("ctranslate2", "faster-whisper")
         if self.engine == "whisper" and self.options["vad"]:
             names = ("whisperx", *names)
-        return "; ".join(["1", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
+        return "; ".join(["2", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
 
 
 def resolve(settings: Mapping[str, Any]) -> Recogniser:
@@ -131,7 +131,7 @@ def transcribe(recogniser: Recogniser, wave: np.ndarray) -> str:
     for piece in whisper.cut(wave):
         context_s = whisper.context_for(len(piece) / RATE_HZ, options["context_s"])
         texts.append(
-            model.decode(piece, context_s, options["beam_size"], options["language"], options["initial_prompt"])
+            model.transcribe(piece, context_s, options["beam_size"], options["language"], options["initial_prompt"])
         )
     return " ".join(text for text in texts if text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ RATE_HZ = 16000
 WINDOW_S = 30  # what Whisper was trained on
 MAX_TOKENS = 448  # of a full window
 TAIL_S = 2.0  # silence that must follow the speech, without which Whisper repeats itself
+LOOPING = 2.4  # a transcript that zlib makes this many times smaller repeats itself (Whisper's own threshold)
 SAMPLES_PER_FRAME = 320  # of the encoder's output
 
 
@@ -59,8 +61,20 @@ class Whisper:
         """Last encoder layer's output [frames, width], 20 ms a frame, of audio at 16 kHz that lasts at most 30 s."""
         return np.array(self.encode(wave), dtype=np.float32)[0]
 
-    def decode(self, wave: np.ndarray, context_s: float, beam_size: int, language: str, prompt: str | None) -> str:
-        """Text of audio at 16 kHz that fits in the context: beam search at temperature 0, no timestamps, no fallback."""
+    def transcribe(self, wave: np.ndarray, context_s: float, beam_size: int, language: str, prompt: str | None) -> str:
+        """Text of audio at 16 kHz that fits in the context; beam search at temperature 0, no timestamps.
+
+        Where the decoder loops, it is asked again with the full window, which it was trained on, and at last kept from
+        saying any three tokens twice. Whisper's own remedy, sampling, would make the transcript depend on chance.
+        """
+        text = ""
+        for seconds, no_repeat in dict.fromkeys([(context_s, 0), (float(WINDOW_S), 0), (float(WINDOW_S), 3)]):
+            text = self._decode(wave, seconds, beam_size, language, prompt, no_repeat)
+            if not loops(text):
+                break
+        return text
+
+    def _decode(self, wave, context_s, beam_size, language, prompt, no_repeat) -> str:
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
@@ -73,10 +87,17 @@ class Whisper:
             [start],
             beam_size=beam_size,
             max_length=min(MAX_TOKENS, len(start) + math.ceil(MAX_TOKENS * context_s / WINDOW_S)),
+            no_repeat_ngram_size=no_repeat,
             suppress_blank=True,
             suppress_tokens=[-1],
         )
         return tokenizer.decode([token for token in result[0].sequences_ids[0] if token < tokenizer.eot]).strip()
+
+
+def loops(text: str) -> bool:
+    """Whether a transcript repeats itself as a decoder does that has lost its place."""
+    raw = text.encode()
+    return bool(raw) and len(raw) / len(zlib.compress(raw)) > LOOPING
 
 
 def context_for(seconds: float, step_s: float) -> float:

@@ -96,15 +96,15 @@ class Ours:
         preset = self.presets[comparison.table]
         sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
         speakers = {name: speaker for name, speaker in sides[0][1].items() if name in sides[-1][1]}
-        options = {"draws": self.draws, "seed": self._seed(comparison)}
+        seed = self._seed(comparison)
         cells = [summarise(rows, metric, people, draws=1, seed=0) for rows, people in sides]
         for name, cell in zip(_rows(comparison), cells):
             self._check_scored(name, metric, cell)
         if len(sides) == 1:
-            found: Summary | Difference = summarise(sides[0][0], metric, speakers, **options)
+            found: Summary | Difference = summarise(sides[0][0], metric, speakers, draws=self.draws, seed=seed)
         else:
-            shared = [[row for row in rows if row["id"] in speakers] for rows, _ in sides]
-            found = paired_difference(*shared, metric, speakers, **options)
+            of, against = ([row for row in rows if row["id"] in speakers] for rows, _ in sides)
+            found = paired_difference(of, against, metric, speakers, draws=self.draws, seed=seed)
         count = found.n_scored if isinstance(found, Summary) else found.n_pairs
         values = [cell.value for cell in cells]
         units = f"{count} utterances{_people(found.bootstrap)}"

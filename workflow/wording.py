@@ -134,8 +134,9 @@ def _deciding(results: Sequence[Result]) -> Result:
     rank = {OPPOSITE: 0, NOT_RUN: 1, INCONCLUSIVE: 2, SUPPORTED: 3}
 
     def doubt(result: Result) -> tuple[int, float]:
-        bare = result.estimate is None or isinstance(result.estimate, Bare)
-        return rank[stance(result)], 0.0 if bare else -p_values(result.comparison, result.estimate)[0]
+        if result.estimate is None or isinstance(result.estimate, Bare):
+            return rank[stance(result)], 0.0
+        return rank[stance(result)], -p_values(result.comparison, result.estimate)[0]
 
     return min(results, key=doubt)
 

@@ -41,6 +41,22 @@ def test_digital_silence_is_the_empty_text():
     assert recognisers.transcribe(recognisers.resolve({"model": "whisper_base"}), np.zeros(16000, np.float32)) == ""
 
 
+def test_a_looping_decoder_is_asked_again_with_the_full_window_and_at_last_without_repeats(monkeypatch):
+    asked = []
+
+    def decode(self, wave, seconds, beam_size, language, prompt, no_repeat):
+        asked.append((seconds, no_repeat))
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(whisper.Whisper, "_decode", decode)
+    model = object.__new__(whisper.Whisper)
+    looping, text = "and then he went " * 30, "Nina bought nineteen heavy desks"
+    for answers, attempts in ([text], 1), ([looping, text], 2), ([looping, looping, text], 3):
+        asked.clear()
+        assert model.transcribe(np.zeros(16000), 10.0, 5, "en", None) == text
+        assert asked == [(10.0, 0), (30.0, 0), (30.0, 3)][:attempts]
+
+
 def index_of(folder, write, count: int):
     for k in range(count):
         write(f"audio/{k}.wav", speech_like(0.3, seed=k))
@@ -119,7 +135,7 @@ def test_decoding_is_whisperx_s(spoken):
         theirs = pipeline.model.generate_segment_batched(
             torch.stack([features]).numpy(), pipeline.tokenizer, pipeline.options
         )
-        assert model.decode(wave, 30, 5, "en", None) == theirs["text"][0].strip()
+        assert model.transcribe(wave, 30, 5, "en", None) == theirs["text"][0].strip()
     assert isinstance(pipeline.model, whisperx.asr.WhisperModel)
     heard = recognisers.transcribe(
         recognisers.resolve({"model": "whisper_base", "vad": True, "context_s": 30}), spoken[1][0]
