@@ -22,7 +22,7 @@ from speechop.degrade import Degraded
 from speechop.training.loop import Loop, TrainingConfig, check_same_run
 from speechop.training.pairs import Pair, Pairs
 
-SECTIONS = {"seed", "model", "training", "batches", "degradation"}
+SECTIONS = {"seed", "network", "training", "batches", "degradation"}
 VALID_BATCHES = 8
 UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
 
@@ -75,7 +75,7 @@ def train(
     """Train, or go on training, one matched baseline.
 
     Args:
-        build: the `model` section of the configuration -> network.
+        build: the `network` section of the configuration -> network.
         options: what `parse` returns.
 
     Returns:
@@ -83,12 +83,12 @@ def train(
     """
     config = options.config
     train_pairs, valid_pairs = (
-        MatchedPairs.load(options.data, split, config["degradation"], config["model"]["rate_hz"])
+        MatchedPairs.load(options.data, split, config["degradation"], config["network"]["rate_hz"])
         for split in ("train", "valid")
     )
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     torch.manual_seed(config["seed"])
-    network = build(config["model"])
+    network = build(config["network"])
     check_same_run(options.state, config)
     trainee = MatchedTrainee(network, loss, task, train_pairs, valid_pairs, config["seed"], config["batches"])
     training = TrainingConfig(**(config["training"] | {"accumulate": 1, "precision": "fp32"}))
@@ -115,7 +115,7 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     """Read a training command line. Raises: UserError: a configuration that is no JSON or lacks sections."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        "--config", required=True, help="JSON, or a JSON file: seed, model, training, batches, degradation"
+        "--config", required=True, help="JSON, or a JSON file: seed, network, training, batches, degradation"
     )
     parser.add_argument("--data", type=Path, required=True, help="data/<scale>, made by speechop.data.corpus")
     parser.add_argument("--out", type=Path, required=True, help="model folder, such as models/nano/sepformer")

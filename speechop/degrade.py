@@ -86,9 +86,9 @@ def apply(
     """Degrade a batch of clean speech as `draw` decided.
 
     Args:
-        clean: float32 [b, n].
-        noise: float32 [b, n]; a row is read where its params have an `snr_db`.
-        rirs: per item float32 [r] with the direct path at sample 0, or None.
+        clean: float32 [b, n], on any device: all is computed there.
+        noise: float32 [b, n] on that device; a row is read where its params have an `snr_db`.
+        rirs: per item float32 [r] on any device with the direct path at sample 0, or None.
         params: one dict of `draw` per item.
         lengths: valid samples per item where rows are padded; levels are measured, and sound is left, inside them only.
 
@@ -106,7 +106,7 @@ def apply(
     valid = _valid(lengths, clean)
     clean = torch.nan_to_num(clean, posinf=0.0, neginf=0.0) * valid
     speech = _equalise_and_compress(clean, params, rate_hz, n_fft, valid)
-    band = _band_gains(params, rate_hz, n_fft)
+    band = _band_gains(params, rate_hz, n_fft, clean.device)
     spectrum = torch.fft.rfft(speech, n_fft)
     _reverberate_(spectrum, rirs, rate_hz, n_fft)
     if band is not None:
@@ -133,8 +133,9 @@ def mix(target: torch.Tensor, interferer: torch.Tensor, level_db: torch.Tensor) 
 
 def _valid(lengths: list[int] | None, clean: torch.Tensor) -> torch.Tensor:
     if lengths is None:
-        return torch.ones(1, 1, dtype=clean.dtype)
-    return (torch.arange(clean.shape[1])[None] < torch.tensor(lengths)[:, None]).to(clean.dtype)
+        return clean.new_ones(1, 1)
+    place = torch.arange(clean.shape[1], device=clean.device)
+    return (place < torch.tensor(lengths, device=clean.device)[:, None]).to(clean.dtype)
 
 
 def _ratio(wanted: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
@@ -150,7 +151,7 @@ def _equalise_and_compress(clean, params, rate_hz: int, n_fft: int, valid) -> to
     equalised = [row for row, param in enumerate(params) if param["eq_db"]]
     if equalised:
         gains = np.stack([_eq_gains(params[row]["eq_db"], rate_hz, n_fft) for row in equalised])
-        spectrum = torch.fft.rfft(clean[equalised], n_fft) * torch.from_numpy(gains)
+        spectrum = torch.fft.rfft(clean[equalised], n_fft) * torch.from_numpy(gains).to(clean.device)
         speech[equalised] = torch.fft.irfft(spectrum, n_fft)[:, : clean.shape[1]]
     compressed = [row for row, param in enumerate(params) if param["compression"]]
     if compressed:
@@ -175,13 +176,18 @@ def compress(wave: torch.Tensor, settings: list[dict], rate_hz: int) -> torch.Te
     padded = torch.nn.functional.pad(wave, (0, -wave.shape[1] % frame))
     power = padded.reshape(len(wave), -1, frame).square().mean(2)
     level_db = 10 * torch.log10(power.clamp(min=SILENCE_POWER) / power.mean(1, keepdim=True).clamp(min=SILENCE_POWER))
-    threshold, ratio = (torch.tensor([s[name] for s in settings])[:, None] for name in ("threshold_db", "ratio"))
+    threshold, ratio = (_column([s[name] for s in settings], wave.device) for name in ("threshold_db", "ratio"))
     gain_db = -(level_db - threshold).clamp(min=0) * (1 - 1 / ratio)
-    kernel = torch.exp(-torch.arange(15, -1, -1) * FRAME_SECONDS / 0.02)
+    kernel = torch.exp(-torch.arange(15, -1, -1, device=wave.device) * FRAME_SECONDS / 0.02)
     before = torch.nn.functional.pad(gain_db[:, None], (15, 0), mode="replicate")
     smooth = torch.nn.functional.conv1d(before, (kernel / kernel.sum())[None, None])
     gain = torch.pow(10.0, torch.nn.functional.interpolate(smooth, scale_factor=frame, mode="linear") / 20)
     return wave * gain[:, 0, : wave.shape[1]]
+
+
+def _column(values: list[float], device: torch.device) -> torch.Tensor:
+    """One number an item as [b, 1]."""
+    return torch.tensor(values, device=device)[:, None]
 
 
 def _reverberate_(spectrum: torch.Tensor, rirs, rate_hz: int, n_fft: int) -> None:
@@ -189,19 +195,19 @@ def _reverberate_(spectrum: torch.Tensor, rirs, rate_hz: int, n_fft: int) -> Non
     if not rows:
         return
     limit = int(RIR_SECONDS * rate_hz)
-    padded = torch.zeros(len(rows), limit)
+    padded = torch.zeros(len(rows), limit, device=spectrum.device)
     for place, row in enumerate(rows):
         response = rirs[row][:limit]
         padded[place, : len(response)] = response
     spectrum[rows] *= torch.fft.rfft(padded, n_fft)
 
 
-def _band_gains(params: list[dict], rate_hz: int, n_fft: int) -> torch.Tensor | None:
+def _band_gains(params: list[dict], rate_hz: int, n_fft: int, device: torch.device) -> torch.Tensor | None:
     """Low-pass gains [b, n_fft / 2 + 1]: 1 below the cut-off, a cosine slope to 0 in the next 10 %; None for none."""
     if not any(param["cutoff_hz"] for param in params):
         return None
-    hz = torch.fft.rfftfreq(n_fft, 1 / rate_hz)[None]
-    cutoff = torch.tensor([param["cutoff_hz"] or rate_hz for param in params])[:, None]
+    hz = torch.fft.rfftfreq(n_fft, 1 / rate_hz, device=device)[None]
+    cutoff = _column([param["cutoff_hz"] or rate_hz for param in params], device)
     slope = ((hz - cutoff) / (0.1 * cutoff)).clamp(0, 1)
     return 0.5 + 0.5 * torch.cos(torch.pi * slope)
 
@@ -219,6 +225,6 @@ def _scaled_noise(noise, speech, params, band, n_fft: int, valid) -> torch.Tenso
         rows[limited] = torch.fft.irfft(spectrum, n_fft)[:, : noise.shape[1]]
     rows = rows * (valid if len(valid) == 1 else valid[wanted])
     silent = (speech[wanted].square().mean(1, keepdim=True) < SILENCE_POWER).to(rows.dtype)
-    snr_db = torch.tensor([params[row]["snr_db"] for row in wanted])[:, None]
+    snr_db = _column([params[row]["snr_db"] for row in wanted], speech.device)
     scaled[wanted] = rows * _ratio(speech[wanted], rows) * torch.pow(10.0, -snr_db / 20) * (1 - silent)
     return scaled

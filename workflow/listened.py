@@ -31,14 +31,19 @@ def key_of(preset: dict, row: dict, role: str) -> tuple[str, str, str]:
     return row.get("system", ""), SCALES[role], row.get("set", preset["set"])
 
 
-def cell(preset: dict, row: dict, role: str, results: Path) -> dict | None:
-    """A table's MOS cell; None where no study was imported or nobody heard the system."""
-    _, _, mos = study_of(preset, results)
+def cell(preset: dict, row: dict, role: str, results: Path) -> dict:
+    """A table's MOS cell: value, low, high, n_scored (ratings) and status; only a status, `not run: <why>`, without ratings."""
+    name, _, mos = study_of(preset, results)
     found = mos.cells.get(key_of(preset, row, role))
     if found is None:
-        return None
-    counts = dict.fromkeys(("n_expected", "n_scored"), found["n_ratings"])
-    return {"value": found["mos"], "low": found["low"], "high": found["high"], "status": "ok"} | counts
+        return {"status": f"not run: {mos.reason or f'nobody rated it in the listening study {name}'}"}
+    return {
+        "value": found["mos"],
+        "low": found["low"],
+        "high": found["high"],
+        "status": "ok",
+        "n_scored": found["n_ratings"],
+    }
 
 
 def contrast(preset: dict, rows: list[dict], role: str, results: Path) -> dict | str:

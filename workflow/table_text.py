@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from workflow import listened
+
 
 def markdown(preset: dict, table: pd.DataFrame) -> str:
     """The readable form of a table built by workflow.tables.
@@ -47,9 +49,23 @@ def _text(cells: pd.DataFrame, metric: str, kind: str, digits: int) -> str:
     if cell["provenance"] == "paper":
         return ""
     if pd.isna(cell["value"]):
-        return "none"
+        return missing(cell["status"]) + " †"
     interval = "" if pd.isna(cell["low"]) else f" [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
     return f"{cell['value']:.{digits}f}{interval}" + ("" if cell["status"] == "ok" else " †")
+
+
+def missing(status: str) -> str:
+    """What a cell without a value says: `not run`, or `none` where too little could be scored; a note has the whole status."""
+    return "not run" if status.startswith("not run") else "none"
+
+
+def ratings(ours: pd.DataFrame) -> list[str]:
+    """The sentence that says what MOS cells rest on; none where no listening study filled one."""
+    heard = ours.loc[ours["role"].isin(list(listened.SCALES)) & ours["value"].notna(), "n_scored"]
+    if heard.empty:
+        return []
+    spread = " to ".join(f"{count:.0f}" for count in sorted({heard.min(), heard.max()}))
+    return [f"MOS: {spread} ratings a cell of an imported listening study, intervals clustered by rater and utterance."]
 
 
 def _notes(preset: dict, table: pd.DataFrame) -> list[str]:
@@ -59,6 +75,7 @@ def _notes(preset: dict, table: pd.DataFrame) -> list[str]:
     if len(counts):
         spread = f"{counts.min():.0f}" if counts.min() == counts.max() else f"{counts.min():.0f} to {counts.max():.0f}"
         notes.append(f"Ours: {spread} utterances a cell, 95 % bootstrap intervals. In italics: printed by the paper.")
+    notes += ratings(ours)
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(cells['label'].unique())}.")

@@ -65,7 +65,7 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
             metric = settings["metrics"][column["role"]]
             asked = metric if column["role"] in planning.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
-            if metric is None and row.get("system"):
+            if metric is None and row.get("system") and column["role"] in planning.roles_of(preset, row):
                 metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -91,7 +91,8 @@ def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict)
     """What no score file holds: MOS of an imported listening study, the final validation loss of a model."""
     found = None
     if role in listened.SCALES:
-        found = listened.cell(preset, row, role, results)
+        reason = planning.why_absent(preset, row, settings["absent"])
+        found = {"status": reason} if reason else listened.cell(preset, row, role, results)
     elif role == "val_mse" and "models" in settings:
         found = curves.cell(Path(settings["models"]) / row["system"])
     return found and found | {"provenance": planning.provenance_of(row["system"])}

@@ -19,7 +19,7 @@ class Adapter(Baseline):
 
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
-        self._size = Size.of(read_json(self.model_dir / "config.json")["model"])
+        self._size = Size.of(read_json(self.model_dir / "config.json")["network"])
         self._model = load_weights(build(self._size), self.model_dir).to(device)
         self._device = device
 

@@ -28,7 +28,7 @@ class Size:
 
     @classmethod
     def of(cls, config: dict) -> Size:
-        """From a configuration's `model` section. Raises: UserError: unknown keys."""
+        """From a configuration's `network` section. Raises: UserError: unknown keys."""
         known = {f.name for f in fields(cls)}
         if unknown := set(config) - known:
             raise UserError(f"SepFormer has no dimensions {sorted(unknown)}; known are {sorted(known)}.")

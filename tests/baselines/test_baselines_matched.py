@@ -53,7 +53,7 @@ def data(tmp_path_factory, make_speech):
 
 
 def run_training(main, name, data, folder, **changes):
-    config = {"seed": 1, "model": SIZES[name], "training": TRAINING, "degradation": DEGRADATION}
+    config = {"seed": 1, "network": SIZES[name], "training": TRAINING, "degradation": DEGRADATION}
     config |= {"batches": {"size": 2, "seconds": 0.5}} | changes
     places = ["--out", str(folder / "models" / name), "--state", str(folder / "state" / name)]
     return main(["--config", json.dumps(config), "--data", str(data), *places])
@@ -78,13 +78,13 @@ def test_training_lowers_the_loss_and_the_adapter_runs(name, main, data, manifes
 
 def test_bad_configurations_are_sentences(data, tmp_path, capsys):
     for changes, message in (
-        ({"model": {"speed": 1}}, "no dimensions"),
+        ({"network": {"speed": 1}}, "no dimensions"),
         ({"training": {"step": 1}}, "unknown training settings"),
-        ({"model": {"rate_hz": 8000}}, "8000 Hz"),
+        ({"network": {"rate_hz": 8000}}, "8000 Hz"),
     ):
-        model = {"rate_hz": RATE_HZ} | changes.get("model", {})
+        model = {"rate_hz": RATE_HZ} | changes.get("network", {})
         with pytest.raises(SystemExit) as stopped:
-            run_training(train_predictive, "predictive", data, tmp_path, **(changes | {"model": model}))
+            run_training(train_predictive, "predictive", data, tmp_path, **(changes | {"network": model}))
         assert stopped.value.code == 2 and message in capsys.readouterr().err
 
 
@@ -130,7 +130,7 @@ def test_weights_of_another_size_are_refused(data, tmp_path):
     run_training(train_predictive, "predictive", data, tmp_path)
     config = tmp_path / "models" / "predictive" / "config.json"
     values = read_json(config)
-    values["model"]["hidden"] = 64
+    values["network"]["hidden"] = 64
     config.write_text(json.dumps(values))
     with pytest.raises(UserError, match="does not fit"):
         registry.create("predictive", {"models_dir": str(tmp_path / "models")}).load("cpu")

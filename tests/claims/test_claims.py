@@ -230,4 +230,5 @@ def test_listening_claims_come_from_an_imported_study_and_never_from_a_simulated
     row = next(row for row in presets["table1"]["rows"] if row.get("system") == "speechop")
     found = listened.cell(presets["table1"], row, "mos_n", tmp_path)
     assert (found["value"], found["low"], found["high"], found["n_scored"]) == (3.9, 3, 4, 500)
-    assert listened.cell(presets["table1"], row, "mos_q", tmp_path) is None
+    unheard = listened.cell(presets["table1"], row, "mos_q", tmp_path)
+    assert unheard == {"status": "not run: nobody rated it in the listening study tts"}

@@ -1,11 +1,12 @@
 """From answers to ratings: the discard rules at their boundaries, who is left out, and what the tables may read."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
-from fileio.files import UserError, append_jsonl, read_json, write_jsonl, write_text
+from fileio.files import UserError, append_jsonl, read_json, write_json, write_jsonl, write_text
 from listening.analyse import analyse_study
 from listening.importing import import_study
 from listening.pay import pay_study
@@ -96,6 +97,32 @@ def test_the_table_has_the_means_that_were_given(analysed):
     flags = pd.read_csv(analysed / "intelligibility.csv").set_index("system")
     assert flags.loc["tts_baseline", "flagged_by_majority"] == flags.loc["tts_baseline", "samples"]
     assert flags.loc["speechop", "flagged_share"] == 0
+
+
+def test_the_imported_study_fills_its_columns_of_the_table_and_the_rest_says_not_run(analysed, tmp_path):
+    from workflow import planning, tables
+
+    preset = planning.read_preset(planning.ROOT / "workflow" / "presets" / "table1.yaml")
+    preset["metrics"] = [column for column in preset["metrics"] if column["role"] in ("mos_q", "mos_ss")]
+    settings = {"metrics": {"mos_q": None, "mos_ss": None}, "absent": {}}
+
+    def cells() -> pd.DataFrame:
+        table = tables.build(preset, tmp_path / "results", tmp_path / "data", settings)
+        return table[table["provenance"] == "ours"].set_index(["system", "role"])
+
+    before = cells()
+    assert before["value"].isna().all() and set(before["status"]) == {"not run: no listening study was imported"}
+    assert before.loc[("speechop", "mos_q"), "paper"] == 3.86  # the printed value stays beside it
+    study = shutil.copytree(analysed, tmp_path / "results" / "listening" / "tts")
+    filled = cells()
+    assert (filled["status"] == "ok").all() and filled.loc[("speechop", "mos_q"), "value"] == 4
+    baseline = filled.loc[("tts_baseline", "mos_ss")]
+    assert baseline["low"] < baseline["value"] < baseline["high"] and baseline["n_scored"] > 4
+    text = tables.markdown(preset, filled.reset_index())
+    assert "4.00 [" in text and "of an imported listening study" in text and "utterances a cell" not in text
+    write_json(study / "mos.json", read_json(study / "mos.json") | {"source": "simulated"})
+    assert cells()["value"].isna().all() and cells()["status"].str.startswith("not run: ").all()
+    assert "| not run † |" in tables.markdown(preset, cells().reset_index())
 
 
 def test_a_file_that_no_import_made_fills_no_cell(analysed):

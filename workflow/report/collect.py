@@ -10,6 +10,7 @@ import pandas as pd
 from fileio.files import UserError, read_json
 from workflow.comparisons import INCONCLUSIVE, NOT_RUN, OPPOSITE, SUPPORTED
 from workflow.provenance import read_record
+from workflow.table_text import missing, ratings
 
 VERDICTS = (SUPPORTED, OPPOSITE, INCONCLUSIVE, NOT_RUN)
 
@@ -83,7 +84,7 @@ def _cell(cells: pd.DataFrame, column: dict, digits: int) -> dict:
         return empty | {"text": f"{cell['paper']:.{digits}f}", "interval": error}
     status = "" if cell["status"] == "ok" else str(cell["status"])
     if pd.isna(cell["value"]):
-        return empty | {"text": "none", "status": status}
+        return empty | {"text": missing(status), "status": status}
     interval = "" if pd.isna(cell["low"]) else f"{cell['low']:.{digits}f} to {cell['high']:.{digits}f}"
     return empty | {"text": f"{cell['value']:.{digits}f}", "interval": interval, "status": status}
 
@@ -95,6 +96,7 @@ def _notes(preset: dict, cells: pd.DataFrame) -> list[str]:
     if len(expected):
         span = sorted({int(expected.min()), int(expected.max())})
         notes.append(f"Ours: {' to '.join(map(str, span))} utterances a cell, with 95 % bootstrap intervals.")
+    notes += ratings(ours)
     for kind, found in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(found['label'].unique())}.")
