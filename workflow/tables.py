@@ -65,7 +65,7 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
             metric = settings["metrics"][column["role"]]
             asked = metric if column["role"] in planning.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
-            if metric is None and row.get("system") and column["role"] in planning.roles_of(preset, row):
+            if metric is None and row.get("system"):
                 metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -23,14 +23,13 @@ rule table:
                 PRESETS[wildcards.table], ABSENT, MEASURES
             )
         ],
-        # An imported listening study fills the MOS columns; without one they stay empty.
+        # An imported listening study fills the MOS columns; without an export of its answers they say `not run`.
         listened=lambda wildcards: [
-            path
+            f"{folder}/mos.csv"
             for study in [listened.STUDIES.get(PRESETS[wildcards.table]["source"])]
-            if study
-            and Path(
-                path := f"{planning.results_folder(SCALE)}/listening/{study}/mos.csv"
-            ).exists()
+            for folder in [f"{planning.results_folder(SCALE)}/listening/{study}"]
+            if Path(folder, "mos.csv").exists()
+            or Path(folder, "private", "prolific_export.csv").exists()
         ],
         src=sources("workflow.tables", "metrics"),
     output:
