@@ -33,4 +33,7 @@ include: "workflow/rules/checks.smk"
 rule all:
     default_target: True
     input:
-        "<results>/table3.csv",
+        rules.report.input,
+        rules.beyond.input,
+        expand("<results>/{table}.csv", table=PAPER_TABLES),
+        "<results>/licences.md",

@@ -96,8 +96,8 @@ always padding to 30 s, speech is padded to the next multiple of `context_s` tha
 and noisy
 utterances the corpus WER stayed within sampling error of 30 s, at less than a quarter of the time. `{"context_s": 30,
 "vad": true}` is WhisperX's own pipeline.
-Where the transcript repeats itself (zlib makes it 2.4 times smaller, Whisper's own threshold), the audio is decoded
-again with 30 s, and if it still does, without saying any three tokens twice; nothing is sampled.
+A transcript in which three or more words are said again at once is decoded anew with 30 s; one that still loops (zlib
+makes it 2.4 times smaller, Whisper's own threshold), without any three tokens twice. Nothing is sampled.
 Digital silence is transcribed as the empty text without asking the model.
 
 """

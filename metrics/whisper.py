@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from functools import cache
 from pathlib import Path
@@ -64,17 +65,17 @@ class Whisper:
     def transcribe(self, wave: np.ndarray, context_s: float, beam_size: int, language: str, prompt: str | None) -> str:
         """Text of audio at 16 kHz that fits in the context; beam search at temperature 0, no timestamps.
 
-        Where the decoder loops, it is asked again with the full window, which it was trained on, and at last kept from
-        saying any three tokens twice. Whisper's own remedy, sampling, would make the transcript depend on chance.
+        A transcript that says something twice over is decoded again in the full window, which Whisper was trained on; one
+        that then still loops, without any three tokens twice. Whisper's own remedy, sampling, would leave it to chance.
         """
-        text = ""
-        for seconds, no_repeat in dict.fromkeys([(context_s, 0), (float(WINDOW_S), 0), (float(WINDOW_S), 3)]):
-            text = self._decode(wave, seconds, beam_size, language, prompt, no_repeat)
-            if not loops(text):
-                break
+        text = self._decode(wave, context_s, beam_size, language, prompt)
+        if context_s < WINDOW_S and repeats(text):
+            text = self._decode(wave, float(WINDOW_S), beam_size, language, prompt)
+        if loops(text):
+            text = self._decode(wave, float(WINDOW_S), beam_size, language, prompt, no_repeat=3)
         return text
 
-    def _decode(self, wave, context_s, beam_size, language, prompt, no_repeat) -> str:
+    def _decode(self, wave, context_s, beam_size, language, prompt, no_repeat: int = 0) -> str:
         from faster_whisper.tokenizer import Tokenizer
 
         tokenizer = Tokenizer(
@@ -92,6 +93,17 @@ class Whisper:
             suppress_tokens=[-1],
         )
         return tokenizer.decode([token for token in result[0].sequences_ids[0] if token < tokenizer.eot]).strip()
+
+
+def repeats(text: str) -> bool:
+    """Whether some three or more words are said again at once, as a short context makes Whisper do; or `loops`."""
+    words = re.findall(r"\w+", text.lower())
+    spans = range(3, len(words) // 2 + 1)
+    return loops(text) or any(
+        words[at : at + span] == words[at + span : at + 2 * span]
+        for span in spans
+        for at in range(len(words) - 2 * span + 1)
+    )
 
 
 def loops(text: str) -> bool:

@@ -41,20 +41,28 @@ def test_digital_silence_is_the_empty_text():
     assert recognisers.transcribe(recognisers.resolve({"model": "whisper_base"}), np.zeros(16000, np.float32)) == ""
 
 
-def test_a_looping_decoder_is_asked_again_with_the_full_window_and_at_last_without_repeats(monkeypatch):
-    asked = []
+def test_a_decoder_that_repeats_itself_is_asked_again(monkeypatch):
+    asked, replies = [], []
 
-    def decode(self, wave, seconds, beam_size, language, prompt, no_repeat):
+    def decode(self, wave, seconds, *settings, no_repeat=0):
         asked.append((seconds, no_repeat))
-        return answers[len(asked) - 1]
+        return replies.pop(0)
 
     monkeypatch.setattr(whisper.Whisper, "_decode", decode)
     model = object.__new__(whisper.Whisper)
     looping, text = "and then he went " * 30, "Nina bought nineteen heavy desks"
-    for answers, attempts in ([text], 1), ([looping, text], 2), ([looping, looping, text], 3):
+    twice, steps = f"{text}. {text.lower()}.", [(10.0, 0), (30.0, 0), (30.0, 3)]
+    for answers, final, attempts in (
+        ([text], text, steps[:1]),
+        ([twice, text], text, steps[:2]),
+        ([twice, twice], twice, steps[:2]),  # it may well be said twice
+        ([looping, looping, text], text, steps),
+    ):
         asked.clear()
-        assert model.transcribe(np.zeros(16000), 10.0, 5, "en", None) == text
-        assert asked == [(10.0, 0), (30.0, 0), (30.0, 3)][:attempts]
+        replies[:] = answers
+        assert model.transcribe(np.zeros(16000), 10.0, 5, "en", None) == final
+        assert asked == attempts
+    assert not whisper.repeats("he is very very old and very very tired")
 
 
 def index_of(folder, write, count: int):

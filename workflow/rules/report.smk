@@ -77,7 +77,7 @@ rule report_page:
         claims="<results>/claims.csv",
         tables=expand("<results>/{table}.csv", table=PAPER_TABLES),
         figures=["<results>/fig2.png", "<results>/fig4.png"],
-        sweeps=[path for path in SWEEP_FIGURES if Path(path).exists()],
+        sweeps=SWEEP_FIGURES,
         src=sources("workflow.report.__main__"),
         templates=[
             str(path) for path in sorted(Path("workflow/report/templates").iterdir())
@@ -101,3 +101,8 @@ rule report_page:
     shell:
         "python -m workflow.report --results {params.results:q} --data {params.data:q} --models {params.models:q}"
         " --settings {params.settings:q} --out {output.page:q} --single {output.single:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        rules.report_page.output,
