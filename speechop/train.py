@@ -20,7 +20,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from fileio.files import UserError, plain_errors, read_jsonl, write_jsonl
 from speechop import checkpoint
 from speechop.codec import Codec, build_codec
-from speechop.data.speech import SpeechTable
+from speechop.data.shards import open_speech, tts_split
 from speechop.loading import ENCODER, FROZEN_TEXT, load_codec
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
@@ -68,7 +68,7 @@ def _dataclass(kind, values: dict, section: str):
 
 def _codec_trainee(stage, config, data, models, accelerator) -> CodecTrainee:
     codec = build_codec(config["network"])
-    speech, valid = (SpeechTable.load(data / "speech" / f"{split}.csv") for split in ("train", "valid"))
+    speech, valid = (open_speech(data, split, codec.rate_hz) for split in ("train", "valid"))
     if hasattr(codec, "fit"):
         torch.manual_seed(config["seed"])
         picks = torch.randperm(len(speech))[:1000].tolist()
@@ -91,7 +91,8 @@ def _diffusion_trainee(stage, config, data, models, accelerator) -> DiffusionTra
     kinds = STAGES[stage]
     drawers = [
         Drawer(
-            SpeechTable.load(data / "speech" / f"{split}.csv"), codec, batches, weight, config["seed"],
+            open_speech(data, tts_split(data, split) if "tts" in kinds else split, codec.rate_hz), codec, batches, weight,
+            config["seed"],
             _degrader(data, split, config, codec) if "s2s" in kinds else None,
             *((accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)),
         )
@@ -108,6 +109,8 @@ def _degrader(data: Path, split: str, config: dict, codec: Codec):
 
 def _release(folder: Path, loop: Loop, stage: str, config: dict, accelerator) -> None:
     """Write the averaged weights with their configuration, record and curves."""
+    if stage == "codec":
+        loop.trainee.measure(loop.ema)
     tensors = loop.ema.state_dict()
     if stage != "codec":
         tensors = {k.removeprefix("network."): v for k, v in tensors.items() if FROZEN_TEXT not in k}

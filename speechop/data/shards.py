@@ -23,6 +23,26 @@ from speechop.data.speech import SpeechTable
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
 
 
+def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
+    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its table in memory.
+
+    Raises:
+        UserError: neither, a torn archive, or a table at another rate than `rate_hz`.
+    """
+    shards = data / "shards" / split
+    if (shards / "index").is_dir():
+        return ShardTable.open(shards, rate_hz)
+    table = SpeechTable.load(data / "speech" / f"{split}.csv")
+    if table.rate_hz != rate_hz:
+        raise UserError(f"{data} holds audio at {table.rate_hz} Hz, and the codec works at {rate_hz} Hz.")
+    return table
+
+
+def tts_split(data: Path, split: str) -> str:
+    """The split that TTS is trained on: `tts` where a scale has one beside its clean `train` speech (section 5)."""
+    return "tts" if split == "train" and (data / "speech" / "tts.csv").is_file() else split
+
+
 class ShardTable(SpeechTable):
     """A speech table whose audio is read from shards when it is asked for; nothing is kept in memory but the index.
 
@@ -68,9 +88,14 @@ class ShardTable(SpeechTable):
         """The utterance at `place` as int16 [n]."""
         return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
 
+    @property
+    def has_latents(self) -> bool:
+        """Whether every utterance was encoded."""
+        return "latent_offset" in self.rows.columns and bool(self.rows["latent_offset"].notna().all())
+
     def latent(self, place: int) -> np.ndarray:
-        """The encoded utterance at `place`: float16 [frames, channels]. Raises: UserError: the shards hold no latents."""
-        if "latent_offset" not in self.rows.columns:
+        """The encoded utterance at `place`: float16 [frames, channels]. Raises: UserError: the shards lack latents."""
+        if not self.has_latents:
             raise UserError(
                 f"{self.folder} holds no latents; encode them with `python -m workflow.paper.shards encode`."
             )

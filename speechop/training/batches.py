@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fileio.files import seed_of
 from speechop.codec import Codec
+from speechop.data.shards import ShardTable
 from speechop.data.speech import SpeechTable
 from speechop.schedule import SigmoidWeight
 from speechop.tasks import TASKS
@@ -62,7 +63,8 @@ class BatchConfig:
 class Drawer:
     """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.
 
-    `ranks` processes share a global batch: item i belongs to rank i mod ranks.
+    `ranks` processes share a global batch: item i belongs to rank i mod ranks. Single sentences of a table with stored
+    latents are not encoded again.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Drawer:
     ):
         self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
         self.degrader, self.rank, self.ranks = degrader, rank, ranks
+        self.encoded = isinstance(speech, ShardTable) and speech.has_latents
 
     def _generators(self, size: int, *stream) -> list[np.random.Generator]:
         mine = range(self.rank, size * self.ranks, self.ranks)
@@ -93,16 +96,14 @@ class Drawer:
         shared = np.random.default_rng(seed_of(self.seed, "sentences", *stream))
         count = int(shared.choice(self.config.sentences))
         rngs = self._generators(max(1, self.config.tts_batch // count), "tts", *stream)
-        spoken = [self.utterance(rng, count) for rng in rngs]
-        target, frames = self._encode([wave for wave, _ in spoken])
-        return self._finish(
-            rngs,
-            target,
-            frames,
-            [self._inpainting(r, n) for r, n in zip(rngs, frames)],
-            ["tts"] * len(rngs),
-            texts=[text for _, text in spoken],
-        )
+        if self.encoded and count == 1:
+            target, frames, texts = self._stored(rngs)
+        else:
+            spoken = [self.utterance(rng, count) for rng in rngs]
+            target, frames = self._encode([wave for wave, _ in spoken])
+            texts = [text for _, text in spoken]
+        clean = [self._inpainting(r, n) for r, n in zip(rngs, frames)]
+        return self._finish(rngs, target, frames, clean, ["tts"] * len(rngs), texts=texts)
 
     def utterance(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, str]:
         """`count` sentences of one speaker, joined by short pauses: (audio [s], text)."""
@@ -115,6 +116,13 @@ class Drawer:
             waves.append(self.speech.wave(place))
             texts.append(self.speech.rows["text"].iat[place])
         return np.concatenate(waves), " ".join(texts)
+
+    def _stored(self, rngs: list[np.random.Generator]) -> tuple[Tensor, list[int], list[str]]:
+        """Stored latents [b, n, c] of the utterances that `utterance` would draw, their frames and texts."""
+        places = [int(rng.integers(len(self.speech))) for rng in rngs]
+        latents = [torch.from_numpy(self.speech.latent(place).astype(np.float32)) for place in places]
+        padded = torch.nn.utils.rnn.pad_sequence(latents, batch_first=True).to(self.codec.mean.device)
+        return padded, [len(rows) for rows in latents], [self.speech.rows["text"].iat[place] for place in places]
 
     @staticmethod
     def _inpainting(rng: np.random.Generator, n: int) -> np.ndarray:

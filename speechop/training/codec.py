@@ -79,6 +79,19 @@ class CodecTrainee:
             figures |= {"adversarial": adversarial, "rival_loss": self.rivals.discriminator_loss(real, fake)}
         return {"loss": loss, **figures}
 
+    @torch.no_grad()
+    def measure(self, codec: Codec, utterances: int = 200) -> None:
+        """Store the latents' statistics over a fixed choice of training speech; a fitted codec has its own scale already."""
+        if hasattr(codec, "fit"):
+            return
+        rng = np.random.default_rng(seed_of(self.seed, "statistics"))
+        means = []
+        for place in rng.integers(len(self.speech), size=utterances):
+            wave = self.speech.wave(int(place))
+            whole = torch.from_numpy(wave[: len(wave) // codec.hop * codec.hop])[None].to(self.device)
+            means.append(codec.posterior(whole)[0][0])  # [n, c]
+        codec.set_statistics(torch.cat(means))
+
     def validate(self, network: nn.Module) -> dict[str, float]:
         estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
         return {"mel": float(self.mel(estimate, self.held_out))}

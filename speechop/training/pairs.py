@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from fileio import audio
-from fileio.files import UserError
 from speechop import degrade
+from speechop.data.shards import open_speech
 from speechop.data.speech import SpeechTable, read_table
+
+IN_MEMORY = 2000  # sounds; a longer table (DNS-5 has 60,000 noises) is read as it is used
 
 
 @dataclass
@@ -24,39 +27,59 @@ class Pair:
     prompt: Tensor | None
 
 
-class Pairs:
-    """Draws source, target and prompt of any mix of speech-to-speech tasks."""
+class Sounds(Sequence[Tensor]):
+    """Noises or impulse responses, float32 [n] each at `rate_hz`: a short table is read at once, a long one when used.
 
-    def __init__(self, speech: SpeechTable, noises: list[Tensor], rirs: list[Tensor], config: dict, device="cpu"):
+    Files at another rate are resampled; one of several channels gives its first.
+    """
+
+    def __init__(self, paths: list[Path], rate_hz: int):
+        self.paths, self.rate_hz = paths, rate_hz
+        self._waves = [self._read(path) for path in paths] if len(paths) <= IN_MEMORY else None
+
+    def _read(self, path: Path) -> Tensor:
+        return torch.from_numpy(audio.read(path, self.rate_hz, channel=0, resampled=True)[0])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, place: int) -> Tensor:
+        return self._read(self.paths[place]) if self._waves is None else self._waves[place]
+
+
+class Pairs:
+    """Draws source, target and prompt of any mix of speech-to-speech tasks; all is simulated on `device`, as one batch."""
+
+    def __init__(
+        self, speech: SpeechTable, noises: Sequence[Tensor], rirs: Sequence[Tensor], config: dict, device="cpu"
+    ):
         self.speech, self.noises, self.rirs, self.config, self.device = speech, noises, rirs, config, device
 
     @classmethod
     def load(cls, data: Path, split: str, config: dict, rate_hz: int, device="cpu") -> Pairs:
-        """Read the speech, noise and impulse responses of a split from `data/<scale>`."""
-        speech = SpeechTable.load(data / "speech" / f"{split}.csv")
-        if speech.rate_hz != rate_hz:
-            raise UserError(f"{data} holds audio at {speech.rate_hz} Hz, and the codec works at {rate_hz} Hz.")
+        """Read the speech, noise and impulse responses of a split from `data/<scale>`; errors as `open_speech`."""
+        speech = open_speech(data, split, rate_hz)
         sounds = []
         for name in ("noise", "rir"):
             rows = read_table(data / f"{name}.csv", ["id", "split", "path"])
             paths = rows.loc[rows["split"] == split, "path"]
-            sounds.append([torch.from_numpy(audio.read(data / path, rate_hz)[0]) for path in paths])
+            sounds.append(Sounds([data / path for path in paths], rate_hz))
         return cls(speech, *sounds, config, device)
 
     def pairs(self, tasks: list[str], rngs: list[np.random.Generator], samples: int, prompt: int) -> Pair:
         """Simulate one micro-batch: task names and generators [b], `samples` a crop, `prompt` samples of prompt or 0."""
         places = [int(rng.integers(len(self.speech))) for rng in rngs]
-        clean = torch.stack([self._crop(place, rng, samples) for place, rng in zip(places, rngs)])
+        clean = self._crops(places, rngs, samples)
         params = [degrade.draw(rng, self.config, range(len(self.noises)), range(len(self.rirs))) for rng in rngs]
         others = [self.speech.other_speaker(place, rng) for place, rng in zip(places, rngs)]
-        separating = torch.tensor([task == "separation" for task in tasks])
+        separating = torch.tensor([task == "separation" for task in tasks], device=self.device)
         target, source = clean.clone(), clean.clone()
-        if separating.any():
+        if "separation" in tasks:
             params = [
                 self._mixture_params(p, rng) if t == "separation" else p for p, t, rng in zip(params, tasks, rngs)
             ]
-            interferer = torch.stack([self._crop(other, rng, samples) for other, rng in zip(others, rngs)])
-            level_db = torch.tensor([rng.uniform(-5, 5) for rng in rngs], dtype=torch.float32)
+            interferer = self._crops(others, rngs, samples)
+            level_db = torch.tensor([rng.uniform(-5, 5) for rng in rngs], dtype=torch.float32, device=self.device)
             mixture, scaled = degrade.mix(clean, interferer, level_db)
             source = torch.where(separating[:, None], mixture, source)
             target = torch.where(separating[:, None], scaled, target)
@@ -69,8 +92,11 @@ class Pairs:
                 target[row] = result.speech[row]
             elif task == "acoustic_matching":
                 source[row], target[row] = clean[row], result.speech[row]
-        given = self._prompts(tasks, places, params, rngs, prompt) if prompt else None
-        return Pair(*(None if wave is None else wave.to(self.device) for wave in (source, target, given)))
+        return Pair(source, target, self._prompts(tasks, places, params, rngs, prompt) if prompt else None)
+
+    def _crops(self, places: list[int], rngs: list[np.random.Generator], samples: int) -> Tensor:
+        """A random window [b, s] of each speaker, on the device."""
+        return torch.stack([self._crop(place, rng, samples) for place, rng in zip(places, rngs)]).to(self.device)
 
     def _crop(self, place: int, rng: np.random.Generator, samples: int) -> Tensor:
         """A random window of a speaker's sentences, joined until they are long enough."""
@@ -90,19 +116,20 @@ class Pairs:
 
     def _degrade(self, clean: Tensor, params: list[dict], rngs: list[np.random.Generator]) -> degrade.Degraded:
         samples = clean.shape[1]
-        noise = torch.zeros_like(clean)
+        noise = torch.zeros(len(clean), samples)
         for row, param in zip(noise, params):
             if param["snr_db"] is not None:
                 row.copy_(window(self.noises[param["noise"]], param["noise_start"], samples))
+        noise = noise.to(self.device)
         rirs = [None if p["rir"] is None else self.rirs[p["rir"]] for p in params]
         return degrade.apply(clean, noise, rirs, params, self.speech.rate_hz)
 
     def _prompts(self, tasks, places, params, rngs, samples: int) -> Tensor:
         """Other speech of the same speaker; for acoustic matching, in the target's acoustics (without its noise)."""
         waves = [self._crop(self.speech.other_of_speaker(p, rng), rng, samples) for p, rng in zip(places, rngs)]
-        prompts = torch.stack(waves)
+        prompts = torch.stack(waves).to(self.device)
         acoustic = self._degrade(prompts, [p | {"snr_db": None} for p in params], rngs).speech
-        matching = torch.tensor([task == "acoustic_matching" for task in tasks])
+        matching = torch.tensor([task == "acoustic_matching" for task in tasks], device=self.device)
         return torch.where(matching[:, None], acoustic, prompts)
 
 

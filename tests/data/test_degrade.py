@@ -97,6 +97,14 @@ def test_an_item_does_not_depend_on_its_batch():
         assert torch.allclose(alone.source[0], together.source[row], atol=2e-6)
 
 
+def test_everything_is_computed_on_the_device_of_the_speech():
+    """On the meta device an operation that meets a tensor of the CPU fails, as it would on a GPU."""
+    clean, noise = some(0).to("meta"), some(1).to("meta")
+    rirs = [response().to("meta") for _ in range(3)]
+    out = degrade.apply(clean, noise, rirs, draws(), RATE_HZ, lengths=[8000, 7000, 100])
+    assert {wave.device.type for wave in vars(out).values()} == {"meta"}
+
+
 def test_draws_are_json_and_the_same_for_the_same_seed():
     first, second = (degrade.draw(np.random.default_rng(4), EVERYTHING, ["a", "b"], ["r"]) for _ in range(2))
     assert first == second == json.loads(json.dumps(first))

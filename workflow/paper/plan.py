@@ -16,6 +16,7 @@ NEEDS = {
 }
 ALIGNED = ("librispeech", "daps")
 FAILED_LIST = "failed"
+SHARD_PARTS = 64
 
 
 def corpora_of_set(settings: dict) -> list[str]:
@@ -59,6 +60,19 @@ def parts_of(recorded: dict, table: str) -> list[tuple[str, str]]:
     if table == "valid":
         return chosen
     return list(dict.fromkeys(chosen + [(c, part) for c, parts in recorded["held_out"].items() for part in parts]))
+
+
+def training_shards(stage: str, recorded: dict) -> list[str]:
+    """The marks of the shards that a training stage streams: clean speech, and for TTS its own speech as latents.
+
+    Args:
+        stage: codec, tts, multitask or s2s.
+    """
+    written = {"codec": ["train", "valid"], "tts": ["valid"]}.get(stage, ["train", "valid"])
+    encoded = ["tts"] if stage in ("tts", "multitask") else []
+    marks = [(table, ".written") for table in written] + [(table, ".encoded") for table in encoded]
+    numbers = range(recorded.get("shard_parts", SHARD_PARTS))
+    return [f"<data>/shards/{table}/{mark}/{number}.done" for table, mark in marks for number in numbers]
 
 
 def unpacked(names: list[str], recorded: dict) -> list[Path]:

@@ -1,5 +1,6 @@
 # Models: those that ship with the repository are copied, unless `retrain` asks to train them; the others are trained.
 SHIPPED = [] if config["retrain"] else planning.shipped_models(SCALE)
+RECORDED_SPEECH = "recorded" in config["corpus"]  # training then streams shards, on as many nodes as were allotted
 
 
 rule shipped_model:
@@ -34,6 +35,13 @@ rule trained_model:
             f"<models>/{name}/model.safetensors"
             for name in config["models"][wildcards.model]["after"]
         ],
+        shards=lambda wildcards: (
+            paper_plan.training_shards(
+                config["models"][wildcards.model]["stage"], config["corpus"]["recorded"]
+            )
+            if RECORDED_SPEECH
+            else []
+        ),
         src=lambda wildcards: sources(
             planning.training_command(config, wildcards.model, Path(), Path())[0]
         ),
@@ -64,8 +72,9 @@ rule trained_model:
             Path(output.weights).parent,
             Path(f".state/{SCALE}"),
         ),
+        launcher=["workflow.paper.launch", "--"] if RECORDED_SPEECH else [],
         data=lambda wildcards, input: Path(input.noise).parent,
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.tables:q} {input.noise:q} {input.rir:q} {input.before:q} --outputs {output.weights:q} --"
-        " python -m {params.command:q} --data {params.data:q} --config {params.config:q}"
+        " python -m {params.launcher:q} {params.command:q} --data {params.data:q} --config {params.config:q}"
