@@ -1,6 +1,7 @@
 # Models: those that ship with the repository are copied, unless `retrain` asks to train them; the others are trained.
 SHIPPED = [] if config["retrain"] else planning.shipped_models(SCALE)
-RECORDED_SPEECH = "recorded" in config["corpus"]  # training then streams shards, on as many nodes as were allotted
+# At the scale of real corpora training streams shards, on as many nodes as were allotted.
+RECORDED_SPEECH = "recorded" in config["corpus"]
 
 
 rule shipped_model:
@@ -37,7 +38,8 @@ rule trained_model:
         ],
         shards=lambda wildcards: (
             paper_plan.training_shards(
-                config["models"][wildcards.model]["stage"], config["corpus"]["recorded"]
+                config["models"][wildcards.model]["stage"],
+                config["corpus"]["recorded"],
             )
             if RECORDED_SPEECH
             else []
