@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 
 def pytest_runtest_setup():
     """Take SpeechBrain's lazy modules out of the module table.
@@ -12,3 +14,11 @@ def pytest_runtest_setup():
     for name, module in list(sys.modules.items()):
         if any(kind.__name__ == "LazyModule" for kind in type(module).__mro__):
             del sys.modules[name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of one file, and all that use the smoke run, stay in one process of `pytest -n`: they share what is slow to make."""
+    for item in items:
+        group = "smoke" if "made" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
