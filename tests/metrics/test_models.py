@@ -174,14 +174,21 @@ def test_ctc_transcripts_carry_name_and_version(tiny_ctc, write):
     assert rows[0]["asr"].startswith("judge2 ") and packaged.fingerprint(folder) in rows[0]["version"]
 
 
-def test_speaker_windows_in_a_batch_are_the_windows_alone(monkeypatch):
-    torch.manual_seed(0)
-    module = torch.nn.LSTM(40, 256, 3, batch_first=True)
-    windows = torch.rand(5, 160, 40)
-    with torch.no_grad():
-        together = module(windows)[1][0][-1]
-        alone = torch.cat([module(window[None])[1][0][-1] for window in windows])
-    assert (together - alone).abs().max() < 1e-6
+@pytest.mark.slow
+def test_speaker_windows_in_a_batch_are_the_windows_alone_and_the_weights_are_read_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(packaged, "read", lambda name, original=packaged.read: read.append(name) or original(name))
+    sim._ge2e.cache_clear()
+    wave = speech_like(5.0)
+    starts = sim.partial_starts(len(wave))
+    together = sim._ge2e()(wave)
+    alone = []
+    for start in starts:
+        monkeypatch.setattr(sim, "partial_starts", lambda _, start=start: [start])
+        alone.append(sim._ge2e()(wave))
+    mean = np.mean(alone, axis=0)
+    assert len(starts) == 5 and np.abs(together - mean / np.linalg.norm(mean)).max() < 1e-6  # float32
+    assert read == ["ge2e"]
 
 
 @pytest.mark.parametrize(

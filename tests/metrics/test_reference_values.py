@@ -6,6 +6,7 @@ import csv
 import math
 import os
 import re
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -14,14 +15,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from metrics import log_mel, mcd, sim, text
+from metrics import log_mel, mcd, registry, scorer, sim, text
 from metrics.contract import Unscorable
 from metrics.pesq_wb import pesq_wb
 from metrics.si_sdr import best_permutation, si_sdr_db
 from metrics.spbs import speech_bert_score
+from metrics.utterance import Files, Utterance
 from metrics.wer import error_rate
 from tests.metrics.signals import RATE_HZ, noisy, speech_like
 
@@ -40,6 +42,11 @@ def test_pesq_reproduces_the_package_s_fixture():
         pytest.skip("PESQ_AUDIO is not set")
     reference, estimate = (soundfile.read(Path(folder) / name)[0] for name in ("speech.wav", "speech_bab_0dB.wav"))
     assert pesq_wb(reference=reference, estimate=estimate) == pytest.approx(1.0832337141036987, abs=1e-9)
+
+
+def test_pesq_of_a_synthetic_pair_is_what_it_was(clean):
+    # Measured with pesq 0.0.4. 1e-3: the signals come from this machine's sines, and the mapping steepens their rounding.
+    assert pesq_wb(reference=clean, estimate=noisy(clean, 40)) == pytest.approx(2.489774, abs=1e-3)
 
 
 def test_pesq_falls_with_noise_and_is_not_symmetric(clean):
@@ -136,6 +143,84 @@ def test_mcd_of_identical_signals_is_zero_and_warping_forgives_a_delay(clean):
     assert mcd.distortion_db(reference=cepstrum, estimate=cepstrum, warp=True) == 0
     aligned = mcd.distortion_db(reference=cepstrum, estimate=late, warp=True)
     assert aligned < 0.5 * mcd.distortion_db(reference=cepstrum, estimate=late)
+
+
+def test_espnet_s_variant_is_the_norm_over_an_exact_warping_path():
+    """Against dynamic time warping over the whole grid; FastDTW (radius 1) may miss the best path by a little."""
+    first, second = (mcd.mel_cepstrum(speech_like(seconds, seed=3), RATE_HZ) for seconds in (0.8, 0.9))
+    distances = np.array([[math.dist(a, b) for b in second] for a in first])
+    cost = np.full((len(first) + 1, len(second) + 1), np.inf)
+    cost[0, 0] = 0
+    for i, j in np.ndindex(*distances.shape):
+        cost[i + 1, j + 1] = distances[i, j] + min(cost[i, j], cost[i, j + 1], cost[i + 1, j])
+    i, j, path = *distances.shape, []
+    while i and j:
+        path.append(distances[i - 1, j - 1])
+        i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda place: cost[place])
+    exact = 10 / math.log(10) * math.sqrt(2) * np.mean(path)
+    ours = mcd.distortion_db(reference=first, estimate=second, energy=True, warp=True)
+    assert ours == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.slow
+def test_pymcd_s_variant_agrees_with_world_and_pysptk(write, clean):
+    """Each step by hand at 22.05 kHz, where nothing is resampled: WORLD's envelope, mel-cepstra, a path without c0."""
+    import pyworld
+    from fastdtw import fastdtw
+
+    rate_hz, cepstra = 22050, []
+    waves = [speech_like(0.6, seed=seed, rate_hz=rate_hz).astype(np.float64) for seed in (0, 1)]
+    for wave in waves:
+        pitch, times = pyworld.dio(wave, rate_hz, frame_period=5.0)
+        pitch = pyworld.stonemask(wave, pitch, times, rate_hz)
+        envelope = pyworld.cheaptrick(wave, pitch, times, rate_hz, fft_size=512)
+        cepstra.append(mcd._pysptk().mcep(envelope, 13, 0.65, maxiter=0, etype=1, eps=1e-8, min_det=0.0, itype=3))
+    path = fastdtw(cepstra[0][:, 1:], cepstra[1][:, 1:], dist=math.dist)[1]
+    expected = np.mean([10 / math.log(10) * math.sqrt(2) * math.dist(cepstra[0][i], cepstra[1][j]) for i, j in path])
+    files = [write(f"{name}.wav", wave, rate_hz, "DOUBLE") for name, wave in zip("re", waves, strict=True)]
+    utterance = Utterance(Files("u", reference=files[0], estimate=files[1]))
+    found = registry.find("mcd_pymcd").compute(utterance, {})
+    assert found.value == pytest.approx(expected, rel=1e-3)  # librosa hands it float32
+
+
+SIGNAL = {
+    "pesq": lambda r, e: pesq_wb(reference=r, estimate=e),
+    "si_sdr": lambda r, e: si_sdr_db(reference=r, estimate=e),
+    "log_mel": lambda r, e: log_mel.log_mel_distance(reference=r, estimate=e),
+    "mcd": lambda r, e: mcd.distortion_db(
+        reference=mcd.mel_cepstrum(r, RATE_HZ), estimate=mcd.mel_cepstrum(e, RATE_HZ)
+    ),
+}
+PERFECT = {"pesq": pytest.approx(4.6439, abs=1e-4), "si_sdr": math.inf, "log_mel": 0.0, "mcd": 0.0}
+
+
+@given(st.integers(0, 10_000), st.floats(0, 40), st.floats(0.05, 2.0), st.integers(1, 160))
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])  # a smaller example would tell no more
+def test_identity_polarity_gain_and_delay_of_the_signal_metrics(seed, snr_db, gain, delay):
+    clean = noisy(speech_like(1.0, seed=seed), 50)  # a floor of noise, far above what the metrics cut off
+    estimate = noisy(clean, snr_db, seed=seed)
+    for name, metric in SIGNAL.items():
+        assert metric(clean, clean) == PERFECT[name]
+        value = metric(clean, estimate)
+        assert metric(clean, -estimate) == pytest.approx(value, rel=1e-9), name
+    assert SIGNAL["si_sdr"](clean, gain * estimate) == pytest.approx(SIGNAL["si_sdr"](clean, estimate), abs=1e-5)
+    assert SIGNAL["pesq"](clean, gain * estimate) == pytest.approx(SIGNAL["pesq"](clean, estimate), abs=1e-3)
+    assert SIGNAL["log_mel"](clean, gain * clean) == pytest.approx(abs(math.log(gain)), abs=1e-5)
+    late = np.concatenate([np.zeros(delay, np.float32), clean])[: len(clean)]
+    assert SIGNAL["pesq"](clean, late) > 4  # it aligns by itself; at most 10 ms here
+    assert SIGNAL["si_sdr"](clean, late) < 40 and SIGNAL["log_mel"](clean, late) > 0 and SIGNAL["mcd"](clean, late) > 0
+
+
+@given(st.floats(0, 2.0**-15.01), st.integers(0, 1000), st.sampled_from(["reference", "estimate"]))
+@settings(max_examples=10, deadline=None)
+def test_what_stays_below_one_step_of_16_bits_is_silence_and_has_no_value(peak, seed, which):
+    quiet = np.random.default_rng(seed).uniform(-peak, peak, 8000)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: Path(folder) / f"{name}.wav" for name in ("reference", "estimate")}
+        for name, path in paths.items():
+            soundfile.write(path, quiet if name == which else speech_like(0.5), RATE_HZ, "FLOAT")
+        rows = scorer.score([Files("u", **paths)], registry.find_all(["pesq", "si_sdr", "log_mel", "mcd"]))
+    assert {(row["value"], row["status"]) for (row,) in rows.values()} == {(None, f"silent_{which}")}
 
 
 def test_speech_bert_score_agrees_with_a_double_loop():

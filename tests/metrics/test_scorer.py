@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
+from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from fileio.files import UserError, read_jsonl
-from metrics import inputs, registry, scorer
+from metrics import dnsmos, inputs, registry, scorer, sim
 from metrics.__main__ import main
 from metrics.utterance import Files
 from tests.metrics.signals import noisy, speech_like
@@ -196,11 +199,38 @@ def test_command_scores_folders_and_refuses_strays(tmp_path, write, capsys):
     assert stop.value.code == 2 and "stray" in capsys.readouterr().err
 
 
-def test_arguments_cannot_be_swapped_silently(clean):
-    from metrics.pesq_wb import pesq_wb
+def test_arguments_cannot_be_swapped_silently():
+    """No function of a metric takes what is compared by position, and the reference stands first."""
+    guarded = 0
+    for name in registry.MODULES:
+        for _, function in inspect.getmembers(import_module(f"metrics.{name}"), inspect.isfunction):
+            compared = {"reference", "estimate", "hypothesis", "references", "estimates"}
+            asked = [p for p in inspect.signature(function).parameters.values() if p.name in compared]
+            if len(asked) > 1:
+                guarded += 1
+                assert all(p.kind is p.KEYWORD_ONLY for p in asked), function
+                assert asked[0].name.startswith("reference"), function
+    assert guarded >= 7
 
-    with pytest.raises(TypeError):
-        pesq_wb(clean, clean)
+
+def test_each_file_goes_through_a_network_once_however_many_metrics_use_it(test_set, monkeypatch):
+    passes = {"sim": 0, "dnsmos": 0}
+
+    def embed(wave):
+        passes["sim"] += 1
+        return wave[:8]
+
+    def quality(*, estimate):
+        passes["dnsmos"] += 1
+        return {"ovrl": 3.0, "sig": 3.0, "bak": 3.0}
+
+    monkeypatch.setattr(sim, "_ge2e", lambda: embed)
+    monkeypatch.setattr(dnsmos, "p835", quality)
+    files = [replace(one, prompt=one.reference) for one in utterances(test_set)]
+    names = ["sim_ge2e", "sim_prompt_ge2e", "dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak"]
+    rows = scorer.score(files, registry.find_all(names), jobs=2)
+    assert all([row["status"] for row in rows[name]] == ["ok"] * 3 + ["no_estimate"] for name in names)
+    assert passes == {"sim": 6, "dnsmos": 3}  # three estimates and their references; the fourth was never made
 
 
 def test_ids_must_fit_the_test_set(test_set):
