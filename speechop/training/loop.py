@@ -88,12 +88,13 @@ class Loop:
             total=self.config.steps, initial=self.step, desc="training", unit="step", disable=not main, mininterval=5
         )
         try:
-            while self.step < self.config.steps and not self._stop:
+            while self.step < self.config.steps:
                 figures = self._one_step()
                 self.step += 1
                 self._log(figures, bar)
                 now = time.monotonic()
-                if max_minutes is not None and (now - started) / 60 >= max_minutes:
+                late = max_minutes is not None and (now - started) / 60 >= max_minutes
+                if self._any_process(self._stop or late):
                     break
                 if (now - saved) / 60 >= self.config.save_minutes:
                     self._account(started)
@@ -107,6 +108,12 @@ class Loop:
         self._account(started)
         self.save()
         return self.step >= self.config.steps
+
+    def _any_process(self, wish: bool) -> bool:
+        """Whether any process wishes to stop: all leave at the same step, or those that go on would wait for the others."""
+        if self.accelerator.num_processes == 1:
+            return wish
+        return bool(self.accelerator.reduce(torch.tensor(float(wish), device=self.accelerator.device)) > 0)
 
     def _account(self, started: float) -> None:
         self.seconds += time.monotonic() - started
@@ -135,10 +142,18 @@ class Loop:
         self.optimiser.step()
         self.optimiser.zero_grad()
         if self.rivals is not None:
+            self._share_rival_gradients()
             self.rival_optimiser.step()
             self.rival_optimiser.zero_grad()
         self._average()
         return figures
+
+    def _share_rival_gradients(self) -> None:
+        """Average the discriminators' gradients over processes: their losses pass by the data-parallel wrapper."""
+        if self.accelerator.num_processes > 1:
+            for parameter in self.trainee.rivals.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
     def _micro_step(self, micro: int) -> dict[str, float]:
         torch.manual_seed(self.step * 64 + micro)  # dropout

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -157,30 +158,86 @@ def test_an_empty_corpus_and_unknown_keys_are_named(data, models, tmp_path):
         train.train("tts", "y", DIFFUSION, empty.parent, tmp_path, tmp_path / "state", None, False)
 
 
+def command(data, root, settings, name, processes=1):
+    """What `subprocess` needs to train the TTS stage with so many processes: the command, and its environment and folder."""
+    (root / f"{name}.json").write_text(json.dumps(settings))
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    arguments = ["tts", "--name", name, "--config", root / f"{name}.json", "--data", data, "--models", root]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return [*launch, "-m", "speechop.train", *arguments, "--state", root / "state"], {
+        "env": environment,
+        "cwd": Path(__file__).parents[2],
+    }
+
+
+def test_killed_by_force_and_resumed_equals_undisturbed(data, models, tmp_path):
+    """SIGKILL, wherever it meets the second run: it goes on from its last whole state to the same weights, bit by bit."""
+    (tmp_path / "codec").symlink_to(models / "codec")
+    whole, how = command(data, tmp_path, DIFFUSION, "whole")
+    subprocess.run(whole, check=True, timeout=300, **how)
+    killed, how = command(data, tmp_path, DIFFUSION, "killed")
+    state = tmp_path / "state" / "killed" / "state.safetensors"
+    with subprocess.Popen(killed, **how) as process:
+        while not state.is_file():
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.kill()
+    assert not (tmp_path / "killed").exists()
+    subprocess.run(killed, check=True, timeout=300, **how)
+    one, two = (weights(tmp_path / name) for name in ("whole", "killed"))
+    assert one.keys() == two.keys() and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+CODEC_RANK = """
+import json, os, sys
+from pathlib import Path
+from speechop import train
+from speechop.training.loop import Loop
+
+data, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+save, rank = Loop.save, os.environ["RANK"]
+
+def saving(self):
+    save(self)
+    sums = [float(parameter.double().sum()) for parameter in self.trainee.rivals.parameters()]
+    (root / f"{rank}.json").write_text(json.dumps([self.step, sums]))
+
+Loop.save = saving
+train.train("codec", "codec", json.loads((root / "codec.json").read_text()), data, root, root / "state", limit[int(rank)], False)
+"""
+
+
+def test_processes_stop_at_one_step_and_keep_one_discriminator(data, tmp_path):
+    """Only the first process runs out of time; the discriminators' gradients are shared though no wrapper sees them."""
+    (tmp_path / "rank.py").write_text(CODEC_RANK)
+    (tmp_path / "codec.json").write_text(json.dumps(CODEC | {"training": CODEC["training"] | {"save_minutes": 9.0}}))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "rank.py"]
+    for limit, step in (([0.0, None], 1), ([None, None], 3)):
+        subprocess.run(
+            [*launch, data, tmp_path, json.dumps(limit)], check=True, timeout=300, cwd=Path(__file__).parents[2],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+        first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+        assert first[0] == second[0] == step
+        assert first[1] == pytest.approx(second[1], rel=1e-6, abs=1e-7)
+
+
 def test_two_processes_equal_one_of_twice_the_batch(data, models, tmp_path):
     """Data-parallel training over gloo: the same loss curve and weights as one process with the global batch."""
     curves = []
+    (tmp_path / "codec").symlink_to(models / "codec")
     for name, processes, batch in (("one", 1, 4), ("two", 2, 2)):
         config = DIFFUSION | {"batches": DIFFUSION["batches"] | {"tts_batch": batch, "sentences": [1]}}
-        (tmp_path / f"{name}.json").write_text(json.dumps(config))
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "codec").symlink_to(models / "codec")
-        launch = (
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-            if processes > 1
-            else [sys.executable, "-m"]
-        )
-        subprocess.run(
-            [*launch, "speechop.train", "tts", "--name", "tts", "--config", tmp_path / f"{name}.json", "--data", data,
-             "--models", tmp_path / name, "--state", tmp_path / "state" / name],
-            check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        curves.append(read_jsonl(tmp_path / name / "tts" / "curves.jsonl"))
+        launch, how = command(data, tmp_path, config, name, processes)
+        subprocess.run(launch, check=True, timeout=300, **how)
+        curves.append(read_jsonl(tmp_path / name / "curves.jsonl"))
     for a, b in zip(*curves, strict=True):
         assert a.keys() == b.keys()
         for key in ("step", "lr", "loss", "grad_norm"):
             assert a[key] == pytest.approx(b[key], rel=2e-3), key
-    one, two = (weights(tmp_path / name / "tts") for name in ("one", "two"))
+    one, two = (weights(tmp_path / name) for name in ("one", "two"))
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=2e-2, msg=lambda m, name=name: f"{name}: {m}")
 
