@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from fileio import audio
 from fileio.files import UserError, read_json
@@ -267,19 +268,34 @@ def test_alignment_tables_go_through_an_aligner(tmp_path, make_noise):
 def test_noises_and_responses_become_tables(tmp_path, make_noise, unpublished):
     for name in ("a", "b"):
         audio.write(tmp_path / "datasets_fullband" / "noise_fullband" / f"{name}.wav", make_noise(1.0, 48000), 48000)
+    audio.write(tmp_path / "SFS-Static-Dataset" / "office" / "tone.wav", make_noise(2.0, 44100), 44100)
     decay = make_noise(1.0, 32000) * np.exp(-6.9 * np.arange(32000) / (0.4 * 32000)).astype(np.float32)
     response = np.concatenate([np.zeros(320), [0.9], 0.5 * decay]).astype(np.float32)
     audio.write(tmp_path / "Audio" / "h001.wav", response, 32000)
-    count = sounds.noise_table([Location("dns5_noise", (tmp_path,))], tmp_path / "out" / "noise.csv")
+    for place in (
+        "EchoThiefImpulseResponseLibrary/Caves/a",
+        "RIRS_NOISES/real_rirs_isotropic_noises/RVB2014_type1_rir_a",
+    ):
+        path = (tmp_path / place).with_suffix(".wav")
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, np.stack([response, response], 1), 32000)
+    soundfile.write(path.with_name("RVB2014_type1_noise_a.wav"), make_noise(1.0, 16000), 16000)
+    noises = [Location(name, (tmp_path,)) for name in ("dns5_noise", "sfs_static")]
+    count = sounds.noise_table(noises, tmp_path / "out" / "noise.csv")
     noise = pd.read_csv(tmp_path / "out" / "noise.csv")
     assert (
-        count == 2
-        and list(noise["rate_hz"]) == [48000, 48000]
+        count == 3
+        and list(noise["rate_hz"]) == [48000, 48000, 44100]
         and (tmp_path / "out" / noise["path"][0]).resolve().is_file()
     )
-    sounds.rir_table([Location("mit_ir", (tmp_path,))], tmp_path / "out" / "rir.csv", 16000)
-    row = pd.read_csv(tmp_path / "out" / "rir.csv").iloc[0]
-    wave, rate_hz = audio.read(tmp_path / "out" / row["path"])
-    assert rate_hz == 16000 and wave[0] == 1.0 and row["rt60_s"] == pytest.approx(0.4, rel=0.25)
+    rooms = [Location(name, (tmp_path,)) for name in ("mit_ir", "echothief", "openslr28")]
+    sounds.rir_table(rooms, tmp_path / "out" / "rir.csv", 16000)
+    table = pd.read_csv(tmp_path / "out" / "rir.csv")
+    assert list(table["id"]) == ["echothief-a", "mit_ir-h001", "openslr28-RVB2014_type1_rir_a"]
+    for _, row in table.iterrows():
+        wave, rate_hz = audio.read(tmp_path / "out" / row["path"])
+        assert rate_hz == 16000 and wave[0] == 1.0 and row["rt60_s"] == pytest.approx(0.4, rel=0.25)
+    found = {path.name: read_json(path)["found"]["items"] for path in (tmp_path / "out" / "recorded").iterdir()}
+    assert found["dns5_noise.fingerprint.json"] == 2 and len(found) == 5
     with pytest.raises(UserError, match="unpack it again"):
-        list(sounds.files_of(Location("echothief", (tmp_path,))))
+        list(sounds.files_of(Location("echothief", (tmp_path / "out",))))

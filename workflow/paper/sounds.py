@@ -56,9 +56,11 @@ def noise_table(locations: list[Location], out: Path) -> int:
     """Write `noise.csv`: every noise where it lies, at its own rate. Returns how many."""
     rows = []
     for location in locations:
+        lengths = []
         for path in files_of(location):
             identity = f"{location.name}-{path.stem}"
             info = soundfile.info(path)
+            lengths.append((identity, info.frames))
             row = {
                 "id": identity,
                 "split": split_of(identity),
@@ -67,6 +69,7 @@ def noise_table(locations: list[Location], out: Path) -> int:
                 "sha256": "",
             }
             rows.append(row | {"path": os.path.relpath(path, out.parent), "seconds": round(info.duration, 3)})
+        _compare(location, lengths, out)
     speech.write_table(out, rows, NOISE_COLUMNS)
     return len(rows)
 
@@ -85,8 +88,7 @@ def rir_table(locations: list[Location], out: Path, rate_hz: int) -> int:
     rows = []
     for location in locations:
         paths = list(files_of(location))
-        found = fingerprint.fingerprint((str(path), soundfile.info(path).frames) for path in paths)
-        fingerprint.check(location.name, found, out.parent / "recorded" / f"{location.name}.fingerprint.json")
+        _compare(location, [(path.stem, soundfile.info(path).frames) for path in paths], out)
         for path in paths:
             identity = f"{location.name}-{path.stem}"
             wave, _ = audio.read(path, rate_hz, channel=0, resampled=True)
@@ -97,6 +99,12 @@ def rir_table(locations: list[Location], out: Path, rate_hz: int) -> int:
             rows.append(row | {"path": os.path.relpath(kept, out.parent), "sha256": sha256(kept)})
     speech.write_table(out, rows, RIR_COLUMNS)
     return len(rows)
+
+
+def _compare(location: Location, lengths: list[tuple[str, int]], out: Path) -> None:
+    """Fingerprint a corpus's files, by their names, and compare with what is published."""
+    record = out.parent / "recorded" / f"{location.name}.fingerprint.json"
+    fingerprint.check(location.name, fingerprint.fingerprint(lengths), record)
 
 
 def from_direct_path(response: np.ndarray) -> np.ndarray:
