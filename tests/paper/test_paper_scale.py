@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from fileio.files import UserError, read_json, write_json
+from tests.workflow.conftest import link_sources, snakemake
 from workflow import planning
 from workflow.paper import doctor, launch, plan
 from workflow.planning import ROOT
@@ -54,12 +55,32 @@ def run_rules(tmp_path, *targets, change=lambda recorded: None, options=("-n", "
     command = [sys.executable, "-m", "snakemake", *targets, "--configfile", "config.yaml", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     said = done.stdout + done.stderr
-    jobs = {}
-    for line in said.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[1].isdigit():
-            jobs[words[0]] = int(words[1])
-    return said, jobs
+    return said, counted(said)
+
+
+def counted(said):
+    """Jobs by rule, as Snakemake lists them."""
+    lines = [line.split() for line in said.splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
+
+
+@pytest.mark.slow
+def test_the_whole_experiment_is_planned_from_nothing(tmp_path):
+    """All tables; nine models (three stages, the six of Figure 2 and Table 10), which wait for shards and latents."""
+    target = ("-n", "-p", "--configfile", "config/paper.yaml", "--cores", "1", "all")
+    done = snakemake(link_sources(tmp_path), *target)
+    jobs, said = counted(done.stdout), done.stdout
+    expected = {
+        "trained_model": 9,
+        "latents": 64,
+        "speech_shards": 3 * 64,
+        "corpus_archive": 30,
+        "recorded_test_set": 5,
+    }
+    assert {rule: jobs.get(rule) for rule in expected} == expected, done.stderr
+    assert "-- python -m workflow.paper.launch -- speechop.train multitask --name multitask" in said
+    stage1 = next(block for block in said.split("\n\n") if "output: models/paper/tts/model.safetensors" in block)
+    assert "data/paper/shards/tts/.encoded/63.done" in stage1 and "data/paper/shards/valid/.written/0.done" in stage1
 
 
 @pytest.mark.slow
