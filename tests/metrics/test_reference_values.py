@@ -207,7 +207,6 @@ def test_identity_polarity_gain_and_delay_of_the_signal_metrics(seed, snr_db, ga
     assert SIGNAL["pesq"](clean, gain * estimate) == pytest.approx(SIGNAL["pesq"](clean, estimate), abs=1e-3)
     assert SIGNAL["log_mel"](clean, gain * clean) == pytest.approx(abs(math.log(gain)), abs=1e-5)
     late = np.concatenate([np.zeros(delay, np.float32), clean])[: len(clean)]
-    assert SIGNAL["pesq"](clean, late) > 4  # it aligns by itself; at most 10 ms here
     assert SIGNAL["si_sdr"](clean, late) < 40 and SIGNAL["log_mel"](clean, late) > 0 and SIGNAL["mcd"](clean, late) > 0
 
 
