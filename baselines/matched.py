@@ -107,7 +107,7 @@ def _release(name: str, loop: Loop, config: dict, out: Path) -> None:
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
-    checkpoint.save_model(out, loop.ema.state_dict(), config | {"baseline": name, "record": record})
+    checkpoint.save_model(out, loop.ema.state_dict(), config | {"baseline": name, "record": record}, torch.float16)
     write_jsonl(out / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))
 
 

@@ -21,7 +21,7 @@ from fileio.files import UserError, plain_errors, read_jsonl, write_jsonl
 from speechop import checkpoint
 from speechop.codec import Codec, build_codec
 from speechop.data.shards import open_speech, tts_split
-from speechop.loading import ENCODER, FROZEN_TEXT, load_codec
+from speechop.loading import ENCODER, FROZEN_TEXT, UNTRAINED, load_codec
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
 from speechop.training.batches import BatchConfig, Drawer
@@ -114,8 +114,7 @@ def _release(folder: Path, loop: Loop, stage: str, config: dict, accelerator) ->
     tensors = loop.ema.state_dict()
     if stage != "codec":
         tensors = {k.removeprefix("network."): v for k, v in tensors.items() if FROZEN_TEXT not in k}
-    if stage == "tts":
-        tensors = {k: v for k, v in tensors.items() if not k.startswith(ENCODER)}
+    tensors = {k: v for k, v in tensors.items() if not k.startswith(UNTRAINED.get(stage, ()))}
     record = {
         "steps": loop.step,
         "wall_minutes": round(loop.seconds / 60, 1),
