@@ -79,8 +79,8 @@ def _notes(preset: dict, table: pd.DataFrame) -> list[str]:
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(cells['label'].unique())}.")
-    for (label, status), cells in ours[ours["status"] != "ok"].groupby(["label", "status"], sort=False):
-        notes.append(f"† {label}, {', '.join(cells['metric'])}: {status}.")
+    for (metric, status), cells in ours[ours["status"] != "ok"].groupby(["metric", "status"], sort=False):
+        notes.append(f"† {metric}: {status} ({', '.join(cells['label'])}).")
     return [f"{note}\n" for note in notes]
 
 
