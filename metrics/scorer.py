@@ -7,8 +7,8 @@ import json
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -83,12 +83,13 @@ def score(
         ):
             if some:
                 into.append((files, configured.rules, some))
-    with _pool(min(jobs, len(light))) as run:
-        pending = run(light)
-        for task in heavy:
+    with _pool(min(jobs, len(light))) as pool:
+        waiting = [pool.submit(score_one, *task) for task in light] if pool else []
+        for task in heavy if pool else [*light, *heavy]:
             store.add(score_one(*task))
-        for rows in pending:
-            store.add(rows)
+            waiting = store.add_finished(waiting)
+        for future in waiting:
+            store.add(future.result())
     return store.finish(tasks)
 
 
@@ -121,22 +122,18 @@ def _outcome(value: Value) -> dict:
     return {"value": float(value.value), "detail": value.detail}
 
 
-def _star(arguments: tuple) -> list[dict]:
-    return score_one(*arguments)
-
-
 @contextmanager
-def _pool(jobs: int) -> Iterator[Callable]:
-    """A function from argument tuples of `score_one` to an iterator over its results."""
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes with one thread each; None for a single job, which this process does."""
     if jobs <= 1:
-        yield lambda tasks: map(_star, tasks)
+        yield None
         return
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     before = {name: os.environ.get(name) for name in single}
     os.environ.update(single)  # the new processes read these when they load their libraries
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     try:
-        yield lambda tasks: pool.map(_star, tasks)
+        yield pool
     except BrokenProcessPool:
         raise UserError("A scoring process died (out of memory?); run the same command again with --jobs 1.") from None
     finally:
@@ -221,6 +218,16 @@ class _Store:
             self.done[row["inputs"]] = row
             if self.out:
                 append_jsonl(self._unfinished(row["metric"]), row)
+
+    def add_finished(self, futures: Sequence[Future]) -> list[Future]:
+        """Keep the rows of what other processes finished; returns what they still work on."""
+        working = []
+        for future in futures:
+            if future.done():
+                self.add(future.result())
+            else:
+                working.append(future)
+        return working
 
     def finish(self, tasks: Sequence[tuple[Files, list[Job]]]) -> dict[str, list[dict]]:
         rows: dict[str, list[dict]] = {name: [] for name in self.names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from importlib import import_module
 
@@ -95,6 +96,14 @@ def test_finished_rows_are_used_again_until_their_audio_changes(test_set, write,
     at_8k = {row["id"]: row["value"] for row in read_jsonl(test_set / "scores/mcd.jsonl")}
     scorer.score(utterances(test_set), registry.find_all(["mcd"]), out=test_set / "scores")
     assert at_8k["u0"] != read_jsonl(test_set / "scores/mcd.jsonl")[0]["value"]
+
+
+def test_rows_of_other_processes_are_kept_as_soon_as_they_are_finished(tmp_path):
+    store = scorer._Store(tmp_path, registry.find_all(["log_mel"]))
+    finished, working = Future(), Future()
+    finished.set_result([{"id": "u0", "metric": "log_mel", "status": "ok", "inputs": "a"}])
+    assert store.add_finished([finished, working]) == [working]
+    assert [row["id"] for row in read_jsonl(tmp_path / ".unfinished-log_mel.jsonl")] == ["u0"]
 
 
 def test_an_interrupted_run_continues_after_a_torn_line(test_set, monkeypatch):
