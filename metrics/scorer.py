@@ -18,6 +18,7 @@ from typing import Any
 
 from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
 from metrics import packaged, registry
+from metrics.blas import one_thread
 from metrics.contract import Metric, Unscorable, Value
 from metrics.utterance import Files, Rules, Utterance
 
@@ -102,7 +103,8 @@ def score_one(files: Files, rules: Rules, jobs: Sequence[Job]) -> list[dict]:
         row = {"id": files.id, "metric": name, "value": None, "status": "ok", "detail": {}, "version": version}
         try:
             utterance.check(metric)
-            value = metric.compute(utterance, settings)
+            with one_thread():
+                value = metric.compute(utterance, settings)
             row |= _outcome(value)
         except Unscorable as reason:
             row |= {"status": reason.status, "detail": {"reason": reason.reason}}

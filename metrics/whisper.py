@@ -12,6 +12,7 @@ import numpy as np
 
 from fileio.files import UserError
 from metrics import packaged
+from metrics.blas import one_thread
 
 RATE_HZ = 16000
 WINDOW_S = 30  # what Whisper was trained on
@@ -55,7 +56,8 @@ class Whisper:
             else round(seconds * RATE_HZ)
         )
         padded = np.pad(wave.astype(np.float32), (0, samples - len(wave)))
-        log_mel = self.model.feature_extractor(padded, padding=0).astype(np.float32)
+        with one_thread():
+            log_mel = self.model.feature_extractor(padded, padding=0).astype(np.float32)
         return self.model.model.encode(get_ctranslate2_storage(log_mel[None]))
 
     def features(self, wave: np.ndarray) -> np.ndarray:

@@ -39,6 +39,17 @@ def test_long_audio_is_cut_in_its_pauses_without_loss():
     assert 25 * 16000 <= len(pieces[0]) <= 25 * 16000 + 640
 
 
+@pytest.mark.slow
+def test_what_whisper_is_given_does_not_depend_on_the_number_of_cores():
+    from threadpoolctl import threadpool_limits
+
+    model, wave = whisper.load("whisper_base"), speech_like(3, seed=1)
+    with threadpool_limits(2, "blas"):
+        two = np.array(model.encode(wave, 10))
+    with threadpool_limits(1, "blas"):
+        assert np.array_equal(np.array(model.encode(wave, 10)), two)
+
+
 def test_digital_silence_is_the_empty_text():
     assert recognisers.transcribe(recognisers.resolve({"model": "whisper_base"}), np.zeros(16000, np.float32)) == ""
 

@@ -97,3 +97,10 @@ def test_it_can_be_sourced_from_elsewhere(clone, tmp_path):
         ["bash", "-euc", f'source "{clone}/activate"; command -v python'], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout.strip() == f"{clone}/.venv/bin/python", done.stderr
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="the tests do not run in an environment")
+def test_inside_an_active_environment_the_python_that_made_it_is_used(clone):
+    fresh(clone)
+    done = source(clone, ["bash"], then="_speechop_python")
+    assert done.stdout.strip() == sys._base_executable
