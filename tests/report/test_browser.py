@@ -88,7 +88,7 @@ def test_the_buttons_show_the_claims_of_one_verdict(browser, finished):
     count = "return [...document.querySelectorAll('.claim')].filter(c => c.offsetParent).length"
     assert browser.execute_script(count) == 26
     button = browser.find_element("css selector", "button[data-show='not-run']")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
     button.click()
     assert browser.execute_script(count) == int(button.text.split()[-1])
     assert button.get_attribute("aria-pressed") == "true"
