@@ -35,5 +35,4 @@ rule all:
     input:
         rules.report.input,
         rules.beyond.input,
-        expand("<results>/{table}.csv", table=PAPER_TABLES),
         "<results>/licences.md",

@@ -14,6 +14,7 @@ import pytest
 from fileio.files import read_json, write_text
 from listening.collector import make_server
 from listening.prepare import prepare, table
+from tests import chromium
 from tests.listening.make_study import make_study
 
 SECRET = "5ec7e7" * 10 + "abcd"
@@ -138,34 +139,10 @@ def write_export(path: Path, rows: list[tuple[str, str, str, int]]) -> Path:
     return path
 
 
-BROWSER_FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1280,900",
-]
-
-
 @pytest.fixture
 def browser():
-    """A real headless Chromium; the test is skipped, with the reason, where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install '.[dev]')")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        pytest.skip("no Chromium with its driver is installed (Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in BROWSER_FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    """A headless Chromium of a desktop's size."""
+    running = chromium.start("--window-size=1280,900")
     running.implicitly_wait(0)
     yield running
     running.quit()

@@ -99,6 +99,14 @@ class Page:
         self.keys("\ue007")
         self.until(lambda: not self.heading().startswith(f"Sample {number + 1} of"))
 
+    def rate_all(self, samples: int) -> None:
+        """From the consent to the last page: hear and rate every sample, then finish."""
+        self.begin()
+        for number in range(samples):
+            self.listen()
+            self.rate(number)
+        self.script(PRESS, "Finish")
+
     def requests(self) -> list[str]:
         """Addresses that were asked for, from the browser's own log."""
         events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]

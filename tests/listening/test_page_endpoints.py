@@ -59,11 +59,7 @@ def test_answers_go_to_another_address_where_the_host_is_static(tmp_path, serve,
     prepare(settings, testsets, audio, out)
     token = next((out / "public" / "lists").iterdir()).stem
     page = Page(browser, serve(out), list=token).open()
-    page.begin()
-    for number in range(5):
-        page.listen()
-        page.rate(number)
-    page.script(PRESS, "Finish")
+    page.rate_all(5)
     if kind == "datapipe":  # the first try fails: no code, nothing lost, and a button
         page.until_heading("not all saved yet")
         page.script(PRESS, "Try again")
@@ -107,11 +103,7 @@ def test_static_hosting_offers_the_answers_as_a_file(tmp_path, serve, browser):
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "down")}
     )
     page = Page(browser, serve(out), list=token).open()
-    page.begin()
-    for number in range(6):
-        page.listen()
-        page.rate(number)
-    page.script(PRESS, "Finish")
+    page.rate_all(6)
     page.until_heading("download your answers")
     assert not page.all("#code")
     page.script(PRESS, "Download my answers")

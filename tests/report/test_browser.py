@@ -1,25 +1,12 @@
 """Both reports in a real Chromium from file://: no errors, no requests, every player to its end, readable at two widths."""
 
 import json
-import os
-import shutil
 
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (apt install chromium-driver)"
-    ),
-]
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-)  # fmt: skip
+from tests import chromium
+
+pytestmark = pytest.mark.browser
 PLAY_ALL = """
 const done = arguments[arguments.length - 1];
 (async () => {
@@ -40,12 +27,7 @@ const done = arguments[arguments.length - 1];
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium.start("--autoplay-policy=no-user-gesture-required")
     driver.set_script_timeout(120)
     yield driver
     driver.quit()
