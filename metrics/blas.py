@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from functools import cache
 
-import numpy  # noqa: F401  the libraries that are to be limited must be loaded when they are looked for
-import scipy.linalg  # noqa: F401
+import numpy  # noqa: F401  a library that is to be limited must be loaded when it is looked for
 from threadpoolctl import ThreadpoolController
 
 
@@ -16,5 +15,8 @@ def _controller() -> ThreadpoolController:
 
 
 def one_thread() -> AbstractContextManager:
-    """A context in which numpy's and scipy's BLAS use one thread, so that a value is the same on any number of cores."""
+    """A context in which numpy's BLAS uses one thread, so that a value is the same on any number of cores.
+
+    No metric calls SciPy's own BLAS; looking for it would cost every scoring process half a second of imports.
+    """
     return _controller().limit(limits=1, user_api="blas")
