@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--resample", action="store_true", help="allow files of different or lower rates")
     score.add_argument("--channel", type=int, metavar="N", help="channel of multi-channel files")
     score.add_argument("--out", type=Path, metavar="DIR", help="folder for <metric>.jsonl and summary.json")
+    score.add_argument(
+        "--features", type=Path, metavar="DIR", help="keep what is computed of references alone, for the next system"
+    )
     score.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="processes")
     score.add_argument("--json", action="store_true", help="print rows and summary as JSON")
     score.set_defaults(run=_score)
@@ -86,7 +89,9 @@ def _score(options: argparse.Namespace) -> int:
         config["resample"] = True
     if options.channel is not None:
         config["channel"] = options.channel
-    rows = scorer.score(utterances, metrics, config, out=options.out, jobs=max(1, options.jobs))
+    rows = scorer.score(
+        utterances, metrics, config, out=options.out, features=options.features, jobs=max(1, options.jobs)
+    )
     speakers = {files.id: files.speaker for files in utterances}
     summaries = reports.summaries(rows, speakers)
     if options.out:

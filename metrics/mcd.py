@@ -78,9 +78,8 @@ def _distortion(utterance, rate_hz: int | None, *, energy: bool, warp: bool) -> 
     rate_hz = rate_hz or utterance.native("reference")[1]
 
     def cepstrum(role):
-        return utterance.remember(
-            ("mel_cepstrum", role, rate_hz), lambda: mel_cepstrum(utterance.wave(role, rate_hz), rate_hz)
-        )
+        key = ("mel_cepstrum", rate_hz)
+        return utterance.feature(key, role, lambda: mel_cepstrum(utterance.wave(role, rate_hz), rate_hz))
 
     reference, estimate = cepstrum("reference"), cepstrum("estimate")
     value = distortion_db(reference=reference, estimate=estimate, energy=energy, warp=warp)

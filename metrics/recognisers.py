@@ -44,7 +44,7 @@ class Recogniser:
     """A recogniser with every setting resolved.
 
     Attributes:
-        name: what metrics are called by: wer_<name>.
+        name: what metrics are called by: wer_<normaliser>_<name>.
         model: a key of MODELS, or the user's own name.
         engine: "whisper" or "ctc".
         path: folder of the weights; None for a packaged model.

@@ -12,14 +12,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
+from fileio.files import UserError, append_jsonl, read_jsonl, write_jsonl
 from metrics import packaged, registry
 from metrics.blas import one_thread
 from metrics.contract import Metric, Unscorable, Value
+from metrics.features import content
 from metrics.utterance import Files, Rules, Utterance
 
 Job = tuple[str, dict, str, str]  # metric's name, its settings, its version, key of its inputs
@@ -61,6 +61,7 @@ def score(
     config: Mapping[str, Any] | None = None,
     *,
     out: Path | None = None,
+    features: Path | None = None,
     jobs: int = 1,
 ) -> dict[str, list[dict]]:
     """Rows of each metric, in the utterances' order.
@@ -69,6 +70,7 @@ def score(
         config: see `configure`.
         out: folder for <metric>.jsonl; rows that are there already, or that an interrupted run left, are used again if
             the metric's version, its settings and everything that the value depends on are the same.
+        features: folder for what is computed of references and prompts alone, used again for the next system.
         jobs: processes for the metrics that run no network; these stay in this process, where each is loaded once.
     """
     configured = configure(config or {}, metrics)
@@ -83,7 +85,7 @@ def score(
             ([j for j in todo if j[0] in models], heavy),
         ):
             if some:
-                into.append((files, configured.rules, some))
+                into.append((files, configured.rules, some, features))
     with _pool(min(jobs, len(light))) as pool:
         waiting = [pool.submit(score_one, *task) for task in light] if pool else []
         for task in heavy if pool else [*light, *heavy]:
@@ -94,12 +96,13 @@ def score(
     return store.finish(tasks)
 
 
-def score_one(files: Files, rules: Rules, jobs: Sequence[Job]) -> list[dict]:
+def score_one(files: Files, rules: Rules, jobs: Sequence[Job], features: Path | None = None) -> list[dict]:
     """Rows of one utterance. Only a UserError (a missing model, say) escapes: any other failure is a row with its reason."""
-    utterance = Utterance(files, rules)
+    utterance = Utterance(files, rules, features)
     rows = []
     for name, settings, version, key in jobs:
         metric = registry.find(name)
+        utterance.version = version
         row = {"id": files.id, "metric": name, "value": None, "status": "ok", "detail": {}, "version": version}
         try:
             utterance.check(metric)
@@ -171,7 +174,7 @@ def _version(metric: Metric, config: Config) -> str:
 
 def _facts(files: Files, metric: Metric) -> list:
     """Everything that the value depends on, by content."""
-    facts: list = [files.status, _sha(files.estimate) if metric.audio else None]
+    facts: list = [files.status, content(files.estimate) if metric.audio else None]
     for need in metric.needs:
         if need == "text":
             facts.append(files.text)
@@ -179,22 +182,10 @@ def _facts(files: Files, metric: Metric) -> list:
             row = files.transcripts.get(metric.asr or "", {})
             facts.append([row.get("text"), row.get("status"), row.get("asr")])
         elif need == "others":
-            facts.append([[_sha(a), _sha(b)] for a, b in files.others])
+            facts.append([[content(a), content(b)] for a, b in files.others])
         else:
-            facts.append(_sha(getattr(files, need)))
+            facts.append(content(getattr(files, need)))
     return facts
-
-
-def _sha(path: Path | None) -> str | None:
-    if path is None or not path.is_file():
-        return None
-    info = path.stat()
-    return _sha_of(path, info.st_mtime_ns, info.st_size)
-
-
-@cache
-def _sha_of(path: Path, mtime_ns: int, size: int) -> str:
-    return sha256(path)
 
 
 class _Store:

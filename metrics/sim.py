@@ -78,8 +78,7 @@ def cosine(*, reference: np.ndarray, estimate: np.ndarray) -> float:
 
 def _compute(utterance, settings, *, anchor: str, key: str, embedder) -> Value:
     def embedding(role):
-        wave = utterance.wave(role, RATE_HZ)
-        return utterance.remember((key, utterance.path(role)), lambda: embedder(settings)(wave))
+        return utterance.feature((key,), role, lambda: embedder(settings)(utterance.wave(role, RATE_HZ)))
 
     return Value(cosine(reference=embedding(anchor), estimate=embedding("estimate")))
 

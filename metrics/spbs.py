@@ -40,8 +40,7 @@ def _transformer(model: str, layer: int, settings) -> Callable[[np.ndarray], np.
 
 def _compute(utterance, settings, *, key: str, extractor, which: str) -> Value:
     def feature(role):
-        wave = utterance.wave(role, RATE_HZ)
-        return utterance.remember((key, utterance.path(role)), lambda: extractor(settings)(wave))
+        return utterance.feature((key,), role, lambda: extractor(settings)(utterance.wave(role, RATE_HZ)))
 
     score = utterance.remember(
         (key, "score"), lambda: speech_bert_score(reference=feature("reference"), estimate=feature("estimate"))

@@ -13,6 +13,7 @@ import soundfile
 
 from fileio import audio
 from fileio.files import UserError
+from metrics import features
 from metrics.contract import Metric, Unscorable
 
 MAX_MISMATCH_S = 0.050
@@ -46,9 +47,11 @@ class Rules:
 class Utterance:
     """Loads audio once per file and rate, and keeps features that several metrics share (`remember`)."""
 
-    def __init__(self, files: Files, rules: Rules | None = None):
+    def __init__(self, files: Files, rules: Rules | None = None, features: Path | None = None):
         self.files = files
         self.rules = rules or Rules()
+        self.features = features
+        self.version = ""  # of the metric at work
         self._kept: dict[Any, Any] = {}
 
     def remember(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -56,6 +59,19 @@ class Utterance:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+    def feature(self, key: tuple, role: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array made of a role's file, remembered; in the folder `features`, if there is one, unless it is the estimate's.
+
+        Args:
+            key: what the array depends on, beside the file, the metric's version and the rules.
+        """
+        key = (*key, self.path(role))
+        if self.features is None or role == "estimate":
+            return self.remember(key, make)
+        file = features.content(self.path(role))
+        kept = (*key[:-1], file, self.version, self.rules)
+        return self.remember(key, lambda: features.keep(self.features, kept, make))
 
     def path(self, role: str) -> Path:
         """Path of `estimate`, `reference`, `mixture` or `prompt`. Raises: Unscorable: there is none."""

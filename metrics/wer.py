@@ -1,4 +1,8 @@
-"""Error rates of a recogniser's transcripts: words or characters, by normaliser, with the counts they are made of."""
+"""Error rates of a recogniser's transcripts: words or characters, with the counts they are made of.
+
+The normaliser is part of every name, since rates of different ones differ by whole points: `whispernorm` is Whisper's English
+normaliser, `lower_nopunct` lower case without punctuation, `refpunct` the latter against references that keep theirs.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,6 @@ def _family(
     definition: str,
     pitfalls: str,
     ratio: Ratio | None,
-    normaliser: str = "whisper_english",
     **fields,
 ) -> Metric:
     common: dict[str, Any] = {
@@ -54,10 +57,10 @@ def _family(
         "higher": False,
         "rate": "the recogniser's (16 kHz)",
         "source": "Radford et al. 2022 (normaliser); package rapidfuzz (alignment)",
-        "version": f"1 {normaliser}",  # stored with every row: rates of different normalisers differ by whole points
+        "version": "1",
         "needs": ("text", "transcript"),
         "audio": False,
-        "libraries": ("rapidfuzz", *(("whisper-normalizer",) if normaliser == "whisper_english" else ())),
+        "libraries": ("rapidfuzz", *(("whisper-normalizer",) if stem.endswith("whispernorm") else ())),
     }
     return Metric(
         name=f"{stem}_{{asr}}",
@@ -75,7 +78,7 @@ _primary = partial(_compute, of_reference=text.whisper_english, of_hypothesis=te
 
 METRICS = (
     _family(
-        "wer",
+        "wer_whispernorm",
         _primary,
         "Word error rate over the corpus: all errors over all reference words, both sides through Whisper's English normaliser.",
         "The corpus rate is not the mean of the rows. The normaliser rewrites numbers, titles and spellings. " + _JUDGE,
@@ -88,7 +91,6 @@ METRICS = (
         "A flawed convention, for comparison with the paper's Table 2 only: a word with a comma is always an error, so even "
         "a perfect transcript has about 15 %. " + _JUDGE,
         _WORDS,
-        "lower/lower_nopunct",
         source="Table 2's printed values fit only this convention: perfect transcripts of its texts have 15.43 and 14.41 %",
     ),
     _family(
@@ -97,26 +99,25 @@ METRICS = (
         "Word error rate over the corpus, both sides in lower case without punctuation (apostrophes stay).",
         "Numbers are not normalised: `50` against `fifty` is an error. " + _JUDGE,
         _WORDS,
-        "lower_nopunct",
     ),
     _family(
-        "wer_mean_utt",
+        "wer_mean_utt_whispernorm",
         partial(_compute, of_reference=text.whisper_english, of_hypothesis=text.whisper_english),
-        "Mean over utterances of the word error rate, normalised as wer (the convention of Seed-TTS-eval and F5-TTS).",
+        "Mean over utterances of the word error rate, normalised alike (the convention of Seed-TTS-eval and F5-TTS).",
         "Short utterances weigh as much as long ones. " + _JUDGE,
         None,
     ),
     _family(
-        "cer",
+        "cer_whispernorm",
         partial(_compute, of_reference=text.whisper_english, of_hypothesis=text.whisper_english, unit="characters"),
-        "Character error rate over the corpus, normalised as wer; spaces count.",
+        "Character error rate over the corpus, normalised as wer_whispernorm; spaces count.",
         _JUDGE,
         Ratio(ERRORS, "reference_characters", 100.0),
     ),
     _family(
-        "insertions",
+        "insertions_whispernorm",
         _compute_insertions,
-        "Inserted words per 100 reference words over the corpus, from wer's alignment: a count of what was invented.",
+        "Inserted words per 100 reference words over the corpus, from wer_whispernorm's alignment: a count of what was invented.",
         "A hallucinated passage that replaces words counts as substitutions, only its surplus as insertions. " + _JUDGE,
         Ratio(("insertions",), "reference_words", 100.0),
     ),

@@ -165,11 +165,11 @@ def test_wer_is_a_corpus_rate_and_not_a_mean_of_utterances(presets, tmp_path):
     counts = {"speechop_itc": ([1, 0, 0, 0], [2, 50, 50, 50]), "speechop": ([1, 5, 5, 5], [2, 50, 50, 50])}
     for system, (wrong, words) in counts.items():
         rows = [
-            {"id": name, "metric": "wer_whisper_base", "value": 1.0, "status": "ok", "version": "1"}
+            {"id": name, "metric": "wer_whispernorm_whisper_base", "value": 1.0, "status": "ok", "version": "1"}
             | {"detail": {"substitutions": w, "deletions": 0, "insertions": 0, "reference_words": n}}
             for name, w, n in zip(ids, wrong, words)
         ]
-        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer_whisper_base.jsonl", rows)
+        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer_whispernorm_whisper_base.jsonl", rows)
     ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
     result = ours(Comparison("table3", "wer", "speechop_itc", "speechop", "lower"))
     assert result.cells == pytest.approx((100 / 152, 1600 / 152))

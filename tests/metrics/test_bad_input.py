@@ -118,7 +118,7 @@ def transcript(text: str, status: str = "ok") -> dict:
     return {"x": {"text": text, "status": status, "asr": "x"}}
 
 
-WER = ("wer_x", "wer_refpunct_x", "wer_lower_nopunct_x", "cer_x", "insertions_x")
+WER = ("wer_whispernorm_x", "wer_refpunct_x", "wer_lower_nopunct_x", "cer_whispernorm_x", "insertions_whispernorm_x")
 
 
 def test_empty_and_punctuation_only_texts():
@@ -126,14 +126,14 @@ def test_empty_and_punctuation_only_texts():
     rows = scorer.score([heard], registry.find_all(WER))
     assert [rows[name][0]["value"] for name in WER] == [100, 100, 100, 100, 0]
     dots = Files("u", text="two words", transcripts=transcript("... !"))
-    assert [r["value"] for (r,) in scorer.score([dots], registry.find_all(("wer_x", "wer_refpunct_x"))).values()] == [
+    assert [r["value"] for (r,) in scorer.score([dots], registry.find_all(("wer_whispernorm_x", "wer_refpunct_x"))).values()] == [
         100,
         100,
     ]
     assert set(statuses(Files("u", text="  ", transcripts=transcript("x")), WER).values()) == {"no_text"}
     found = statuses(Files("u", text="?! ...", transcripts=transcript("x")), WER)
     assert (
-        found["wer_x"] == found["cer_x"] == found["insertions_x"] == found["wer_lower_nopunct_x"] == "empty_reference"
+        found["wer_whispernorm_x"] == found["cer_whispernorm_x"] == found["insertions_whispernorm_x"] == found["wer_lower_nopunct_x"] == "empty_reference"
     )
     assert set(statuses(Files("u", text="two words", transcripts=transcript("", "failed")), WER).values()) == {
         "no_transcript"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fileio.files import UserError, read_jsonl
-from metrics import dnsmos, inputs, registry, scorer, sim
+from metrics import dnsmos, inputs, mcd, registry, scorer, sim
 from metrics.__main__ import main
 from metrics.utterance import Files
 from tests.metrics.signals import noisy, speech_like
@@ -72,9 +72,9 @@ def count_computed(monkeypatch):
     computed = []
     original = scorer.score_one
 
-    def counting(files, rules, jobs):
+    def counting(files, rules, jobs, features):
         computed.extend((files.id, job[0]) for job in jobs)
-        return original(files, rules, jobs)
+        return original(files, rules, jobs, features)
 
     monkeypatch.setattr(scorer, "score_one", counting)
     return computed
@@ -98,6 +98,25 @@ def test_finished_rows_are_used_again_until_their_audio_changes(test_set, write,
     assert at_8k["u0"] != read_jsonl(test_set / "scores/mcd.jsonl")[0]["value"]
 
 
+def test_features_of_references_are_kept_for_the_next_system(test_set, write, monkeypatch):
+    made = []
+    original = mcd.mel_cepstrum
+    monkeypatch.setattr(mcd, "mel_cepstrum", lambda *arguments: made.append(1) or original(*arguments))
+    metrics, folder = registry.find_all(["mcd"]), test_set / "features"
+    alone = scorer.score(utterances(test_set), metrics)
+    made.clear()
+    first = scorer.score(utterances(test_set), metrics, features=folder)
+    assert first == alone and len(made) == 6  # three estimates and their references
+    made.clear()
+    assert scorer.score(utterances(test_set), metrics, features=folder) == alone and len(made) == 3
+    for file in folder.glob("*.npy"):
+        file.write_bytes(file.read_bytes()[:100])  # torn
+    made.clear()
+    assert scorer.score(utterances(test_set), metrics, features=folder) == alone and len(made) == 6
+    write("set/ref0.wav", speech_like(1.0, seed=7))
+    assert scorer.score(utterances(test_set), metrics, features=folder)["mcd"][0] != alone["mcd"][0]
+
+
 def test_rows_of_other_processes_are_kept_as_soon_as_they_are_finished(tmp_path):
     store = scorer._Store(tmp_path, registry.find_all(["log_mel"]))
     finished, working = Future(), Future()
@@ -110,10 +129,10 @@ def test_an_interrupted_run_continues_after_a_torn_line(test_set, monkeypatch):
     metrics = registry.find_all(["log_mel"])
     original = scorer.score_one
 
-    def dies(files, rules, jobs):
+    def dies(files, rules, jobs, features):
         if files.id == "u2":
             raise KeyboardInterrupt
-        return original(files, rules, jobs)
+        return original(files, rules, jobs, features)
 
     monkeypatch.setattr(scorer, "score_one", dies)
     with pytest.raises(KeyboardInterrupt):
@@ -161,11 +180,11 @@ def test_settings_are_checked(test_set):
 
 def test_names_are_resolved_with_hints():
     assert registry.find("wer_refpunct_whisper_base").asr == "whisper_base"
-    assert registry.find("wer_whisper_base").asr == "whisper_base" and registry.find("pesq").asr is None
+    assert registry.find("wer_whispernorm_whisper_base").asr == "whisper_base" and registry.find("pesq").asr is None
     with pytest.raises(UserError, match="si_sdri"):
         registry.find("si_sdrii")
     with pytest.raises(UserError):
-        registry.find("wer_{asr}")
+        registry.find("wer_whispernorm_{asr}")
 
 
 def test_command_scores_a_test_set(test_set, capsys):
@@ -174,14 +193,14 @@ def test_command_scores_a_test_set(test_set, capsys):
     rows = [{"id": f"u{k}", "text": said[k], "words": [], "status": "ok", "asr": "judge x"} for k in range(4)]
     transcripts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = ["score", "--manifest", test_set / "set/manifest.csv", "--index", test_set / "out/index.csv", "--transcripts",
-                 transcripts, "--metrics", "si_sdri,wer_judge", "--out", test_set / "scores", "--jobs", "1"]  # fmt: skip
+                 transcripts, "--metrics", "si_sdri,wer_whispernorm_judge", "--out", test_set / "scores", "--jobs", "1"]  # fmt: skip
     assert main([str(a) for a in arguments]) == 0
     shown = capsys.readouterr().out
     assert "UNDER 99% SCORED (no_estimate: 1)" in shown
     summary = json.loads((test_set / "scores/summary.json").read_text())
-    assert summary["wer_judge"]["value"] == pytest.approx(100 / 6) and summary["wer_judge"]["n_scored"] == 3
+    assert summary["wer_whispernorm_judge"]["value"] == pytest.approx(100 / 6) and summary["wer_whispernorm_judge"]["n_scored"] == 3
     with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments[:-5]] + ["wer_other"])
+        main([str(a) for a in arguments[:-5]] + ["wer_whispernorm_other"])
     assert stop.value.code == 2 and "judge" in capsys.readouterr().err
 
 

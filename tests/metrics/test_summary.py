@@ -29,7 +29,7 @@ def test_error_rates_are_pooled_and_never_below_zero():
         row(
             f"u{k}",
             0.0,
-            metric="wer_x",
+            metric="wer_whispernorm_x",
             substitutions=k == 0,
             deletions=0,
             insertions=2 * (k == 1),
@@ -37,10 +37,10 @@ def test_error_rates_are_pooled_and_never_below_zero():
         )
         for k in range(12)
     ]
-    found = summarise(rows, "wer_x", SPEAKERS)
+    found = summarise(rows, "wer_whispernorm_x", SPEAKERS)
     assert found.value == pytest.approx(100 * 3 / sum(range(3, 15)))
     assert 0 <= found.low < found.value < found.high
-    mean = summarise([r | {"metric": "wer_mean_utt_x", "value": 7.0} for r in rows], "wer_mean_utt_x", SPEAKERS)
+    mean = summarise([r | {"metric": "wer_mean_utt_whispernorm_x", "value": 7.0} for r in rows], "wer_mean_utt_whispernorm_x", SPEAKERS)
     assert mean.value == 7.0
 
 

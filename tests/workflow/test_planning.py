@@ -131,11 +131,11 @@ def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():
     other["metrics"].append({"role": "mos", "label": "MOS", "better": "higher", "digits": 2})
     other["metrics"].append({"role": "wer", "label": "WER", "better": "lower", "digits": 1})
     other["rows"].append({"system": "clean", "label": "Clean", "set": "sep", "roles": ["wer"]})
-    measures = {"pesq": "pesq", "mos": None, "wer": "wer_x"}
+    measures = {"pesq": "pesq", "mos": None, "wer": "wer_whispernorm_x"}
     config = {"evaluation": {"metrics": measures, "asr": {"x": {}, "y": {}}}}
     both = {"a": PRESET, "b": other}
-    assert planning.scorings(both, config, {"clean": "no such model"}) == [("se", "", ["pesq"]), ("se", "x", ["wer_x"])]
-    assert planning.scorings(both, config, {})[2:] == [("sep", "x", ["wer_x"])]
+    assert planning.scorings(both, config, {"clean": "no such model"}) == [("se", "", ["pesq"]), ("se", "x", ["wer_whispernorm_x"])]
+    assert planning.scorings(both, config, {})[2:] == [("sep", "x", ["wer_whispernorm_x"])]
 
 
 def test_a_system_without_its_model_is_absent_with_a_reason():

@@ -14,7 +14,7 @@ PRESET = {
     "title": "Trial", "source": "Table 0", "set": "se", "notes": "A note.",
     "metrics": [
         {"role": "pesq", "label": "PESQ", "better": "higher", "digits": 2, "paper_metric": "pesq"},
-        {"role": "wer", "label": "WER %", "better": "lower", "digits": 1, "paper_metric": "wer_whisper_large_v2"},
+        {"role": "wer", "label": "WER %", "better": "lower", "digits": 1, "paper_metric": "wer_whispernorm_whisper_large_v2"},
         {"role": "mos", "label": "MOS", "better": "higher", "digits": 2, "paper_metric": "mos"},
     ],
     "rows": [
@@ -24,7 +24,7 @@ PRESET = {
     ],
 }  # fmt: skip
 SETTINGS = {
-    "metrics": {"pesq": "pesq", "wer": "wer_whisper_base", "mos": None},
+    "metrics": {"pesq": "pesq", "wer": "wer_whispernorm_whisper_base", "mos": None},
     "bootstrap_draws": 200, "min_scored": 0.99, "seed": 0, "absent": {"far": "not run at this scale"},
 }  # fmt: skip
 ITEMS = pd.DataFrame({"id": list("abcd"), "speaker": list("xxyy"), "snr_db": ["0", "5", "10", ""]})
@@ -42,7 +42,7 @@ def edits(name, errors, words):
         "insertions": 0,
         "reference_words": words,
     }
-    return score(name, "wer_whisper_base", 100 * errors / words, **counts)
+    return score(name, "wer_whispernorm_whisper_base", 100 * errors / words, **counts)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def folders(tmp_path):
         scores / "pesq.jsonl", [score(name, "pesq", value) for name, value in zip("abcd", (1.0, 1.2, 1.4, 1.6))]
     )
     write_jsonl(
-        scores / "wer_whisper_base.jsonl", [edits("a", 0, 2), edits("b", 1, 2), edits("c", 0, 6), edits("d", 2, 10)]
+        scores / "wer_whispernorm_whisper_base.jsonl", [edits("a", 0, 2), edits("b", 1, 2), edits("c", 0, 6), edits("d", 2, 10)]
     )
     return tmp_path
 
@@ -75,15 +75,15 @@ def test_cells_are_means_and_corpus_rates_with_intervals(folders):
     pesq = one(table, system="noisy", metric="pesq")
     assert pesq["value"] == pytest.approx(1.3) and pesq["low"] < 1.3 < pesq["high"]
     assert (pesq["n_expected"], pesq["n_scored"], pesq["status"], pesq["provenance"]) == (4, 4, "ok", "ours")
-    wer = one(table, system="noisy", metric="wer_whisper_base")
+    wer = one(table, system="noisy", metric="wer_whispernorm_whisper_base")
     assert wer["value"] == pytest.approx(100 * 3 / 20)  # not the mean of the utterances' rates, 20.0
 
 
 def test_the_paper_s_value_stands_beside_ours_only_where_the_metric_is_the_same(folders):
     table = build(folders)
     assert one(table, system="noisy", metric="pesq")["paper"] == 1.12
-    assert pd.isna(one(table, system="noisy", metric="wer_whisper_base")["paper"])
-    printed = one(table, system="noisy", metric="wer_whisper_large_v2")
+    assert pd.isna(one(table, system="noisy", metric="wer_whispernorm_whisper_base")["paper"])
+    printed = one(table, system="noisy", metric="wer_whispernorm_whisper_large_v2")
     assert printed["paper"] == 3.3 and printed["provenance"] == "paper" and pd.isna(printed["value"])
     mos = one(table, system="noisy", metric="mos")
     assert (mos["paper"], mos["paper_se"]) == (1.78, 0.07)
@@ -160,7 +160,7 @@ def test_the_command_writes_both_files_the_same_each_time(folders, capsys):
 def test_the_readable_table_marks_the_paper_s_numbers(folders):
     text = tables.markdown(PRESET, build(folders))
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
-    assert "PESQ ↑ `pesq`" in lines["System"] and "paper: WER % `wer_whisper_large_v2`" in lines["System"]
+    assert "PESQ ↑ `pesq`" in lines["System"] and "paper: WER % `wer_whispernorm_whisper_large_v2`" in lines["System"]
     assert "1.30 [" in lines["Noisy"] and "*1.12*" in lines["Noisy"] and "*1.78 ± 0.07*" in lines["Noisy"]
     assert "*1.61*" in lines["*StoRM (paper)*"]
     assert "A note." in text and "4 utterances a cell" in text and "not run at this scale" in text
@@ -185,7 +185,7 @@ def test_a_cell_can_be_explained_back_to_its_inputs(folders, monkeypatch, capsys
     (folders / "results" / "audio" / "se" / "noisy").mkdir(parents=True)
     (folders / "results/audio/se/noisy/index.csv").write_text("id\n")
     inputs = {"data/testsets/se.csv": "0" * 64, "results/audio/se/noisy/index.csv": "1" * 64}
-    made = {"results/scores/se/noisy/wer_whisper_base.jsonl": "2" * 64}
+    made = {"results/scores/se/noisy/wer_whispernorm_whisper_base.jsonl": "2" * 64}
     write_json("results/scores/se/noisy/whisper_base.provenance.json", record("score it", inputs) | {"outputs": made})
     assert explain.main(["results/table3.csv", "noisy", "WER"]) == 0
     text = capsys.readouterr().out

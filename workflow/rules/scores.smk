@@ -61,6 +61,7 @@ for test_set, asr, metrics in SCORINGS:
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),
+            features=f".state/{SCALE}/features/{test_set}",
             transcripts=lambda wildcards, input: (
                 ["--transcripts", input.transcripts] if input.transcripts else []
             ),
@@ -69,4 +70,4 @@ for test_set, asr, metrics in SCORINGS:
             " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
             " python -m metrics score --manifest {input.manifest:q} --index {input.index:q}"
             " {params.transcripts:q} --metrics {params.metrics:q} --jobs {threads}"
-            " --config {params.config:q} --out {params.out:q}"
+            " --config {params.config:q} --out {params.out:q} --features {params.features:q}"
