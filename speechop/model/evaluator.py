@@ -164,12 +164,14 @@ class NetworkEvaluator:
         return sides[0], self.lengths[i], sides[1]
 
     def _text(self, conditions: list[Condition], lengths: Tensor) -> Text:
-        if all(condition.transcript is None for condition in conditions):
-            return self.network.no_text(len(lengths))
-        texts = [text for c in conditions for text in (c.transcript or ("a",) * len(self.lengths))]
-        keep = [c.transcript is not None for c in conditions for _ in self.lengths]
-        tokens, counts = tokenize(texts, self.device)
-        return self.network.encode_text(tokens, counts, torch.tensor(keep, device=self.device), lengths)
+        batch = len(self.lengths)
+        rows = [k * batch + i for k, c in enumerate(conditions) if c.transcript is not None for i in range(batch)]
+        if not rows:
+            return self.network.no_text()
+        tokens, counts = tokenize([text for c in conditions for text in c.transcript or ()], self.device)
+        everything = torch.ones(len(rows), dtype=torch.bool, device=self.device)
+        where = torch.tensor(rows, device=self.device)
+        return self.network.encode_text(tokens, counts, everything, lengths[where]).among(where, len(lengths))
 
     def _encode_source(self, ready: _Prepared, levels: Tensor | None) -> tuple[Tensor | None, Text]:
         """The encoded source of the rows that have one: added framewise, or attended to (Appendix F)."""

@@ -56,11 +56,20 @@ class Timestep(nn.Module):
 
 @dataclass
 class Text:
-    """Encoded transcripts: cross-attention memory of every layer, its mask [b, 1 + t] and the pooled vector [b, d]."""
+    """Encoded transcripts: cross-attention memory of every layer, its mask [b, 1 + t] and the pooled vector [b, d].
+
+    With `rows`, memory and mask have an entry for each of these rows only; the others have the null transcript.
+    """
 
     memory: list[CrossMemory]
     mask: Tensor | None
     pooled: Tensor | None
+    rows: Tensor | None = None
+
+    def among(self, rows: Tensor, batch: int) -> Text:
+        """These transcripts as those of `rows` in a larger batch, whose other rows have none: nothing is computed for them."""
+        pooled = self.pooled.new_zeros(batch, self.pooled.shape[1]).index_copy(0, rows, self.pooled)
+        return Text(self.memory, self.mask, pooled, rows)
 
 
 class SpeechOpNetwork(nn.Module):
@@ -103,9 +112,10 @@ class SpeechOpNetwork(nn.Module):
         memory = self.dit.remember(hidden, lengths, frames, len(tokens))
         return Text(memory, F.pad(exists, (1, 0), value=True), self.text_pool(pooled) * keep[:, None])
 
-    def no_text(self, batch: int) -> Text:
+    def no_text(self) -> Text:
         """The null transcript for a whole batch: cheaper than masking, the same result."""
-        return Text(self.dit.remember(None, None, None, batch), None, None)
+        none = torch.zeros(0, dtype=torch.long, device=self.task.weight.device)
+        return Text(self.dit.remember(None, None, None, 1), None, None, none)
 
     def encode_source(self, source: Tensor, task: Tensor, mask: Tensor | None, logsnr: Tensor | None) -> Tensor:
         """Source latents [b, n, c] to what is added to the diffusion latent [b, n, d] (or attended to)."""
@@ -154,7 +164,7 @@ class SpeechOpNetwork(nn.Module):
         if mixed is not None:
             x = x + mixed
         x = x.to(self.latent_in.weight.dtype) if not torch.is_autocast_enabled(x.device.type) else x
-        x = self.dit(x, condition, mask, text.memory, text.mask)  # [b, n, d]
+        x = self.dit(x, condition, mask, text.memory, text.mask, text.rows)  # [b, n, d]
         shift, scale = self.final(F.silu(condition))[:, None].chunk(2, -1)
         x = F.layer_norm(x, x.shape[-1:], eps=1e-5) * (1 + scale) + shift
         return self.latent_out(x).float()  # [b, n, c]

@@ -139,10 +139,12 @@ class CrossAttention(nn.Module):
         null_k = self.norm_k(null_k).to(k.dtype)
         return CrossMemory(torch.cat([null_k, k], 2), torch.cat([null_v.to(v.dtype), v], 2))  # [b, h, 1 + t, k]
 
+    def unconditioned(self, memory: CrossMemory, dtype: torch.dtype) -> Tensor:
+        """What a row without condition gets [1, 1, d]: attention over one key returns its value, whatever the query."""
+        return self.out(memory.v[:1, :, :1].transpose(1, 2).reshape(1, 1, -1).to(dtype))
+
     def forward(self, x: Tensor, memory: CrossMemory, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         b, n, d = x.shape
-        if memory.k.shape[2] == 1:  # attention over one key returns its value, whatever the query
-            return self.out(memory.v.transpose(1, 2).reshape(b, 1, d).to(x.dtype)).expand(b, n, d)
         q = self.norm_q(self.q(x).view(b, n, self.heads, -1).transpose(1, 2))  # [b, h, n, k]
         if self.rotary:
             q = rotate(q, angles)
@@ -174,12 +176,21 @@ class Block(nn.Module):
         self.ff = SwiGLU(config)
         self.offset = nn.Parameter(torch.zeros(9 if config.cross_dim else 6, config.dim))
 
-    def forward(self, x, modulation, angles, mask, memory, memory_mask):
+    def forward(self, x, modulation, angles, mask, memory, memory_mask, memory_rows):
         m = (modulation + self.offset.to(modulation.dtype))[:, :, None].unbind(1)  # 6 or 9 of [b, 1, d]
         x = x + m[2] * self.self_attention(modulate(x, m[0], m[1]), angles, mask)
         if self.cross_attention is not None:
-            x = x + m[8] * self.cross_attention(modulate(x, m[6], m[7]), memory, angles, memory_mask)
+            x = x + m[8] * self._attend(x, m[6], m[7], angles, memory, memory_mask, memory_rows)
         return x + m[5] * self.ff(modulate(x, m[3], m[4]))
+
+    def _attend(self, x, shift, scale, angles, memory, memory_mask, rows):
+        if rows is None:
+            return self.cross_attention(modulate(x, shift, scale), memory, angles, memory_mask)
+        y = self.cross_attention.unconditioned(memory, x.dtype).expand(x.shape)
+        if not len(rows):
+            return y
+        attended = self.cross_attention(modulate(x[rows], shift[rows], scale[rows]), memory, angles, memory_mask)
+        return y.to(attended.dtype).index_copy(0, rows, attended)
 
 
 class Transformer(nn.Module):
@@ -236,8 +247,12 @@ class Transformer(nn.Module):
         mask: Tensor | None = None,
         memory: list[CrossMemory] | None = None,
         memory_mask: Tensor | None = None,
+        memory_rows: Tensor | None = None,
     ) -> Tensor:
-        """x [b, n, d] under a condition [b, d]; `mask` [b, n] is true on real frames, `memory_mask` [b, 1 + t] likewise."""
+        """x [b, n, d] under a condition [b, d]; `mask` [b, n] is true on real frames, `memory_mask` [b, 1 + t] likewise.
+
+        `memory_rows` are the rows that `memory` and its mask stand for, in order, where the others have no condition.
+        """
         b, n, _ = x.shape
         r = len(self.registers)
         modulation = self.adaln(F.silu(condition)).view(b, -1, self.config.dim)  # [b, 6 or 9, d]
@@ -252,7 +267,7 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             if index >= len(self.blocks) - half:
                 x = self.merge[index - len(self.blocks) + half](torch.cat([x, skips.pop()], -1))
-            x = block(x, modulation, angles, mask, memory[index] if memory else None, memory_mask)
+            x = block(x, modulation, angles, mask, memory[index] if memory else None, memory_mask, memory_rows)
             if index < half:
                 skips.append(x)
         return x[:, r:]  # [b, n, d]

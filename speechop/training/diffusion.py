@@ -28,7 +28,7 @@ class DiffusionLoss(nn.Module):
             tokens, lengths = tokenize(batch.texts, z.device)
             text = net.encode_text(tokens, lengths, batch.keep, frames)
         else:
-            text = net.no_text(len(z))
+            text = net.no_text()
         mixed = None
         if batch.source is not None:
             encoded = net.encode_source(batch.source, batch.task, batch.mask, batch.logsnr)

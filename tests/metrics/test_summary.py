@@ -40,7 +40,8 @@ def test_error_rates_are_pooled_and_never_below_zero():
     found = summarise(rows, "wer_whispernorm_x", SPEAKERS)
     assert found.value == pytest.approx(100 * 3 / sum(range(3, 15)))
     assert 0 <= found.low < found.value < found.high
-    mean = summarise([r | {"metric": "wer_mean_utt_whispernorm_x", "value": 7.0} for r in rows], "wer_mean_utt_whispernorm_x", SPEAKERS)
+    name = "wer_mean_utt_whispernorm_x"
+    mean = summarise([r | {"metric": name, "value": 7.0} for r in rows], name, SPEAKERS)
     assert mean.value == 7.0
 
 

@@ -22,6 +22,15 @@ def test_paper_scale_has_the_papers_parameter_counts():
     assert encoder == pytest.approx(71, rel=0.02)
 
 
+def test_transcripts_of_some_rows_equal_masked_ones_of_all(network):
+    tokens, lengths = tokenize(["hello", "goodbye now", "hello"])
+    z, logsnr, task = torch.randn(3, 9, 16), torch.zeros(3), torch.tensor([1, 0, 0])
+    frames, keep, rows = torch.full((3,), 9), torch.tensor([False, True, False]), torch.tensor([1])
+    masked = network.encode_text(tokens, lengths, keep, frames)
+    some = network.encode_text(tokens[rows], lengths[rows], keep[rows], frames[rows]).among(rows, 3)
+    torch.testing.assert_close(network(z, logsnr, task, some), network(z, logsnr, task, masked), atol=1e-5, rtol=1e-4)
+
+
 def test_stage_2_starts_as_the_tts_model():
     torch.manual_seed(0)
     net = SpeechOpNetwork(TINY)
@@ -34,7 +43,7 @@ def test_null_transcript_by_masking_equals_the_cheap_one(network):
     z, logsnr, task = torch.randn(2, 9, 16), torch.tensor([0.3, -1.0]), torch.tensor([0, 0])
     masked = network.encode_text(tokens, lengths, torch.tensor([False, False]), torch.tensor([9, 9]))
     torch.testing.assert_close(
-        network(z, logsnr, task, masked), network(z, logsnr, task, network.no_text(2)), atol=1e-5, rtol=1e-4
+        network(z, logsnr, task, masked), network(z, logsnr, task, network.no_text()), atol=1e-5, rtol=1e-4
     )
 
 
@@ -53,11 +62,11 @@ def test_padding_does_not_change_an_utterance(network):
 
 def test_given_frames_tasks_and_sources_matter(network):
     z, logsnr = torch.randn(1, 10, 16), torch.tensor([0.0])
-    plain = network(z, logsnr, torch.tensor([1]), network.no_text(1))
-    given = network(z, logsnr, torch.tensor([1]), network.no_text(1), clean=torch.arange(10)[None] < 4)
-    other = network(z, logsnr, torch.tensor([2]), network.no_text(1))
+    plain = network(z, logsnr, torch.tensor([1]), network.no_text())
+    given = network(z, logsnr, torch.tensor([1]), network.no_text(), clean=torch.arange(10)[None] < 4)
+    other = network(z, logsnr, torch.tensor([2]), network.no_text())
     mixed = network.encode_source(torch.randn(1, 10, 16), torch.tensor([1]), None, None)
-    heard = network(z, logsnr, torch.tensor([1]), network.no_text(1), mixed)
+    heard = network(z, logsnr, torch.tensor([1]), network.no_text(), mixed)
     for changed in (given, other, heard):
         assert (changed - plain).abs().max() > 1e-3
 

@@ -134,7 +134,8 @@ def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():
     measures = {"pesq": "pesq", "mos": None, "wer": "wer_whispernorm_x"}
     config = {"evaluation": {"metrics": measures, "asr": {"x": {}, "y": {}}}}
     both = {"a": PRESET, "b": other}
-    assert planning.scorings(both, config, {"clean": "no such model"}) == [("se", "", ["pesq"]), ("se", "x", ["wer_whispernorm_x"])]
+    se = [("se", "", ["pesq"]), ("se", "x", ["wer_whispernorm_x"])]
+    assert planning.scorings(both, config, {"clean": "no such model"}) == se
     assert planning.scorings(both, config, {})[2:] == [("sep", "x", ["wer_whispernorm_x"])]
 
 

@@ -54,7 +54,8 @@ def folders(tmp_path):
         scores / "pesq.jsonl", [score(name, "pesq", value) for name, value in zip("abcd", (1.0, 1.2, 1.4, 1.6))]
     )
     write_jsonl(
-        scores / "wer_whispernorm_whisper_base.jsonl", [edits("a", 0, 2), edits("b", 1, 2), edits("c", 0, 6), edits("d", 2, 10)]
+        scores / "wer_whispernorm_whisper_base.jsonl",
+        [edits("a", 0, 2), edits("b", 1, 2), edits("c", 0, 6), edits("d", 2, 10)],
     )
     return tmp_path
 

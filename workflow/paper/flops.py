@@ -54,11 +54,11 @@ class Counter:
                 hidden, lengths = torch.zeros(1, text_bytes, config.text["dim"]), torch.full((1,), text_bytes)
                 text = network.encode_text(hidden, lengths, torch.ones(1, dtype=torch.bool), torch.full((1,), frames))
             else:
-                text = network.no_text(1)
+                text = network.no_text()
             mixed = network.encode_source(z, task, None, one) if source and encode_source else None
             hidden = network.latent_in(z) if mixed is None else network.latent_in(z) + mixed
             condition = network.timestep(one) + network.task(task)
-            network.latent_out(network.dit(hidden, condition, None, text.memory, text.mask))
+            network.latent_out(network.dit(hidden, condition, None, text.memory, text.mask, text.rows))
         return float(counter.get_total_flops()) + (2.0 * BYT5_PARAMETERS * text_bytes)
 
 
