@@ -192,8 +192,9 @@ def test_command_scores_a_test_set(test_set, capsys):
     said = ["two words", "two words now", "two words", ""]
     rows = [{"id": f"u{k}", "text": said[k], "words": [], "status": "ok", "asr": "judge x"} for k in range(4)]
     transcripts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = "si_sdri,wer_whispernorm_judge"
     arguments = ["score", "--manifest", test_set / "set/manifest.csv", "--index", test_set / "out/index.csv", "--transcripts",
-                 transcripts, "--metrics", "si_sdri,wer_whispernorm_judge", "--out", test_set / "scores", "--jobs", 1]  # fmt: skip
+                 transcripts, "--metrics", asked, "--out", test_set / "scores", "--jobs", "1"]  # fmt: skip
     assert main([str(a) for a in arguments]) == 0
     shown = capsys.readouterr().out
     assert "UNDER 99% SCORED (no_estimate: 1)" in shown
