@@ -24,6 +24,7 @@ from speechop.training.batches import BatchConfig
 BYT5_BASE_PARAMETERS = 415e6  # encoder of google/byt5-base: frozen, in bfloat16
 A100_BF16_FLOPS = 312e12
 UTILISATION = 0.4
+UTTERANCE_S = 12.0  # mean length of a text-to-speech item of the recorded corpora
 
 
 def describe(config: dict, devices: int = 32, flops: float = A100_BF16_FLOPS) -> dict:
@@ -71,12 +72,12 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
     training, batches = entry["training"], BatchConfig(**{k: _tuple(v) for k, v in entry.get("batches", {}).items()})
     tts = entry["stage"] in ("tts", "multitask")
     s2s = entry["stage"] in ("s2s", "multitask")
-    a_step = (batches.tts_batch if tts else 0) + (batches.s2s_batch if s2s else 0)
+    spoken, pairs = batches.tts_batch * tts, batches.s2s_batch * s2s
     micro = max(1, training.get("accumulate", 2) // (2 if tts and s2s else 1))
-    samples = training["steps"] * a_step * micro * devices
-    seconds = 12.0 if entry["network"]["text"]["kind"] == "byt5" else batches.crop_seconds
-    frames = samples * seconds * 40
-    work = 6 * parts["diffusion_transformer"] * frames
+    steps = training["steps"] * micro * devices
+    seconds = UTTERANCE_S if config.text["kind"] == "byt5" else batches.crop_seconds
+    spoken_frames, pair_frames = (40 * steps * s for s in (spoken * seconds, pairs * _pair_seconds(batches)))
+    work = 6 * parts["diffusion_transformer"] * (spoken_frames + pair_frames) + 6 * parts["audio_encoder"] * pair_frames
     trained = sum(parts.values())
     return {
         "stage": entry["stage"],
@@ -85,13 +86,20 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
         "training": {
             "devices": devices,
             "steps": training["steps"],
-            "samples": samples,
-            "latent_frames_about": round(frames),
+            "samples": steps * (spoken + pairs),
+            "latent_frames_about": round(spoken_frames + pair_frames),
             "gpu_hours_about": round(work / (flops * UTILISATION) / 3600, 2),
         },
         "memory_gib_without_activations": round(trained * 20 / 2**30, 2),
         "weights_mib": math.ceil(trained * 2 / 2**20),
     }
+
+
+def _pair_seconds(batches: BatchConfig) -> float:
+    """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
+    tasks = [TASKS[name] for name in batches.tasks or TASKS]
+    prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
+    return batches.crop_seconds + prompted * sum(batches.prompt_seconds) / 2
 
 
 def _tuple(value):

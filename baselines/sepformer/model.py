@@ -45,7 +45,7 @@ def build(size: Size) -> nn.Module:
         warnings.simplefilter("ignore")
         from speechbrain.lobes.models.dual_path import SepformerWrapper
 
-    return SepformerWrapper(
+    model = SepformerWrapper(
         encoder_kernel_size=size.kernel,
         encoder_out_nchannels=size.channels,
         masknet_chunksize=size.chunk,
@@ -57,6 +57,10 @@ def build(size: Size) -> nn.Module:
         intra_dffn=size.feedforward,
         inter_dffn=size.feedforward,
     )
+    for module in model.modules():
+        if "pe" in module._buffers:  # sinusoids: three quarters of the weights' file, and the same in every SepFormer
+            module.register_buffer("pe", module.pe, persistent=False)
+    return model
 
 
 def negative_si_snr(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:

@@ -101,9 +101,10 @@ class MelCodec(Codec):
         self.n_fft, self.mel_hop, self.floor = n_fft, hop // frames_per_latent, floor
         self.spectrum_power, self.posterior_std = spectrum_power, posterior_std
         features = frames_per_latent * n_mels
-        bank = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, 20.0, rate_hz / 2, n_mels, rate_hz, norm="slaney", mel_scale="slaney"
-        )
+        with torch.device("cpu"):  # it indexes with a mask, which the meta device cannot
+            bank = torchaudio.functional.melscale_fbanks(
+                n_fft // 2 + 1, 20.0, rate_hz / 2, n_mels, rate_hz, norm="slaney", mel_scale="slaney"
+            )
         self.register_buffer("bank", bank, persistent=False)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         self.register_buffer("centre", torch.zeros(features))

@@ -188,7 +188,7 @@ class Loop:
             with self.accelerator.autocast(), torch.no_grad():
                 row |= {f"valid_{name}": value for name, value in self.trainee.validate(self.ema).items()}
         if self.accelerator.is_main_process and (self.step % 10 == 0 or last or len(row) > len(figures) + 2):
-            append_jsonl(self.folder / "curves.jsonl", {k: _finite(v) for k, v in row.items()})
+            append_jsonl(self.folder / "curves.jsonl", {k: _shown(v) if isinstance(v, float) else v for k, v in row.items()})
 
     def save(self) -> None:
         """Write the resume state, whole or not at all: weights, averages, moments and counters in one file."""
@@ -237,8 +237,9 @@ def check_same_run(folder: Path, settings: dict) -> None:
     write_json(path, settings)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _shown(value: float) -> float | None:
+    """A curve's point: four digits are more than anyone can see; null where it is not finite."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

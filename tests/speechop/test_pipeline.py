@@ -14,6 +14,7 @@ from speechop import checkpoint, cli, describe, generate, pipeline
 from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
 from tests.speechop.conftest import TINY
+from workflow import planning
 
 RATE = 16_000
 
@@ -226,6 +227,14 @@ def test_describe_counts_without_weights():
     assert parts["diffusion_transformer"] == pytest.approx(419e6, rel=0.015)
     assert parts["audio_encoder"] == pytest.approx(71e6, rel=0.02)
     json.dumps(told)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "nano", "paper"])
+def test_describe_counts_every_model_of_a_scale(scale):
+    told = describe.describe(planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml"))["models"]
+    trained = {name: model["training"] for name, model in told.items() if "training" in model}
+    assert trained["tts"]["samples"] > 0 and trained["multitask"]["latent_frames_about"] > 0
+    assert all(model["stage"] in ("codec", "matched") or name in trained for name, model in told.items())
 
 
 def test_torch_state_is_not_needed(models):
