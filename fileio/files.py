@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
@@ -18,10 +19,14 @@ class UserError(Exception):
 
 
 def plain_errors(main):
-    """Decorate a command's entry point: a UserError or a full disk becomes one sentence on stderr and exit status 2."""
+    """Decorate a command's entry point: a UserError or a full disk becomes one sentence on stderr and exit status 2.
+
+    The process also keeps the memory that it frees: see `keep_freed_memory`.
+    """
 
     @wraps(main)
     def wrapped(*args, **kwargs):
+        keep_freed_memory()
         try:
             return main(*args, **kwargs)
         except UserError as error:
@@ -37,6 +42,21 @@ def plain_errors(main):
             raise
 
     return wrapped
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+
+
+def keep_freed_memory() -> None:
+    """Let glibc use freed blocks again instead of handing them back; other C libraries are left as they are.
+
+    A network on a CPU frees and asks for the same large blocks at every layer. Handed back, each costs its page faults
+    anew: a sixth of the time of sampling.
+    """
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(option, 2**30)
 
 
 def _complain(message: str) -> int:
