@@ -255,6 +255,17 @@ def training_config(config: dict, model: str) -> dict:
     return entry | {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
 
 
+def sampling_settings(config: dict, system: dict) -> dict:
+    """What `speechop.generate` is given: the scale's settings, the system's own over them, and a seed.
+
+    `chunk_seconds: crop` becomes the length of the crops that the system's model was trained on.
+    """
+    settings = config["sampling"] | system | {"seed": system.get("seed", config["seed"])}
+    if settings.get("chunk_seconds") == "crop":
+        settings["chunk_seconds"] = config["models"][system["model"]]["batches"]["crop_seconds"]
+    return settings
+
+
 def training_command(config: dict, model: str, folder: Path, state: Path) -> list[str]:
     """The module that trains a model, with its arguments but data and configuration.
 

@@ -14,7 +14,7 @@ class Adapter(Baseline):
     """Feature cleaner and vocoder of the reimplementation, in the order of its demonstration script."""
 
     def load(self, device: str) -> None:
-        """Load cleaner, vocoder and speaker encoder; they compute on the CPU, as their authors run them."""
+        """Load cleaner, vocoder and speaker encoder; they compute on the CPU, as their authors run them, but without dropout."""
         import hydra
         from lightning_vocoders.models.hifigan.xvector_lightning_module import HiFiGANXvectorLightningModule
         from miipher.dataset.preprocess_for_infer import PreprocessForInfer
@@ -24,6 +24,8 @@ class Adapter(Baseline):
         self._cleaner = MiipherLightningModule.load_from_checkpoint(folder / "miipher.ckpt", map_location="cpu")
         vocoder = folder / "vocoder_finetuned.ckpt"
         self._vocoder = HiFiGANXvectorLightningModule.load_from_checkpoint(vocoder, map_location="cpu")
+        self._cleaner.eval()
+        self._vocoder.eval()
         self._speaker = hydra.utils.instantiate(self._vocoder.cfg.data.xvector.model).to("cpu")
         self._prepare = PreprocessForInfer(self._cleaner.cfg)
 

@@ -13,8 +13,11 @@ class Adapter(Baseline):
     """One call of the package's `enhance` an utterance, with weights from the weights folder."""
 
     def load(self, device: str) -> None:
-        """Keep the device: the package loads and caches the model at its first call."""
-        self._device = device
+        """Have the package load and cache the model now: left to its first call, that would draw from the first item's seed."""
+        from resemble_enhance.enhancer.inference import load_enhancer
+
+        self._device, self._folder = device, self.weights_dir / "enhancer_stage2"
+        load_enhancer(self._folder, device)
 
     def run(self, item: Item) -> tuple[np.ndarray, int]:
         """Enhanced speech at 44.1 kHz, as long as the source."""
@@ -24,6 +27,5 @@ class Adapter(Baseline):
         rate_hz = self.card.rate_hz
         noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
         torch.manual_seed(self.seed_of(item))
-        folder = self.weights_dir / "enhancer_stage2"
-        enhanced, rate = enhance(torch.from_numpy(noisy), rate_hz, self._device, run_dir=folder, **self.settings)
+        enhanced, rate = enhance(torch.from_numpy(noisy), rate_hz, self._device, run_dir=self._folder, **self.settings)
         return fit_length(enhanced.cpu().numpy(), len(noisy), rate), rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Load language model, codec and phonemiser from the clone and the weights folder."""
         self.import_clone()
+        os.environ.setdefault("USER", "nobody")  # audiocraft's configuration asks for it; a container may have none
         from data.tokenizer import AudioTokenizer, TextTokenizer
         from models import voicecraft
 
         self._device = device
-        self._model = voicecraft.VoiceCraft.from_pretrained(str(self.weights_dir / "giga830M")).to(device)
+        model = voicecraft.VoiceCraft.from_pretrained(str(self.weights_dir / "giga830M"))
+        self._model = model.to(device).eval()  # the hub's loader of safetensors leaves dropout on
         codec = str(self.weights_dir / "encodec_4cb2048_giga.th")
         self._audio_tokens = AudioTokenizer(signature=codec, device=device)
         self._text_tokens = TextTokenizer(backend="espeak")

@@ -188,7 +188,9 @@ class Loop:
             with self.accelerator.autocast(), torch.no_grad():
                 row |= {f"valid_{name}": value for name, value in self.trainee.validate(self.ema).items()}
         if self.accelerator.is_main_process and (self.step % 10 == 0 or last or len(row) > len(figures) + 2):
-            append_jsonl(self.folder / "curves.jsonl", {k: _shown(v) if isinstance(v, float) else v for k, v in row.items()})
+            append_jsonl(
+                self.folder / "curves.jsonl", {k: _shown(v) if isinstance(v, float) else v for k, v in row.items()}
+            )
 
     def save(self) -> None:
         """Write the resume state, whole or not at all: weights, averages, moments and counters in one file."""

@@ -146,3 +146,11 @@ def test_a_system_without_its_model_is_absent_with_a_reason():
     assert "tiny" in absent["b"] and "'other'" in absent["b"]
     assert "'se'" in absent["set se"]
     assert planning.cells(PRESET, absent, {"pesq": "pesq"}) == []
+
+
+def test_chunks_are_as_long_as_training_crops_at_every_scale():
+    systems = planning.read_systems(planning.read_presets())
+    for scale, seconds in (("nano", 3.0), ("paper", 5.0)):
+        config = planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+        found = planning.sampling_settings(config, systems["small_crossattn_chunked"])
+        assert found["chunk_seconds"] == seconds and found["seed"] == config["seed"]

@@ -56,6 +56,8 @@ class Counter:
             else:
                 text = network.no_text()
             mixed = network.encode_source(z, task, None, one) if source and encode_source else None
+            if mixed is not None and config.source_mixing == "cross_attention":
+                text, mixed = network.source_as_memory(mixed, None, torch.ones(1, dtype=torch.bool)), None
             hidden = network.latent_in(z) if mixed is None else network.latent_in(z) + mixed
             condition = network.timestep(one) + network.task(task)
             network.latent_out(network.dit(hidden, condition, None, text.memory, text.mask, text.rows))

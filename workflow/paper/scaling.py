@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fileio.files import plain_errors, write_text
+from speechop.tasks import TASKS
 from workflow.paper import flops
 from workflow.paper.corpora import read_corpora
 from workflow.planning import read_yaml
@@ -33,7 +34,7 @@ DOLLARS_PER_HOUR = {"A100": (1.3, 2.5), "H100": (2.0, 4.0)}
 GPUS, GPUS_PER_NODE, CODEC_GPUS = 32, 8, 8
 CODEC_OVERHEAD = 2.0  # discriminators and losses cost about as much as the codec
 SAMPLING_UTILISATION = 0.15  # small batches
-PROMPTED = 0.44  # share of speech-to-speech items that have a prompt prepended (Table 9)
+PROMPTED = 0.44  # share of stage 2's speech-to-speech items that have a prompt prepended (Table 9)
 CLIPS = {"se": (480, 8.0), "tts": (1237, 6.4), "edit": (100, 6.0), "sep_clean": (6000, 5.0), "sep_noisy": (6000, 5.0)}
 SYSTEMS = {"se": (5, 3.0), "tts": (2, 2.0), "edit": (2, 2.0), "sep_clean": (2, 3.0), "sep_noisy": (2, 3.0)}
 TTS = ("mls_english", "libritts")
@@ -64,35 +65,40 @@ class Stage:
         return self.step_s(gpu, how) * self.steps * self.gpus / 3600
 
 
+NAMES = {"tts": "stage 1 (TTS)", "multitask": "stage 2 (multi-task)"}
+
+
 def stages(config: dict) -> list[Stage]:
-    """Codec, stage 1 and stage 2 of a configuration."""
-    codec, tts, multitask = (config["models"][name] for name in ("codec", "tts", "multitask"))
+    """Every model that a configuration trains: codec, stage 1, stage 2, then the smaller ones of Figure 2 and Table 10."""
+    codec = config["models"]["codec"]
     encoder, whole = flops.codec_per_second(dict(codec["network"]))
     codec_s = codec["losses"]["batch"] * codec["losses"]["seconds"]
-    counter = flops.Counter(dict(tts["network"]))
-    sizes = counter.parameters()
-    text = round(TTS_SECONDS * LETTERS_PER_SECOND)
-    frozen = 2.0 * flops.BYT5_PARAMETERS * text
-    spoken = 3 * (counter.forward(round(TTS_SECONDS * FRAME_RATE), text) - frozen) + frozen
-    batches = multitask["batches"]
-    pair_s = batches["crop_seconds"] + PROMPTED * sum(batches["prompt_seconds"]) / 2
-    pair = 3 * counter.forward(round(pair_s * FRAME_RATE), 0, source=True) + encoder * 2 * pair_s
-    both = (spoken * batches["tts_batch"] + pair * batches["s2s_batch"]) / 2  # the two kinds alternate
-    first, second = tts["training"], multitask["training"]
     whole_codec = 3 * whole * codec_s * CODEC_OVERHEAD
-    return [
-        Stage("codec", whole_codec, 1, codec["training"]["steps"], CODEC_GPUS, 104_000_000, "fp32"),
-        Stage(
-            "stage 1 (TTS)",
-            spoken * batches["tts_batch"],
-            first["accumulate"],
-            first["steps"],
-            GPUS,
-            sizes["transformer"],
-            "bf16",
-        ),
-        Stage("stage 2 (multi-task)", both, second["accumulate"], second["steps"], GPUS, sum(sizes.values()), "bf16"),
-    ]
+    found = [Stage("codec", whole_codec, 1, codec["training"]["steps"], CODEC_GPUS, 104_000_000, "fp32")]
+    order = [name for name in config["models"] if name not in ("codec", *NAMES)]
+    return found + [_stage(name, config["models"][name], encoder) for name in (*NAMES, *order)]
+
+
+def _stage(name: str, model: dict, encoder: float) -> Stage:
+    """A training stage of the network; `encoder` is what the codec's encoder costs for a second of audio."""
+    counter = flops.Counter(dict(model["network"]))
+    sizes, batches, training = counter.parameters(), model["batches"], model["training"]
+    spoken = pair = 0.0
+    if model["stage"] != "s2s":
+        text = round(TTS_SECONDS * LETTERS_PER_SECOND)
+        frozen = 2.0 * flops.BYT5_PARAMETERS * text
+        spoken = 3 * (counter.forward(round(TTS_SECONDS * FRAME_RATE), text) - frozen) + frozen
+    if model["stage"] != "tts":
+        prompted = TASKS[batches["tasks"][0]].prompt_probability if "tasks" in batches else PROMPTED
+        pair_s = batches["crop_seconds"] + prompted * sum(batches["prompt_seconds"]) / 2
+        pair = 3 * counter.forward(round(pair_s * FRAME_RATE), 0, source=True) + encoder * 2 * pair_s
+    operations = spoken * batches.get("tts_batch", 0) + pair * batches.get("s2s_batch", 0)
+    if model["stage"] == "multitask":
+        operations /= 2  # the two kinds alternate
+    parameters = sizes["transformer"] if model["stage"] == "tts" else sum(sizes.values())
+    precision = training["precision"]
+    label = NAMES.get(name, name)
+    return Stage(label, operations, training["accumulate"], training["steps"], GPUS, parameters, precision)
 
 
 def disk() -> list[tuple[str, float, str]]:
@@ -112,7 +118,11 @@ def disk() -> list[tuple[str, float, str]]:
         ),
         ("latents of TTS speech", latents, "40 Hz x 64 channels x float16"),
         ("noise and impulse responses", 59e9 + 6e9, "DNS-5 58 GB unpacked; the rest below 6 GB"),
-        ("resume states and models", 3 * 12 * 0.5e9 + 4e9, "weights, averages and two moments in float32"),
+        (
+            "resume states and models",
+            12 * (3 * 0.5e9 + 6 * 0.31e9) + 4e9,
+            "weights, averages and two moments in float32",
+        ),
     ]
 
 
@@ -154,6 +164,10 @@ The diffusion transformer has {transformer} parameters and the audio encoder {en
 frozen ByT5-base."""
 
 
+SMALL = """The smaller models (12 and 6 layers) are those of Figure 2 and Table 10 alone. The paper does not say how long it
+trained them; they are given the steps of the stages that they stand for."""
+
+
 def _table(header: str, rows: list[tuple]) -> str:
     columns = header.split("|")
     lines = ["| " + " | ".join(columns) + " |", "| --- " + "| --: " * (len(columns) - 1) + "|"]
@@ -178,7 +192,8 @@ def _training(found: list[Stage]) -> list[str]:
         rows.append(
             (stage.name, stage.gpus, f"{stage.steps:,}", operations, _span(a100), _span(h100), _span(days, ".1f"))
         )
-    rows.append(("all", "", "", "", _span(_hours(found, "A100")), _span(_hours(found, "H100")), ""))
+    for label, part in (("the models of the main tables", found[:3]), ("all", found)):
+        rows.append((label, "", "", "", _span(_hours(part, "A100")), _span(_hours(part, "H100")), ""))
     money = {}
     for gpu, (least, most) in DOLLARS_PER_HOUR.items():
         well, poorly = _hours(found, gpu)
@@ -186,8 +201,9 @@ def _training(found: list[Stage]) -> list[str]:
     utterances = found[1].steps * found[1].micro_steps * GPUS * 4
     seen = utterances * TTS_SECONDS / 3600
     return [
+        SMALL,
         _table("stage|GPUs|steps|TFLOP a GPU and step|A100 hours|H100 hours|days on its A100s", rows),
-        f"Rented at {_span(DOLLARS_PER_HOUR['A100'], '')} dollars an A100 hour this costs {_span(money['A100'])} dollars, at "
+        f"Rented at {_span(DOLLARS_PER_HOUR['A100'], '')} dollars an A100 hour all cost {_span(money['A100'])} dollars, at "
         f"{_span(DOLLARS_PER_HOUR['H100'], '')} an H100 hour {_span(money['H100'])}.\nStage 1 hears {utterances / 1e6:.0f} M "
         f"utterances or {seen:,.0f} hours: {seen / TTS_HOURS:.1f} times its corpora.",
     ]
@@ -222,7 +238,7 @@ def _sampling(counter: flops.Counter) -> list[str]:
 
 def _larger(found: list[Stage], parameters: int) -> str:
     wider, longer = 740e6 / parameters, 100_000 / TTS_HOURS
-    base = sum(stage.gpu_hours("A100", "well") for stage in found[1:])
+    base = sum(stage.gpu_hours("A100", "well") for stage in found[1:3])
     latents, flac = (100_000 * 3600 * rate / 1e12 for rate in (FRAME_RATE * 64 * 2, 32000 * FLAC_SHARE))
     return LARGER.format(
         wider=wider,

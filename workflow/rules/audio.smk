@@ -26,9 +26,7 @@ rule speechop_audio:
         gpu=config["resources"]["gpu"],
     params:
         system=lambda wildcards: json.dumps(
-            config["sampling"]
-            | SYSTEMS[wildcards.system]
-            | {"seed": SYSTEMS[wildcards.system].get("seed", config["seed"])}
+            planning.sampling_settings(config, SYSTEMS[wildcards.system])
         ),
         models=lambda wildcards, input: Path(input.codec).parent.parent,
         out=lambda wildcards, output: Path(output.index).parent,
