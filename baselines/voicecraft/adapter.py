@@ -30,7 +30,7 @@ class Adapter(Baseline):
         codec = str(self.weights_dir / "encodec_4cb2048_giga.th")
         self._audio_tokens = AudioTokenizer(signature=codec, device=device)
         self._text_tokens = TextTokenizer(backend="espeak")
-        own = ("alignments", "margin_s")
+        own = ("alignments", "margin_s", "editing")
         self._decoding = {key: value for key, value in self.settings.items() if key not in own}
 
     def run(self, item: Item) -> tuple[np.ndarray, int]:
@@ -67,7 +67,8 @@ class Adapter(Baseline):
             start, end = get_mask_interval(str(table), words, kind)
             spans.append([max(start - margin, 1 / frames), min(end + margin, seconds)])
         mask = torch.LongTensor([[round(time * frames) for time in span] for span in sorted(spans)])
-        _, edited = inference_one_sample(*self._common(source, item.text), mask, self._device, self._decoding)
+        decoding = self._decoding | self.settings["editing"]
+        _, edited = inference_one_sample(*self._common(source, item.text), mask, self._device, decoding)
         return edited
 
     def _common(self, path: Path, text: str) -> tuple:
