@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("--index", type=Path, metavar="CSV", help="audio index of a system on the test set")
     score.add_argument(
+        "--text-column", default="text", metavar="NAME", help="the manifest's column with what was to be said"
+    )
+    score.add_argument(
         "--transcripts", type=Path, action="append", default=[], metavar="JSONL", help="one a recogniser"
     )
     score.add_argument("--metrics", default=DEFAULT_METRICS, metavar="A,B", help=f"default: {DEFAULT_METRICS}")
@@ -107,7 +110,7 @@ def _utterances(options: argparse.Namespace) -> list[inputs.Files]:
     if options.manifest:
         if options.reference or options.estimate or options.mixture or options.prompt or options.text:
             raise UserError("Give either --manifest or --reference and --estimate: a manifest names its own files.")
-        return inputs.from_manifest(options.manifest, options.index, options.transcripts)
+        return inputs.from_manifest(options.manifest, options.index, options.transcripts, options.text_column)
     if not options.estimate:
         raise UserError("Say what is to be judged: --estimate (and --reference), or --manifest.")
     if options.index or options.transcripts:

@@ -15,7 +15,9 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 ROLES = {"reference": "reference", "source": "mixture", "prompt": "prompt"}  # manifest column -> role
 
 
-def from_manifest(manifest: Path, index: Path | None, transcripts: Sequence[Path] = ()) -> list[Files]:
+def from_manifest(
+    manifest: Path, index: Path | None, transcripts: Sequence[Path] = (), text_column: str = "text"
+) -> list[Files]:
     """Utterances of a test set, in its order.
 
     Args:
@@ -23,11 +25,13 @@ def from_manifest(manifest: Path, index: Path | None, transcripts: Sequence[Path
             and, without an index, `estimate`. Paths are relative to the table's folder.
         index: audio index of the estimates; a row of the manifest that it lacks has no estimate.
         transcripts: transcript files of the estimates, one a recogniser.
+        text_column: what the estimates should say; `orig_text` for recordings before an edit.
 
     Raises:
         UserError: missing files or columns, ids that occur twice, ids of the index that the manifest lacks.
     """
-    rows = _read_table(manifest, required=("id",) if index else ("id", "estimate"))
+    required = ("id", *(() if index else ("estimate",)), *(() if text_column == "text" else (text_column,)))
+    rows = _read_table(manifest, required)
     estimates = {row["id"]: row for row in read_index(index)} if index else None
     if estimates and (extra := set(estimates) - {row["id"] for row in rows}):
         raise UserError(
@@ -38,7 +42,7 @@ def from_manifest(manifest: Path, index: Path | None, transcripts: Sequence[Path
     for row in rows:
         paths = {role: _path(manifest, row.get(column)) for column, role in ROLES.items()}
         paths["mixture"] = paths["mixture"] or _path(manifest, row.get("mixture"))
-        files = Files(row["id"], text=row.get("text") or None, speaker=row.get("speaker") or "", **paths)
+        files = Files(row["id"], text=row.get(text_column) or None, speaker=row.get("speaker") or "", **paths)
         files = replace(files, transcripts={asr: rows[row["id"]] for asr, rows in heard.items() if row["id"] in rows})
         utterances.append(_with_estimate(files, manifest, row, estimates))
     return _with_others(utterances)

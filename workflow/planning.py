@@ -297,6 +297,11 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     return kept
 
 
+def text_column(config: dict, test_set: str, system: str) -> str:
+    """The test set's column with what a system's audio should say: a recording before its edit says the original text."""
+    return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"
+
+
 def transcripts_for(config: dict, system: dict, name: str) -> str | list:
     """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing."""
     if test_sets(config).get(name) == "edit":

@@ -98,6 +98,14 @@ def test_finished_rows_are_used_again_until_their_audio_changes(test_set, write,
     assert at_8k["u0"] != read_jsonl(test_set / "scores/mcd.jsonl")[0]["value"]
 
 
+def test_another_column_can_hold_what_was_to_be_said(test_set):
+    manifest = test_set / "set/manifest.csv"
+    found = inputs.from_manifest(manifest, test_set / "out/index.csv", text_column="speaker")
+    assert [files.text for files in found] == ["s0", "s1", "s0", "s1"]
+    with pytest.raises(UserError, match="no column 'orig_text'"):
+        inputs.from_manifest(manifest, test_set / "out/index.csv", text_column="orig_text")
+
+
 def test_features_of_references_are_kept_for_the_next_system(test_set, write, monkeypatch):
     made = []
     original = mcd.mel_cepstrum

@@ -148,6 +148,15 @@ def test_a_system_without_its_model_is_absent_with_a_reason():
     assert planning.cells(PRESET, absent, {"pesq": "pesq"}) == []
 
 
+@pytest.mark.parametrize(("test_set", "system", "column"), [
+    ("edit", "clean", "orig_text"), ("edit", "speechop", "text"), ("se", "clean", "text"),
+])  # fmt: skip
+def test_the_recording_before_an_edit_is_judged_by_its_own_words(test_set, system, column):
+    for scale in ("nano", "paper"):
+        config = planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+        assert planning.text_column(config, test_set, system) == column
+
+
 def test_chunks_are_as_long_as_training_crops_at_every_scale():
     systems = planning.read_systems(planning.read_presets())
     for scale, seconds in (("nano", 3.0), ("paper", 5.0)):

@@ -61,6 +61,9 @@ for test_set, asr, metrics in SCORINGS:
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),
+            text=lambda wildcards, input, test_set=test_set: planning.text_column(
+                config, test_set, wildcards.system
+            ),
             features=f".state/{SCALE}/features/{test_set}",
             transcripts=lambda wildcards, input: (
                 ["--transcripts", input.transcripts] if input.transcripts else []
@@ -69,5 +72,5 @@ for test_set, asr, metrics in SCORINGS:
             "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
             " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
             " python -m metrics score --manifest {input.manifest:q} --index {input.index:q}"
-            " {params.transcripts:q} --metrics {params.metrics:q} --jobs {threads}"
+            " --text-column {params.text} {params.transcripts:q} --metrics {params.metrics:q} --jobs {threads}"
             " --config {params.config:q} --out {params.out:q} --features {params.features:q}"
