@@ -16,7 +16,7 @@ FIG2_MODELS = [
 
 rule fig2_curves:
     input:
-        weights=expand("<models>/{name}/model.safetensors", name=FIG2_MODELS),
+        curves=expand("<models>/{name}/curves.jsonl", name=FIG2_MODELS),
         src=sources("workflow.figures"),
     output:
         figure=report(
@@ -32,7 +32,7 @@ rule fig2_curves:
     params:
         models=lambda wildcards: f"models/{SCALE}",
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.weights:q}"
+        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
         " python -m workflow.figures curves --models {params.models:q} --out {output.figure:q}"
 

@@ -8,9 +8,11 @@ rule shipped_model:
     input:
         weights=f"speechop/pretrained/{SCALE}/{{model}}/model.safetensors",
         config=f"speechop/pretrained/{SCALE}/{{model}}/config.json",
+        curves=f"speechop/pretrained/{SCALE}/{{model}}/curves.jsonl",
     output:
         weights="<models>/{model}/model.safetensors",
         config="<models>/{model}/config.json",
+        curves="<models>/{model}/curves.jsonl",
         record="<models>/{model}/provenance.json",
     log:
         "<logs>/train/{model}.log",
@@ -24,7 +26,7 @@ rule shipped_model:
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q}"
         " --inputs {input.weights:q} {input.config:q} --outputs {output.weights:q} --"
-        " cp {input.weights:q} {input.config:q} {params.out:q}"
+        " cp {input.weights:q} {input.config:q} {input.curves:q} {params.out:q}"
 
 
 rule trained_model:
@@ -50,6 +52,7 @@ rule trained_model:
     output:
         weights="<models>/{model}/model.safetensors",
         config="<models>/{model}/config.json",
+        curves="<models>/{model}/curves.jsonl",
         record="<models>/{model}/provenance.json",
     log:
         "<logs>/train/{model}.log",
