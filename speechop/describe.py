@@ -76,7 +76,7 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
     micro = max(1, training.get("accumulate", 2) // (2 if tts and s2s else 1))
     steps = training["steps"] * micro * devices
     seconds = UTTERANCE_S if config.text["kind"] == "byt5" else batches.crop_seconds
-    spoken_frames, pair_frames = (40 * steps * s for s in (spoken * seconds, pairs * _pair_seconds(batches)))
+    spoken_frames, pair_frames = (40 * steps * s for s in (spoken * seconds, pairs * batches.pair_seconds))
     work = 6 * parts["diffusion_transformer"] * (spoken_frames + pair_frames) + 6 * parts["audio_encoder"] * pair_frames
     trained = sum(parts.values())
     return {
@@ -93,13 +93,6 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
         "memory_gib_without_activations": round(trained * 20 / 2**30, 2),
         "weights_mib": math.ceil(trained * 2 / 2**20),
     }
-
-
-def _pair_seconds(batches: BatchConfig) -> float:
-    """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
-    tasks = [TASKS[name] for name in batches.tasks or TASKS]
-    prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
-    return batches.crop_seconds + prompted * sum(batches.prompt_seconds) / 2
 
 
 def _tuple(value):

@@ -59,6 +59,13 @@ class BatchConfig:
     drop: float = 0.1
     tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "tts")
 
+    @property
+    def pair_seconds(self) -> float:
+        """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
+        tasks = [TASKS[name] for name in self.tasks]
+        prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
+        return self.crop_seconds + prompted * sum(self.prompt_seconds) / 2
+
 
 class Drawer:
     """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.

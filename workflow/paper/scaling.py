@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fileio.files import plain_errors, write_text
-from speechop.tasks import TASKS
+from speechop.training.batches import BatchConfig
 from workflow.paper import flops
 from workflow.paper.corpora import read_corpora
 from workflow.planning import read_yaml
@@ -34,7 +34,6 @@ DOLLARS_PER_HOUR = {"A100": (1.3, 2.5), "H100": (2.0, 4.0)}
 GPUS, GPUS_PER_NODE, CODEC_GPUS = 32, 8, 8
 CODEC_OVERHEAD = 2.0  # discriminators and losses cost about as much as the codec
 SAMPLING_UTILISATION = 0.15  # small batches
-PROMPTED = 0.44  # share of stage 2's speech-to-speech items that have a prompt prepended (Table 9)
 CLIPS = {"se": (480, 8.0), "tts": (1237, 6.4), "edit": (100, 6.0), "sep_clean": (6000, 5.0), "sep_noisy": (6000, 5.0)}
 SYSTEMS = {"se": (5, 3.0), "tts": (2, 2.0), "edit": (2, 2.0), "sep_clean": (2, 3.0), "sep_noisy": (2, 3.0)}
 TTS = ("mls_english", "libritts")
@@ -89,8 +88,7 @@ def _stage(name: str, model: dict, encoder: float) -> Stage:
         frozen = 2.0 * flops.BYT5_PARAMETERS * text
         spoken = 3 * (counter.forward(round(TTS_SECONDS * FRAME_RATE), text) - frozen) + frozen
     if model["stage"] != "tts":
-        prompted = TASKS[batches["tasks"][0]].prompt_probability if "tasks" in batches else PROMPTED
-        pair_s = batches["crop_seconds"] + prompted * sum(batches["prompt_seconds"]) / 2
+        pair_s = BatchConfig(**batches).pair_seconds
         pair = 3 * counter.forward(round(pair_s * FRAME_RATE), 0, source=True) + encoder * 2 * pair_s
     operations = spoken * batches.get("tts_batch", 0) + pair * batches.get("s2s_batch", 0)
     if model["stage"] == "multitask":
