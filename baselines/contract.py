@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from fileio.files import UserError, seed_of
+from fileio.files import UserError, seed_of, sha256, write_text
 from speechop.tasks import MANIFEST_TASKS, Item
 
 ROOM = Path(__file__).parent
 PROVENANCES = ("ours", "public-checkpoint", "stand-in", "paper")
 WEIGHTS_DIR = "weights/baselines"
 MODELS_DIR = "models/nano"
+SUMS = "SHA256SUMS"  # beside a system's weights, in the form that `sha256sum --check` reads
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Card:
         packages: importable module -> the requirement that installs it.
         repository: {url, commit} of code that no package carries; cloned into the weights folder.
         weights: {file, url, checksum} under the weights folder; checksum is "sha256:..." or "md5:...", left out where
-            the publisher gives none.
+            the publisher gives none: then the first run notes what it used (`Baseline.pin`) and later ones are held to it.
         settings: the exact ones of the checkpoint.
         unavailable: why nothing can be run, for systems of which only the printed figures exist.
     """
@@ -130,7 +131,26 @@ class Baseline:
         algorithm, _, expected = weight.get("checksum", "").partition(":")
         if expected and _digest(path, algorithm) != expected:
             return f"{path} is not the expected file ({algorithm} {expected}): download {weight['url']} again"
+        noted = self._noted().get(weight["file"])
+        if noted and sha256(path) != noted:
+            return (
+                f"{path} is not the file that earlier runs used (sha256 {noted} in {self.weights_dir / SUMS}): "
+                f"download {weight['url']} again, or delete {SUMS} to take the new one"
+            )
         return None
+
+    def _noted(self) -> dict[str, str]:
+        path = self.weights_dir / SUMS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+    def pin(self) -> None:
+        """Note the SHA-256 of the weights at their first use; `skip` refuses files that are others later."""
+        noted = self._noted()
+        new = [weight["file"] for weight in self.card.weights if weight["file"] not in noted]
+        if new:
+            sums = noted | {name: sha256(self.weights_dir / name) for name in new}
+            write_text(self.weights_dir / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
 
     def load(self, device: str) -> None:
         """Load the model once, before the first item."""

@@ -82,6 +82,7 @@ def _load(baseline: Baseline, device: str) -> None:
         baseline.load(device)
     except UserError as error:
         raise Unloadable(str(error)) from None
+    baseline.pin()
 
 
 def _identity(baseline: Baseline) -> str:

@@ -25,8 +25,8 @@ class Flaky(Baseline):
 
     bad: tuple[str, ...] = ()
 
-    def __init__(self, card):
-        super().__init__(card)
+    def __init__(self, card, settings=None):
+        super().__init__(card, settings)
         self.loads, self.ran = 0, []
 
     def load(self, device):
@@ -148,6 +148,22 @@ def test_skip_names_package_weights_and_checksum(tmp_path):
     assert "not the expected file" in baseline.skip()
     weight["checksum"] = "sha256:" + sha256(tmp_path / "noisy" / "w.pt")
     assert baseline.skip() is None
+
+
+def test_weights_without_a_published_checksum_are_held_to_those_of_the_first_run(manifest, tmp_path):
+    folder = tmp_path / "flaky"
+    folder.mkdir()
+    (folder / "w.pt").write_bytes(b"first")
+    card = make_card(name="flaky", weights=({"file": "w.pt", "url": "https://example.org/w.pt"},))
+    settings = {"weights_dir": str(tmp_path)}
+    run_manifest(Flaky(card, settings), manifest(), tmp_path / "out")
+    assert (folder / "SHA256SUMS").read_text() == f"{sha256(folder / 'w.pt')}  w.pt\n"
+    (folder / "w.pt").write_bytes(b"second")
+    index = run_manifest(Flaky(card, settings), tmp_path / "set.csv", tmp_path / "out")
+    assert set(index["status"]) == {"skipped"} and index["detail"].str.contains("not the file that earlier runs used").all()
+    (folder / "SHA256SUMS").unlink()
+    index = run_manifest(Flaky(card, settings), tmp_path / "set.csv", tmp_path / "out")
+    assert "ok" in set(index["status"])
 
 
 def test_bad_use_is_a_sentence(manifest, tmp_path, capsys):
