@@ -16,6 +16,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,16 +81,29 @@ def _run(command: list[str], log: Path) -> int:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, preexec_fn=_die_with_parent
         )
         assert child.stdout is not None
-        try:
+        with _passed_on_to(child):
             while chunk := child.stdout.read1(8192):
                 stream.write(chunk)
                 stream.flush()
                 sys.stderr.buffer.write(chunk)
                 sys.stderr.buffer.flush()
-        except KeyboardInterrupt:
-            child.send_signal(signal.SIGINT)
-        status = child.wait()
+            status = child.wait()
     return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _passed_on_to(child: subprocess.Popen) -> Iterator[None]:
+    """Leave the end to the command: training that is told to stop first saves its state, and must not be left alone then."""
+
+    def pass_on(number, frame):
+        child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _die_with_parent() -> None:

@@ -160,7 +160,10 @@ def test_weights_without_a_published_checksum_are_held_to_those_of_the_first_run
     assert (folder / "SHA256SUMS").read_text() == f"{sha256(folder / 'w.pt')}  w.pt\n"
     (folder / "w.pt").write_bytes(b"second")
     index = run_manifest(Flaky(card, settings), tmp_path / "set.csv", tmp_path / "out")
-    assert set(index["status"]) == {"skipped"} and index["detail"].str.contains("not the file that earlier runs used").all()
+    assert (
+        set(index["status"]) == {"skipped"}
+        and index["detail"].str.contains("not the file that earlier runs used").all()
+    )
     (folder / "SHA256SUMS").unlink()
     index = run_manifest(Flaky(card, settings), tmp_path / "set.csv", tmp_path / "out")
     assert "ok" in set(index["status"])

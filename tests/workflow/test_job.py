@@ -48,3 +48,16 @@ def test_a_killed_command_is_named_so(tmp_path):
 def test_bad_settings_are_an_error(tmp_path, options):
     done = run_job(tmp_path, "pass", *options)
     assert done.returncode == 2 and "--settings" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_signal_is_left_to_the_command(tmp_path):
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(75)))\n"
+        "print('ready', flush=True)\ntime.sleep(60)"
+    )
+    command = [sys.executable, "-m", "workflow.job", "--log", tmp_path / "a.log", "--record", tmp_path / "r.json"]
+    job = subprocess.Popen([*command, "--", sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
+    assert job.stderr is not None and b"ready" in job.stderr.readline()
+    job.terminate()
+    assert job.wait(30) == 75 and "saved" in (tmp_path / "a.log").read_text()
