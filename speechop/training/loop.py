@@ -20,6 +20,8 @@ from tqdm import tqdm
 from fileio.files import UserError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from speechop import checkpoint
 
+CURVE_POINTS = 250  # of a long run, besides its validations: enough to draw, and small enough to ship
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -187,7 +189,8 @@ class Loop:
         if self.step % self.config.validate_every == 0 or last:
             with self.accelerator.autocast(), torch.no_grad():
                 row |= {f"valid_{name}": value for name, value in self.trainee.validate(self.ema).items()}
-        if self.accelerator.is_main_process and (self.step % 10 == 0 or last or len(row) > len(figures) + 2):
+        due = self.step % max(10, self.config.steps // CURVE_POINTS) == 0
+        if self.accelerator.is_main_process and (due or last or len(row) > len(figures) + 2):
             append_jsonl(
                 self.folder / "curves.jsonl", {k: _shown(v) if isinstance(v, float) else v for k, v in row.items()}
             )
