@@ -79,7 +79,7 @@ class Recogniser:
         names = ("transformers", "torch") if self.engine == "ctc" else ("ctranslate2", "faster-whisper")
         if self.engine == "whisper" and self.options["vad"]:
             names = ("whisperx", *names)
-        return "; ".join(["3", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
+        return "; ".join(["4", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
 
 
 def resolve(settings: Mapping[str, Any]) -> Recogniser:

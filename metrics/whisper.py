@@ -45,6 +45,9 @@ class Whisper:
                 self.model = WhisperModel(path, **options)
         except ValueError as error:
             raise UserError(f"Whisper cannot be loaded as asked: {error}") from None
+        # In float32 the sums of this product, and with them now and then a word, depend on BLAS's choice of a kernel for the processor.
+        extractor = self.model.feature_extractor
+        extractor.mel_filters = extractor.mel_filters.astype(np.float64)
 
     def encode(self, wave: np.ndarray, seconds: float | None = None):
         """Encoder output (CTranslate2 storage) of audio at 16 kHz, zero-padded to `seconds` (None: to whole frames)."""

@@ -5,7 +5,8 @@
     python -m workflow.regression update --table T.csv --reference R.json --reason "..." [--runs OTHER.csv ...]
 
 A cell's tolerance comes from measured spread: three times the largest difference to other runs (`--runs`) of the same
-code, on other machines or with other thread counts, and at least half of the last digit that the table prints.
+code, on other machines or with other thread counts, and at least half of the last digit that the table prints. An update
+without other runs keeps the tolerances of the reference before it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from workflow import regression_text
 from workflow.regression_facts import observe
 
 REGRESSION, IMPROVEMENT, SAME, NEW = "regression", "improvement", "same", "new"
+KEPT = "; measured on an earlier reference"
 SPREAD_FACTOR = 3
 
 
@@ -129,16 +131,24 @@ def verdict(path: Path) -> int:
 
 
 def update(path: Path, seen: dict, reason: str, runs: list[dict]) -> None:
-    """Write the reference anew from a run, with tolerances from the spread over other runs; the reason is kept."""
+    """Write the reference anew from a run, with tolerances from the spread over other runs; the reason is kept.
+
+    Without other runs the tolerances of the reference before stay: its spread is better than none.
+    """
     if not reason.strip():
         raise UserError("--reason is empty; say why the reference changes.")
-    history = read_reference(path)["history"] if path.is_file() else []
+    before = read_reference(path) if path.is_file() else {"cells": {}, "history": []}
+    history = before["history"]
     entry = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": seen["facts"]["commit"], "reason": reason.strip()}
-    cells = {name: _with_tolerance(name, cell, runs) for name, cell in seen["cells"].items()}
+    kept = {} if runs else before["cells"]
+    cells = {name: _with_tolerance(name, cell, runs, kept.get(name)) for name, cell in seen["cells"].items()}
     write_json(path, {"cells": cells, "facts": seen["facts"], "history": [*history, entry]})
 
 
-def _with_tolerance(name: str, cell: dict, runs: list[dict]) -> dict:
+def _with_tolerance(name: str, cell: dict, runs: list[dict], before: dict | None) -> dict:
+    if before:
+        note = "" if before["why"].endswith(KEPT) else KEPT
+        return cell | {"tolerance": before["tolerance"], "why": before["why"] + note}
     least = 0.5 * 10 ** -cell["digits"]
     others = [run["cells"][name]["value"] for run in runs if name in run["cells"]]
     spread = max([abs(value - cell["value"]) for value in others if None not in (value, cell["value"])], default=0.0)

@@ -50,6 +50,23 @@ def test_what_whisper_is_given_does_not_depend_on_the_number_of_cores():
         assert np.array_equal(np.array(model.encode(wave, 10)), two)
 
 
+@pytest.mark.slow
+def test_what_whisper_is_given_does_not_depend_on_the_processors_blas():
+    code = (
+        "import hashlib, numpy as np; from metrics import whisper; from tests.metrics.signals import speech_like; "
+        "model = whisper.load('whisper_base'); mel = []; "
+        "model.model.model = type('Spy', (), {'encode': lambda self, storage: mel.append(np.array(storage))})(); "
+        "model.encode(speech_like(3, seed=1), 10); print(hashlib.sha256(mel[0].tobytes()).hexdigest())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"OPENBLAS_CORETYPE": kernels}, capture_output=True, text=True, check=True
+        ).stdout
+        for kernels in ("Prescott", "Haswell")
+    }  # fmt: skip
+    assert len(seen) == 1 and len(seen.pop().strip()) == 64
+
+
 def test_digital_silence_is_the_empty_text():
     assert recognisers.transcribe(recognisers.resolve({"model": "whisper_base"}), np.zeros(16000, np.float32)) == ""
 

@@ -112,6 +112,17 @@ def test_an_update_keeps_every_reason(tmp_path):
         regression.update(path, run_of(), " ", [])
 
 
+def test_an_update_without_other_runs_keeps_the_tolerances(tmp_path):
+    path = tmp_path / "nano.json"
+    regression.update(path, run_of(pesq=cell(1.5)), "first", [run_of(pesq=cell(1.6))])
+    for value in (1.7, 1.8):
+        regression.update(path, run_of(pesq=cell(value), wer=cell(20.0, "lower", 1)), "retrained", [])
+    cells = regression.read_reference(path)["cells"]
+    pesq, wer = cells["se_small/noisy/pesq"], cells["se_small/noisy/wer"]
+    assert pesq["value"] == 1.8 and pesq["tolerance"] == pytest.approx(0.3)
+    assert pesq["why"].count("measured on an earlier reference") == 1 and "earlier" not in wer["why"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
 def test_a_broken_reference_is_refused(tmp_path, text):
     (tmp_path / "nano.json").write_text(text)
