@@ -45,7 +45,7 @@ class Whisper:
                 self.model = WhisperModel(path, **options)
         except ValueError as error:
             raise UserError(f"Whisper cannot be loaded as asked: {error}") from None
-        # In float32 the sums of this product, and with them now and then a word, depend on BLAS's choice of a kernel for the processor.
+        # In float32 the sums of this product, and with them now and then a word, depend on the kernel that BLAS takes.
         extractor = self.model.feature_extractor
         extractor.mel_filters = extractor.mel_filters.astype(np.float64)
 
