@@ -116,11 +116,10 @@ def test_an_update_without_other_runs_keeps_the_tolerances(tmp_path):
     path = tmp_path / "nano.json"
     regression.update(path, run_of(pesq=cell(1.5)), "first", [run_of(pesq=cell(1.6))])
     for value in (1.7, 1.8):
-        regression.update(path, run_of(pesq=cell(value), wer=cell(20.0, "lower", 1)), "retrained", [])
-    cells = regression.read_reference(path)["cells"]
-    pesq, wer = cells["se_small/noisy/pesq"], cells["se_small/noisy/wer"]
+        regression.update(path, run_of(pesq=cell(value)), "retrained", [])
+    pesq = regression.read_reference(path)["cells"]["se_small/noisy/pesq"]
     assert pesq["value"] == 1.8 and pesq["tolerance"] == pytest.approx(0.3)
-    assert pesq["why"].count("measured on an earlier reference") == 1 and "earlier" not in wer["why"]
+    assert pesq["why"].count("measured on an earlier reference") == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
