@@ -128,9 +128,11 @@ class Baseline:
         if not path.is_file():
             terms = f" (licence: {self.card.weights_licence})" if self.card.weights_licence else ""
             return f"the weights {path} are missing: download {weight['url']}{terms}"
-        algorithm, _, expected = weight.get("checksum", "").partition(":")
-        if expected and _digest(path, algorithm) != expected:
-            return f"{path} is not the expected file ({algorithm} {expected}): download {weight['url']} again"
+        if checksum := weight.get("checksum"):
+            algorithm, _, expected = checksum.partition(":")
+            if _digest(path, algorithm) != expected:
+                return f"{path} is not the expected file ({algorithm} {expected}): download {weight['url']} again"
+            return None
         noted = self._noted().get(weight["file"])
         if noted and sha256(path) != noted:
             return (
@@ -145,9 +147,10 @@ class Baseline:
         return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
     def pin(self) -> None:
-        """Note the SHA-256 of the weights at their first use; `skip` refuses files that are others later."""
+        """Note the SHA-256 of weights without a published checksum at their first use; `skip` refuses others later."""
         noted = self._noted()
-        new = [weight["file"] for weight in self.card.weights if weight["file"] not in noted]
+        unknown = [weight["file"] for weight in self.card.weights if not weight.get("checksum")]
+        new = [name for name in unknown if name not in noted]
         if new:
             sums = noted | {name: sha256(self.weights_dir / name) for name in new}
             write_text(self.weights_dir / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
