@@ -69,7 +69,10 @@ def _dataclass(kind, values: dict, section: str):
 def _codec_trainee(stage, config, data, models, accelerator) -> CodecTrainee:
     codec = build_codec(config["network"])
     speech, valid = (open_speech(data, split, codec.rate_hz) for split in ("train", "valid"))
-    if hasattr(codec, "fit"):
+    if config.get("init"):  # its encoder too, so that latents, and what was trained on them, stay the same
+        tensors, _ = checkpoint.read_model(models / config["init"])
+        checkpoint.load_into(codec, tensors, models / config["init"])
+    elif hasattr(codec, "fit"):
         torch.manual_seed(config["seed"])
         picks = torch.randperm(len(speech))[:1000].tolist()
         kept = codec.fit([torch.from_numpy(speech.wave(place)) for place in picks])

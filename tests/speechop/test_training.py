@@ -102,6 +102,16 @@ def test_the_fitted_encoder_survives_training_unchanged(data, models):
     torch.testing.assert_close(trainee.network.basis, released["basis"], atol=1e-3, rtol=1e-3)
 
 
+def test_a_codec_trained_on_keeps_its_encoder_to_the_bit(data, models, tmp_path):
+    """Diffusion models hold on to the latents they were trained on, while the decoder learns from where it stood."""
+    (tmp_path / "codec").symlink_to(models / "codec")
+    assert train.train("codec", "further", CODEC | {"init": "codec"}, data, tmp_path, tmp_path / "state", None, False)
+    before, after = weights(models / "codec"), weights(tmp_path / "further")
+    assert torch.equal(before["basis"], after["basis"]) and torch.equal(before["centre"], after["centre"])
+    moved = (before["decoder.leave.weight"] - after["decoder.leave.weight"]).abs().max()
+    assert 0 < moved < 0.05, "it goes on from the weights given, not from new ones"
+
+
 def test_killed_and_resumed_equals_undisturbed(data, models, tmp_path):
     """Stopped after every step (the state is saved each time), stage 2 ends with the very same weights."""
     config = DIFFUSION | {"init": "tts"}
