@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +95,8 @@ def _diffusion_trainee(stage, config, data, models, accelerator) -> DiffusionTra
     kinds = STAGES[stage]
     drawers = [
         Drawer(
-            open_speech(data, tts_split(data, split) if "tts" in kinds else split, codec.rate_hz), codec, batches, weight,
+            open_speech(data, tts_split(data, split) if "tts" in kinds else split, codec.rate_hz), codec,
+            batches if split == "train" else replace(batches, speed=(1.0, 1.0)), weight,
             config["seed"],
             _degrader(data, split, config, codec) if "s2s" in kinds else None,
             *((accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)),

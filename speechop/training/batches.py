@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fileio.audio import at_speed
 from fileio.files import seed_of
 from speechop.codec import Codec
 from speechop.data.shards import ShardTable
@@ -48,7 +49,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency)."""
+    """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
+
+    `speed` is the range of speed perturbation, one factor an item: more voices than a small corpus has.
+    """
 
     tts_batch: int = 4
     s2s_batch: int = 8
@@ -57,6 +61,7 @@ class BatchConfig:
     sentences: tuple[int, ...] = (1,)
     pause_seconds: tuple[float, float] = (0.15, 0.35)
     drop: float = 0.1
+    speed: tuple[float, float] = (1.0, 1.0)
     tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "tts")
 
     @property
@@ -103,7 +108,7 @@ class Drawer:
         shared = np.random.default_rng(seed_of(self.seed, "sentences", *stream))
         count = int(shared.choice(self.config.sentences))
         rngs = self._generators(max(1, self.config.tts_batch // count), "tts", *stream)
-        if self.encoded and count == 1:
+        if self.encoded and count == 1 and self.config.speed == (1.0, 1.0):
             target, frames, texts = self._stored(rngs)
         else:
             spoken = [self.utterance(rng, count) for rng in rngs]
@@ -114,7 +119,7 @@ class Drawer:
 
     def utterance(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, str]:
         """`count` sentences of one speaker, joined by short pauses: (audio [s], text)."""
-        place = int(rng.integers(len(self.speech)))
+        place, speed = int(rng.integers(len(self.speech))), self._speed(rng)
         waves, texts = [], []
         for index in range(count):
             if index:
@@ -122,7 +127,11 @@ class Drawer:
                 waves.append(np.zeros(int(rng.uniform(*self.config.pause_seconds) * self.codec.rate_hz), np.float32))
             waves.append(self.speech.wave(place))
             texts.append(self.speech.rows["text"].iat[place])
-        return np.concatenate(waves), " ".join(texts)
+        return at_speed(np.concatenate(waves), speed), " ".join(texts)
+
+    def _speed(self, rng: np.random.Generator) -> float:
+        """Speed perturbation of one item; nothing is drawn where none is wanted."""
+        return 1.0 if self.config.speed == (1.0, 1.0) else float(rng.uniform(*self.config.speed))
 
     def _stored(self, rngs: list[np.random.Generator]) -> tuple[Tensor, list[int], list[str]]:
         """Stored latents [b, n, c] of the utterances that `utterance` would draw, their frames and texts."""
@@ -163,7 +172,8 @@ class Drawer:
         prompt = (
             round(shared.uniform(*self.config.prompt_seconds) * self.codec.rate_hz / self.codec.hop) if prepend else 0
         )
-        pairs = self.degrader.pairs(names, rngs, crop * self.codec.hop, prompt * self.codec.hop)
+        speeds = [self._speed(rng) for rng in rngs]
+        pairs = self.degrader.pairs(names, rngs, crop * self.codec.hop, prompt * self.codec.hop, speeds)
         target, source = self.codec.encode(torch.cat([pairs.target, pairs.source])).chunk(2)
         if prepend:
             heard = self.codec.encode(pairs.prompt)

@@ -66,10 +66,16 @@ class Pairs:
             sounds.append(Sounds([data / path for path in paths], rate_hz))
         return cls(speech, *sounds, config, device)
 
-    def pairs(self, tasks: list[str], rngs: list[np.random.Generator], samples: int, prompt: int) -> Pair:
-        """Simulate one micro-batch: task names and generators [b], `samples` a crop, `prompt` samples of prompt or 0."""
+    def pairs(self, tasks: list[str], rngs: list[np.random.Generator], samples: int, prompt: int, speeds=None) -> Pair:
+        """Simulate one micro-batch.
+
+        Args:
+            tasks, rngs, speeds: names, generators and speed perturbation of the items [b]; without `speeds` there is none.
+            samples, prompt: of a crop, and of its prompt (0: none).
+        """
+        speeds = speeds or [1.0] * len(tasks)
         places = [int(rng.integers(len(self.speech))) for rng in rngs]
-        clean = self._crops(places, rngs, samples)
+        clean = self._crops(places, rngs, samples, speeds)
         params = [degrade.draw(rng, self.config, range(len(self.noises)), range(len(self.rirs))) for rng in rngs]
         others = [self.speech.other_speaker(place, rng) for place, rng in zip(places, rngs)]
         separating = torch.tensor([task == "separation" for task in tasks], device=self.device)
@@ -78,7 +84,7 @@ class Pairs:
             params = [
                 self._mixture_params(p, rng) if t == "separation" else p for p, t, rng in zip(params, tasks, rngs)
             ]
-            interferer = self._crops(others, rngs, samples)
+            interferer = self._crops(others, rngs, samples, speeds)
             level_db = torch.tensor([rng.uniform(-5, 5) for rng in rngs], dtype=torch.float32, device=self.device)
             mixture, scaled = degrade.mix(clean, interferer, level_db)
             source = torch.where(separating[:, None], mixture, source)
@@ -92,21 +98,23 @@ class Pairs:
                 target[row] = result.speech[row]
             elif task == "acoustic_matching":
                 source[row], target[row] = clean[row], result.speech[row]
-        return Pair(source, target, self._prompts(tasks, places, params, rngs, prompt) if prompt else None)
+        return Pair(source, target, self._prompts(tasks, places, params, rngs, prompt, speeds) if prompt else None)
 
-    def _crops(self, places: list[int], rngs: list[np.random.Generator], samples: int) -> Tensor:
+    def _crops(self, places: list[int], rngs: list[np.random.Generator], samples: int, speeds: list[float]) -> Tensor:
         """A random window [b, s] of each speaker, on the device."""
-        return torch.stack([self._crop(place, rng, samples) for place, rng in zip(places, rngs)]).to(self.device)
+        crops = [self._crop(place, rng, samples, speed) for place, rng, speed in zip(places, rngs, speeds)]
+        return torch.stack(crops).to(self.device)
 
-    def _crop(self, place: int, rng: np.random.Generator, samples: int) -> Tensor:
-        """A random window of a speaker's sentences, joined until they are long enough."""
+    def _crop(self, place: int, rng: np.random.Generator, samples: int, speed: float) -> Tensor:
+        """A random window of a speaker's sentences, joined until they are long enough, at another speed."""
+        needed = samples if speed == 1 else int(samples * speed) + 2
         waves = [self.speech.wave(place)]
-        while sum(map(len, waves)) < samples + 800:
+        while sum(map(len, waves)) < needed + 800:
             place = self.speech.other_of_speaker(place, rng)
             waves += [np.zeros(int(rng.uniform(0.1, 0.35) * self.speech.rate_hz), np.float32), self.speech.wave(place)]
         whole = np.concatenate(waves)
-        start = int(rng.integers(len(whole) - samples + 1))
-        return torch.from_numpy(whole[start : start + samples].copy())
+        start = int(rng.integers(len(whole) - needed + 1))
+        return torch.from_numpy(audio.at_speed(whole[start : start + needed], speed)[:samples].copy())
 
     def _mixture_params(self, params: dict, rng: np.random.Generator) -> dict:
         """Mixtures are dry and full band; half of them are noisy, as Libri2Mix's noisy set, at 5 to 25 dB."""
@@ -124,10 +132,10 @@ class Pairs:
         rirs = [None if p["rir"] is None else self.rirs[p["rir"]] for p in params]
         return degrade.apply(clean, noise, rirs, params, self.speech.rate_hz)
 
-    def _prompts(self, tasks, places, params, rngs, samples: int) -> Tensor:
+    def _prompts(self, tasks, places, params, rngs, samples: int, speeds: list[float]) -> Tensor:
         """Other speech of the same speaker; for acoustic matching, in the target's acoustics (without its noise)."""
-        waves = [self._crop(self.speech.other_of_speaker(p, rng), rng, samples) for p, rng in zip(places, rngs)]
-        prompts = torch.stack(waves).to(self.device)
+        others = [self.speech.other_of_speaker(place, rng) for place, rng in zip(places, rngs)]
+        prompts = self._crops(others, rngs, samples, speeds)
         acoustic = self._degrade(prompts, [p | {"snr_db": None} for p in params], rngs).speech
         matching = torch.tensor([task == "acoustic_matching" for task in tasks], device=self.device)
         return torch.where(matching[:, None], acoustic, prompts)

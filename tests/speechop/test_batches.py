@@ -84,3 +84,25 @@ def test_pairs_hold_what_their_task_asks_for(make):
     assert energy(pair.source[1] - noise) / energy(noise) == pytest.approx(10**0.5, rel=0.02)  # 5 dB
     assert energy(speech) / energy(pair.source[2] - speech) == pytest.approx(10**0.5, rel=0.02)
     assert not torch.allclose(pair.source[3], pair.target[3])
+
+
+def test_speed_perturbation_moves_pitch_of_crop_and_prompt_alike_and_keeps_their_length(make):
+    pairs = make().degrader
+    tone = np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000).astype(np.float32)
+    pairs.speech.wave = lambda place: tone
+    hz = lambda wave: float(torch.fft.rfft(wave * torch.hann_window(len(wave))).abs().argmax()) * 16_000 / len(wave)  # noqa: E731
+    for speed in (0.9, 1.0, 1.25):
+        pair = pairs.pairs(["enhancement"], [np.random.default_rng(3)], 8000, 4000, [speed])
+        assert pair.target.shape == (1, 8000) and pair.prompt.shape == (1, 4000)
+        assert hz(pair.target[0]) == pytest.approx(440 * speed, abs=8) == hz(pair.prompt[0])
+
+
+def test_speed_perturbation_shortens_sentences_and_leaves_other_draws_alone(make, data, codec):  # noqa: F811
+    speech = SpeechTable.load(data / "speech" / "train.csv")
+    fast = BatchConfig(tts_batch=4, s2s_batch=4, crop_seconds=0.5, prompt_seconds=(0.2, 0.3), speed=(1.25, 1.25))
+    faster = Drawer(speech, codec, fast, SigmoidWeight(), 7, make().degrader)
+    rng = lambda: np.random.default_rng(5)  # noqa: E731
+    plain = Drawer(speech, codec, CONFIG, SigmoidWeight(), 7).utterance(rng(), 1)
+    quick = faster.utterance(rng(), 1)
+    assert quick[1] == plain[1] and len(quick[0]) == pytest.approx(len(plain[0]) / 1.25, abs=2)
+    assert same(faster.s2s(2, 0), faster.s2s(2, 0))
