@@ -51,7 +51,7 @@ def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = 
     return wave, rate
 
 
-def resample(wave: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+def resample(wave: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """Resample float32 [n] with soxr HQ: the project's only resampler (PESQ moves by 0.01 between resamplers)."""
     if from_hz == to_hz:
         return wave
@@ -60,7 +60,7 @@ def resample(wave: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 
 def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
     """Play float32 [n] `speed` times as fast, [n / speed]: pitch, formants and tempo move together (Ko et al., 2015)."""
-    return resample(wave, round(1000 * speed), 1000)
+    return resample(wave, speed, 1.0)
 
 
 def write(
