@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -132,6 +133,8 @@ def _release(folder: Path, loop: Loop, stage: str, config: dict, accelerator) ->
     half = torch.float16 if config.get("store", "fp16") == "fp16" else None
     checkpoint.save_model(folder, tensors, config | {"stage": stage, "record": record}, half)
     write_jsonl(folder / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))
+    if (loop.folder / "samples").is_dir():
+        shutil.copytree(loop.folder / "samples", folder / "samples", dirs_exist_ok=True)
 
 
 @plain_errors

@@ -1,4 +1,4 @@
-"""Validation losses of trained models, by step (Figure 2)."""
+"""Losses of trained models, by step: Figure 2, and the report's training curves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import pandas as pd
 
 from fileio.files import read_jsonl
 
+TEXT_GAP = "valid_text_gap"  # validation loss without the transcript minus with it
 LOSS = "valid_s2s"  # over the speech-to-speech tasks that the model was trained on
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """All that the training of the model in `folder` recorded, a row a step; empty where nothing was."""
+    path = folder / "curves.jsonl"
+    return pd.DataFrame(read_jsonl(path)) if path.is_file() else pd.DataFrame()
 
 
 def validation(folder: Path) -> pd.DataFrame | None:
     """Columns step and LOSS of the model in `folder`, steps rising; None where it has no such curve."""
-    path = folder / "curves.jsonl"
-    rows = pd.DataFrame(read_jsonl(path)) if path.is_file() else pd.DataFrame()
+    rows = read(folder)
     return rows.dropna(subset=[LOSS]).sort_values("step") if LOSS in rows else None
 
 

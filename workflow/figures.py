@@ -1,6 +1,7 @@
 """Figures from a run's files: validation curves (Figure 2) and the sweeps beyond the paper.
 
 python -m workflow.figures curves --models M --out fig2.png
+python -m workflow.figures training --models M --names codec tts multitask --out training.png
 python -m workflow.figures sweep --preset P.yaml --table T.csv --out T.png
 """
 
@@ -16,11 +17,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from fileio.files import atomic, plain_errors
+from fileio.files import UserError, atomic, plain_errors
 from workflow import planning
-from workflow.curves import LOSS, first_at, validation
+from workflow.curves import LOSS, TEXT_GAP, first_at, read, validation
 
-COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f")
+COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
 FIG2 = {
     "Enhancement": {"fig2_enh_rand": "random initialisation", "fig2_enh_tts": "TTS initialisation"},
     "Separation": {"fig2_sep_rand": "random initialisation", "fig2_sep_tts": "TTS initialisation"},
@@ -34,14 +35,19 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     drawn = commands.add_parser("curves", help="Figure 2, left: validation loss against steps")
     drawn.add_argument("--models", type=Path, required=True)
+    trained = commands.add_parser("training", help="losses, validation losses and text gap of models, by step")
+    trained.add_argument("--models", type=Path, required=True)
+    trained.add_argument("--names", nargs="+", required=True)
     swept = commands.add_parser("sweep", help="one panel a metric, one line a series")
     swept.add_argument("--preset", type=Path, required=True)
     swept.add_argument("--table", type=Path, required=True)
-    for command in (drawn, swept):
+    for command in (drawn, trained, swept):
         command.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     if options.command == "curves":
         figure = curves(options.models)
+    elif options.command == "training":
+        figure = training(options.models, options.names)
     else:
         figure = sweep(planning.read_preset(options.preset), pd.read_csv(options.table))
     with atomic(options.out) as temporary:
@@ -74,6 +80,35 @@ def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> Non
         axis.axvline(reached, color="#8a8f98", ls=":")
         share = random["step"].iloc[-1] / reached
         axis.annotate(f"{share:.1f}x fewer steps", (reached, goal), textcoords="offset points", xytext=(6, 8))
+
+
+def training(models: Path, names: list[str]) -> plt.Figure:
+    """A panel a model: its training loss in grey, its validation losses; the last panel: the text gap of all that have one."""
+    found = {name: rows for name in names if len(rows := read(models / name))}
+    if not found:
+        raise UserError(
+            f"none of {', '.join(names)} has a curves.jsonl in {models}: train them or copy their curves there."
+        )
+    figure, axes = plt.subplots(1, len(found) + 1, figsize=(4.2 * (len(found) + 1), 3.8), layout="constrained")
+    for axis, (name, rows) in zip(axes, found.items()):
+        validations = [column for column in rows if column.startswith("valid_") and column != TEXT_GAP]
+        own = validations[0].removeprefix("valid_") if len(validations) == 1 else "loss"  # what the validation is of
+        axis.plot(rows["step"], rows[own].rolling(9, 1, center=True).median(), color="#c9ced6", label=f"training {own}")
+        for colour, column in zip(COLOURS, validations):
+            points = rows.dropna(subset=[column])
+            label = column.replace("_", " ").replace("valid", "validation")
+            axis.plot(points["step"], points[column], color=colour, label=label)
+        axis.set(title=name, xlabel="step")
+        axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    for colour, (name, rows) in zip(COLOURS, found.items()):
+        if TEXT_GAP in rows:
+            points = rows.dropna(subset=[TEXT_GAP])
+            axes[-1].plot(points["step"], points[TEXT_GAP], color=colour, label=name)
+    axes[-1].set(title="text gap: what the transcript is worth", xlabel="step")
+    if axes[-1].lines:
+        axes[-1].axhline(0, color="#8a8f98", ls=":")
+        axes[-1].legend(frameon=False, fontsize=7)
+    return figure
 
 
 def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:

@@ -44,8 +44,9 @@ class CodecTrainee:
         self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
         self.mel = MultiScaleMel(codec.rate_hz, tuple(config.mel_windows), tuple(config.mel_bands)).to(self.device)
         self.rivals: nn.Module = Discriminators(tuple(config.disc_windows), config.disc_channels)
-        self.samples = round(config.seconds * codec.rate_hz / codec.hop) * codec.hop
+        self.crop_samples = round(config.seconds * codec.rate_hz / codec.hop) * codec.hop
         self.held_out = self._crops(valid, "valid", batch=32)
+        self.heard = valid.wave(0)
 
     def _crops(self, table: SpeechTable, *stream, batch: int | None = None) -> Tensor:
         """Random crops [b, s]: this rank's share of the global batch, or `batch` of them, the same on every rank."""
@@ -54,9 +55,9 @@ class CodecTrainee:
         for index in mine:
             rng = np.random.default_rng(seed_of(self.seed, *stream, index))
             wave = table.wave(int(rng.integers(len(table))))
-            start = int(rng.integers(max(1, len(wave) - self.samples)))
-            crop = wave[start : start + self.samples] * np.float32(10 ** rng.uniform(-0.5, 0.15))
-            rows.append(np.pad(crop, (0, self.samples - len(crop))))
+            start = int(rng.integers(max(1, len(wave) - self.crop_samples)))
+            crop = wave[start : start + self.crop_samples] * np.float32(10 ** rng.uniform(-0.5, 0.15))
+            rows.append(np.pad(crop, (0, self.crop_samples - len(crop))))
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
@@ -95,3 +96,8 @@ class CodecTrainee:
     def validate(self, network: nn.Module) -> dict[str, float]:
         estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
         return {"mel": float(self.mel(estimate, self.held_out))}
+
+    def samples(self, codec: Codec) -> tuple[dict[str, Tensor], int]:
+        """A held-out utterance and its round trip."""
+        original = torch.from_numpy(self.heard).to(self.device)
+        return {"original": original, "reconstruction": codec.decode(codec.encode(original[None]))[0]}, codec.rate_hz

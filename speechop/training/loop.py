@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from fileio import audio
 from fileio.files import UserError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from speechop import checkpoint
 
@@ -37,6 +38,7 @@ class TrainingConfig:
     accumulate: int = 2
     precision: str = "bf16"
     validate_every: int = 1000
+    samples_every: int = 0  # steps between samples to listen to, in `<state>/samples`; 0: none
     save_minutes: float = 5.0
     cooldown: float = 1.0  # the last share of the steps, over which the learning rate falls to zero along a cosine
 
@@ -61,11 +63,17 @@ class Trainee(Protocol):
         """Named validation figures with averaged weights, on fixed data and noise."""
         ...
 
+    def samples(self, network: nn.Module) -> tuple[dict[str, Tensor], int]:
+        """Held-out items by name as averaged weights make them, audio [s], and their rate in Hz; with `samples_every` only."""
+        ...
+
 
 class Loop:
     """Train until `config.steps`, a time limit or a signal; the state on disk is always a whole one."""
 
     def __init__(self, trainee: Trainee, config: TrainingConfig, state: Path, accelerator):
+        if config.samples_every and not callable(getattr(trainee, "samples", None)):
+            raise UserError("samples_every: this kind of model has no samples to write; leave the setting out.")
         self.trainee, self.config, self.folder, self.accelerator = trainee, config, Path(state), accelerator
         self.step, self.seconds = 0, 0.0
         self.network, self.optimiser = accelerator.prepare(trainee.network, self._adamw(trainee.network))
@@ -189,11 +197,20 @@ class Loop:
         if self.step % self.config.validate_every == 0 or last:
             with self.accelerator.autocast(), torch.no_grad():
                 row |= {f"valid_{name}": value for name, value in self.trainee.validate(self.ema).items()}
+        if self.config.samples_every and (self.step % self.config.samples_every == 0 or last):
+            self._write_samples()
         due = self.step % max(10, self.config.steps // CURVE_POINTS) == 0
         if self.accelerator.is_main_process and (due or last or len(row) > len(figures) + 2):
             append_jsonl(
                 self.folder / "curves.jsonl", {k: _shown(v) if isinstance(v, float) else v for k, v in row.items()}
             )
+
+    def _write_samples(self) -> None:
+        if self.accelerator.is_main_process:
+            waves, rate_hz = self.trainee.samples(self.ema)
+            for name, wave in waves.items():
+                path = self.folder / "samples" / f"{self.step:07d}-{name}.flac"
+                audio.write(path, wave.float().clamp(-1, 1).cpu().numpy(), rate_hz, comment="synthetic speech")
 
     def save(self) -> None:
         """Write the resume state, whole or not at all: weights, averages, moments and counters in one file."""

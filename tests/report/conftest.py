@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from fileio import audio
 from fileio.files import write_json
 from tests.claims import synthetic_audio, synthetic_run
 from toy_gmm import study
@@ -54,6 +55,9 @@ def finished(tmp_path_factory):
     synthetic_audio.write_record(results / "table3.provenance.json")
     record = {"steps": 1200, "wall_minutes": 30.2, "parameters": 8_600_000, "hardware": "2 threads"}
     write_json(root / "models" / "tts" / "config.json", {"record": record})
+    for step in (500, 1000):
+        wave = synthetic_audio.tone(0.5, 300, step)
+        audio.write(root / "models" / "tts" / "samples" / f"{step:07d}-tts.flac", wave, synthetic_audio.RATE_HZ)
     config = {
         "scale": "nano",
         "seed": 0,

@@ -42,7 +42,7 @@ def requested(driver):
 def test_it_opens_from_a_file_and_every_player_plays_to_its_end(browser, finished, name):
     browser.get((finished.results / name).as_uri())
     played = browser.execute_async_script(PLAY_ALL)
-    assert len(played) == 6
+    assert len(played) == 8
     for outcome, duration, end in played:
         assert outcome == "ended"
         assert 0.4 < duration < 0.7

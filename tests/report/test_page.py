@@ -38,8 +38,13 @@ def test_examples_have_words_players_and_reasons_for_lost_audio(page):
     assert '<span class="w-substituted" title="instead of “blue”">blew</span>' in page
     assert '<ins class="w-inserted" title="added">now</ins>' in page
     assert "No audio: failed out of memory" in page
-    assert page.count("<audio ") == 4 - 1 + 1 + 2
+    assert page.count("<audio ") == 4 - 1 + 1 + 2 + 2
     assert "a&lt;b&gt; &amp; babble" in page and "<b> & babble" not in page
+
+
+def test_what_a_model_said_while_it_was_trained_can_be_heard_step_by_step(page):
+    mine = page[page.index("training tts: tts") :]
+    assert mine.index("step 500") < mine.index("step 1,000")
 
 
 def test_what_is_missing_and_where_it_comes_from_is_said(page):

@@ -10,7 +10,7 @@ import soundfile
 from matplotlib import pyplot as plt
 from matplotlib.image import imread
 
-from fileio.files import read_jsonl, write_jsonl
+from fileio.files import UserError, read_jsonl, write_jsonl
 from workflow import corrupt, error_sources, figures, planning
 from workflow.report import media
 from workflow.report.examples import choose
@@ -112,6 +112,23 @@ def test_figure_2_marks_where_the_pretrained_curve_arrives(tmp_path):
     assert [text.get_text() for text in figure.axes[0].texts] == ["2.0x fewer steps"]
     assert "not trained" in figure.axes[1].get_title()
     plt.close(figure)
+
+
+def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_have_one(tmp_path):
+    rows = [
+        {"step": 10 * i, "loss": 1 / i, "valid_tts": 2 / i, "valid_s2s": 3 / i, "valid_text_gap": 0.1} for i in (1, 2)
+    ]
+    write_jsonl(tmp_path / "multitask" / "curves.jsonl", [{"step": 5, "loss": 2.0}, *rows])
+    write_jsonl(tmp_path / "codec" / "curves.jsonl", [{"step": 5, "loss": 9.0, "mel": 1.0, "valid_mel": 0.5}])
+    figure = figures.training(tmp_path, ["codec", "tts", "multitask"])
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["codec", "multitask"]
+    shown = [[line.get_label() for line in axis.lines] for axis in figure.axes]
+    assert shown[0] == ["training mel", "validation mel"]
+    assert shown[1] == ["training loss", "validation tts", "validation s2s"]
+    assert shown[2][0] == "multitask" and "codec" not in shown[2]
+    plt.close(figure)
+    with pytest.raises(UserError, match="none of tts"):
+        figures.training(tmp_path, ["tts"])
 
 
 @pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e7", "e8"])

@@ -112,6 +112,29 @@ def test_a_codec_trained_on_keeps_its_encoder_to_the_bit(data, models, tmp_path)
     assert 0 < moved < 0.05, "it goes on from the weights given, not from new ones"
 
 
+def test_samples_to_listen_to_are_written_now_and_then_and_come_with_the_weights(data, models, tmp_path):
+    for name in ("codec", "tts"):
+        (tmp_path / name).symlink_to(models / name)
+    codec = CODEC | {"training": CODEC["training"] | {"samples_every": 2}}
+    both = DIFFUSION | {"init": "tts", "training": DIFFUSION["training"] | {"samples_every": 4}}
+    assert train.train("codec", "a", codec, data, tmp_path, tmp_path / "state", None, False)
+    assert train.train("multitask", "b", both, data, tmp_path, tmp_path / "state", None, False)
+    names = {path.name: audio.read(path, 16_000)[0] for path in tmp_path.glob("[ab]/samples/*.flac")}
+    assert {f"000000{step}-{what}.flac" for step in (2, 3) for what in ("original", "reconstruction")} <= set(names)
+    spoken = sorted(name for name in names if name.startswith(("0000004", "0000006")))
+    assert [name for name in spoken if name.endswith("-tts.flac")] == ["0000004-tts.flac", "0000006-tts.flac"]
+    assert len([name for name in spoken if name.endswith("-source.flac")]) == 2
+    assert all(len(wave) > 400 and np.abs(wave).max() > 0 for wave in names.values())
+
+
+def test_samples_leave_the_training_as_it_is(data, models, tmp_path):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    config = DIFFUSION | {"training": DIFFUSION["training"] | {"samples_every": 2}}
+    assert train.train("tts", "tts", config, data, tmp_path, tmp_path / "state", None, False)
+    plain, heard = weights(models / "tts"), weights(tmp_path / "tts")
+    assert all(torch.equal(tensor, heard[name]) for name, tensor in plain.items())
+
+
 def test_killed_and_resumed_equals_undisturbed(data, models, tmp_path):
     """Stopped after every step (the state is saved each time), stage 2 ends with the very same weights."""
     config = DIFFUSION | {"init": "tts"}

@@ -21,6 +21,7 @@ from workflow.report import collect, examples, media
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = {
     "fig2": "Figure 2: validation loss from random and from TTS initialisation",
+    "training": "Training: losses, validation losses by task, and the text gap (what the loss rises without the transcript)",
     "fig4": "Figure 4: the toy study, with exact scores",
     "fig4_sweeps": "Figure 4, swept: how close to the target against the strength of either composition",
 }
@@ -63,6 +64,7 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
     heard = [
         found for name in examples.sets_of(plain) for found in examples.examples(run, name, options.examples, store)
     ]
+    heard += examples.training(options.models, settings["models"], store)
     return (
         _environment()
         .get_template("page.html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,6 +151,24 @@ class _Track:
 
 def _by_id(path: Path) -> dict[str, dict]:
     return {row["id"]: row for row in read_jsonl(path)} if path.is_file() else {}
+
+
+def training(models: Path, names: Iterable[str], store: media.Folder | media.Inside) -> list[Example]:
+    """What models said while they were trained, step by step: none for weights that came ready-made."""
+    found = []
+    for name in names:
+        clips: dict[str, list[Path]] = {}
+        for path in sorted((models / name / "samples").glob("*.flac")):
+            clips.setdefault(path.stem.split("-", 1)[1], []).append(path)
+        for kind, paths in clips.items():
+            players = [_sampled(f"{name}-{path.stem}", path, store) for path in paths]
+            found.append(Example(f"{name}-{kind}", f"training {name}: {kind}", "", [], players))
+    return found
+
+
+def _sampled(name: str, path: Path, store) -> Player:
+    wave, rate = audio.read(path)
+    return _clip(Player(f"step {int(path.stem.split('-')[0]):,}"), name, wave, rate, rate / 2, store)
 
 
 def sets_of(presets: dict[str, dict]) -> list[str]:

@@ -13,6 +13,14 @@ FIG2_MODELS = [
     name for name in config["models"] if name.startswith(("fig2_enh_", "fig2_sep_"))
 ]
 
+# Of a model that was trained in several runs, those that ship, or all where none does.
+TRAINED_MODELS = [
+    name
+    for name, entry in config["models"].items()
+    if entry["stage"] in ("codec", "tts", "multitask")
+    and (name in SHIPPED or not SHIPPED)
+]
+
 
 rule fig2_curves:
     input:
@@ -35,6 +43,30 @@ rule fig2_curves:
         "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
         " python -m workflow.figures curves --models {params.models:q} --out {output.figure:q}"
+
+
+rule training_curves:
+    input:
+        curves=expand("<models>/{name}/curves.jsonl", name=TRAINED_MODELS),
+        src=sources("workflow.figures"),
+    output:
+        figure=report(
+            "<results>/training.png",
+            caption="../report/training.rst",
+            category="Figures",
+        ),
+        record="<results>/training.provenance.json",
+    log:
+        "<logs>/training_curves.log",
+    conda:
+        "../../environment.yml"
+    params:
+        models=lambda wildcards: f"models/{SCALE}",
+        names=TRAINED_MODELS,
+    shell:
+        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
+        " --outputs {output.figure:q} --"
+        " python -m workflow.figures training --models {params.models:q} --names {params.names:q} --out {output.figure:q}"
 
 
 rule claims:
@@ -76,7 +108,7 @@ rule report_page:
     input:
         claims="<results>/claims.csv",
         tables=expand("<results>/{table}.csv", table=PAPER_TABLES),
-        figures=["<results>/fig2.png", "<results>/fig4.png"],
+        figures=expand("<results>/{name}.png", name=["fig2", "fig4", "training"]),
         sweeps=SWEEP_FIGURES,
         src=sources("workflow.report.__main__"),
         templates=[
