@@ -34,13 +34,22 @@ def _code() -> str:
     ).hexdigest()
 
 
+@cache
+def _prune(folder: Path) -> None:
+    """Delete what older sources kept: nobody will ask for it again."""
+    for path in folder.glob("*.npy"):
+        if not path.name.startswith(_code()[:8]):
+            path.unlink(missing_ok=True)
+
+
 def keep(folder: Path, key: tuple, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array of `make()`, from `folder` if it was kept there under `key`, bit for bit the same.
 
     Args:
         key: everything that the array depends on but this package's sources; its `repr` must tell different ones apart.
     """
-    path = folder / f"{hashlib.sha256(repr((_code(), *key)).encode()).hexdigest()[:32]}.npy"
+    _prune(folder)
+    path = folder / f"{_code()[:8]}-{hashlib.sha256(repr((_code(), *key)).encode()).hexdigest()[:32]}.npy"
     with suppress(OSError, ValueError, EOFError):  # not there, or not whole: make it again
         return np.load(path, allow_pickle=False)
     array = make()

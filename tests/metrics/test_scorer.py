@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fileio.files import UserError, read_jsonl
-from metrics import dnsmos, inputs, mcd, registry, scorer, sim
+from metrics import dnsmos, features, inputs, mcd, registry, scorer, sim
 from metrics.__main__ import main
 from metrics.utterance import Files
 from tests.metrics.signals import noisy, speech_like
@@ -123,6 +123,13 @@ def test_features_of_references_are_kept_for_the_next_system(test_set, write, mo
     assert scorer.score(utterances(test_set), metrics, features=folder) == alone and len(made) == 6
     write("set/ref0.wav", speech_like(1.0, seed=7))
     assert scorer.score(utterances(test_set), metrics, features=folder)["mcd"][0] != alone["mcd"][0]
+
+
+def test_what_older_sources_kept_is_cleared_away(tmp_path):
+    for name in ("0123abcd-old.npy", "old.npy"):
+        np.save(tmp_path / name, np.zeros(1))
+    kept = features.keep(tmp_path, ("a",), lambda: np.ones(2))
+    assert len(list(tmp_path.iterdir())) == 1 and (features.keep(tmp_path, ("a",), lambda: 1 / 0) == kept).all()
 
 
 def test_rows_of_other_processes_are_kept_as_soon_as_they_are_finished(tmp_path):
