@@ -66,7 +66,14 @@ class Pairs:
             sounds.append(Sounds([data / path for path in paths], rate_hz))
         return cls(speech, *sounds, config, device)
 
-    def pairs(self, tasks: list[str], rngs: list[np.random.Generator], samples: int, prompt: int, speeds=None) -> Pair:
+    def pairs(
+        self,
+        tasks: list[str],
+        rngs: list[np.random.Generator],
+        samples: int,
+        prompt: int,
+        speeds: list[float] | None = None,
+    ) -> Pair:
         """Simulate one micro-batch.
 
         Args:
