@@ -138,13 +138,16 @@ def _series(preset: dict) -> dict[str, list[dict]]:
 
 
 def _line(axis: plt.Axes, points: list[tuple[float, pd.Series]], label: str, colour: str) -> None:
-    kept = [(x, cell["value"], cell["low"], cell["high"]) for x, cell in points if pd.notna(cell["value"])]
-    if not kept:
+    """One line; rows of one x are runs with different seeds: their mean, and a bar from the smallest to the largest."""
+    kept = pd.DataFrame([{"x": x, **cell[["value", "low", "high"]]} for x, cell in points if pd.notna(cell["value"])])
+    if kept.empty:
         return
-    x, value, low, high = np.array(kept, float).T
-    low, high = (np.where(np.isnan(end), value, end) for end in (low, high))
+    runs = kept.astype(float).groupby("x", sort=False)
+    value, many = runs["value"].mean(), runs.size() > 1
+    low = runs["low"].first().mask(many, runs["value"].min()).fillna(value)
+    high = runs["high"].first().mask(many, runs["value"].max()).fillna(value)
     bars = np.maximum([value - low, high - value], 0)
-    axis.errorbar(x, value, yerr=bars, marker="o", ms=4, lw=1.6, capsize=2, color=colour, label=label)
+    axis.errorbar(value.index, value, yerr=bars, marker="o", ms=4, lw=1.6, capsize=2, color=colour, label=label)
 
 
 def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:

@@ -131,7 +131,7 @@ def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_h
         figures.training(tmp_path, ["tts"])
 
 
-@pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e7", "e8"])
+@pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e7", "e8", "strength"])
 def test_every_sweep_can_be_drawn_with_gaps(name):
     preset = planning.read_presets()[name]
     rows = [
@@ -144,4 +144,19 @@ def test_every_sweep_can_be_drawn_with_gaps(name):
     figure = figures.sweep(preset, table)
     assert len(figure.axes) == len(preset["metrics"])
     assert {row["series"] for row in preset["rows"]} >= {line.get_label() for line in figure.axes[-1].containers}
+    plt.close(figure)
+
+
+def test_runs_with_several_seeds_are_drawn_as_their_mean_with_their_range():
+    preset = {
+        "sweep": {"label": "gamma", "scale": "linear"},
+        "metrics": [{"role": "wer", "label": "WER %", "better": "lower"}],
+        "rows": [{"label": f"{x}, seed {seed}", "series": "TC-CFG", "x": x} for x in (0, 3) for seed in (0, 1)],
+    }
+    cells = [("0, seed 0", 20), ("0, seed 1", 30), ("3, seed 0", 5), ("3, seed 1", None)]
+    table = pd.DataFrame([{"label": i, "role": "wer", "value": v, "low": 4, "high": 60} for i, v in cells])
+    figure = figures.sweep(preset, table)
+    (line,) = figure.axes[0].containers
+    assert line.lines[0].get_xydata().tolist() == [[0, 25], [3, 5]]
+    assert [segment[:, 1].tolist() for segment in line.lines[2][0].get_segments()] == [[20, 30], [4, 60]]
     plt.close(figure)
