@@ -28,7 +28,7 @@ from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
 from speechop.training.batches import BatchConfig, Drawer
 from speechop.training.codec import CodecLossConfig, CodecTrainee
-from speechop.training.diffusion import DiffusionTrainee
+from speechop.training.diffusion import DiffusionLossConfig, DiffusionTrainee
 from speechop.training.loop import Loop, TrainingConfig, check_same_run
 
 STAGES = {"tts": ("tts",), "multitask": ("tts", "s2s"), "s2s": ("s2s",)}
@@ -104,7 +104,8 @@ def _diffusion_trainee(stage, config, data, models, accelerator) -> DiffusionTra
         )
         for split in ("train", "valid")
     ]  # fmt: skip
-    return DiffusionTrainee(network.to(accelerator.device), *drawers, kinds)
+    losses = _dataclass(DiffusionLossConfig, config.get("losses", {}), "losses")
+    return DiffusionTrainee(network.to(accelerator.device), *drawers, kinds, losses=losses)
 
 
 def _degrader(data: Path, split: str, config: dict, codec: Codec):

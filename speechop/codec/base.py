@@ -36,6 +36,10 @@ class Codec(nn.Module):
         """Audio [b, n * hop] of raw latents [b, n, c]."""
         raise TypeError("a codec needs a decoder")
 
+    def raw(self, latents: Tensor) -> Tensor:
+        """Raw latents, as `synthesise` takes them, of normalised ones [b, n, c]; with gradients."""
+        return latents * self.std + self.mean
+
     def frames(self, samples: int) -> int:
         """Latent frames of so many samples (the last frame is padded with zeros)."""
         return -(-samples // self.hop)
@@ -60,10 +64,9 @@ class Codec(nn.Module):
     @torch.no_grad()
     def decode(self, latents: Tensor, chunk_frames: int | None = None) -> Tensor:
         """Audio [b, n * hop] of normalised latents [b, n, c]; any length, in chunks if asked."""
-        raw = latents * self.std + self.mean
         pieces = []
         for start, stop, left, right in self._chunks(latents.shape[1], chunk_frames):
-            wave = self.synthesise(raw[:, left:right])
+            wave = self.synthesise(self.raw(latents[:, left:right]))
             pieces.append(wave[:, (start - left) * self.hop : (stop - left) * self.hop])
         return torch.cat(pieces, 1)
 

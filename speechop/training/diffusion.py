@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from speechop.codec import Codec
 from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.network import SpeechOpNetwork
@@ -15,15 +18,26 @@ from speechop.tasks import TASKS
 from speechop.training.batches import Batch, Drawer
 
 
+@dataclass(frozen=True)
+class DiffusionLossConfig:
+    """`si_sdr`: what a decibel of SI-SDR of the decoded estimate is worth in mean squared error (experiment E6; the paper: 0)."""
+
+    si_sdr: float = 0.0
+
+
 class DiffusionLoss(nn.Module):
     """The network with its loss: one forward pass a batch, so that data-parallel wrappers see every parameter."""
 
-    def __init__(self, network: SpeechOpNetwork):
+    def __init__(self, network: SpeechOpNetwork, codec: Codec | None = None, config=DiffusionLossConfig()):
         super().__init__()
-        self.network = network
+        self.network, self.config = network, config
+        self._codec = (codec,)  # in a tuple: not trained, averaged or stored with the network
 
     def forward(self, batch: Batch) -> Tensor:
-        """Mean squared v-error [b] of each item over its free frames (noise levels are drawn from the loss weight)."""
+        """Mean squared v-error [b] of each item over its free frames (noise levels are drawn from the loss weight).
+
+        In training, `si_sdr` times the SI-SDR of the decoded estimate is taken off, weighed by the share of signal in z_t.
+        """
         net = self.network
         alpha, sigma = (level[:, None, None] for level in alpha_sigma(batch.logsnr))
         z = torch.where(batch.clean[..., None], batch.target, alpha * batch.target + sigma * batch.eps)
@@ -43,7 +57,26 @@ class DiffusionLoss(nn.Module):
         v = net(z, batch.logsnr, batch.task, text, mixed, batch.clean, batch.mask)
         free = (batch.mask & ~batch.clean)[..., None].float()
         error = (v - v_target(batch.target, batch.eps, batch.logsnr[:, None, None])).square() * free
-        return error.sum((1, 2)) / (free.sum((1, 2)) * z.shape[-1]).clamp_min(1.0)
+        loss = error.sum((1, 2)) / (free.sum((1, 2)) * z.shape[-1]).clamp_min(1.0)
+        if self.training and self.config.si_sdr:
+            estimate = torch.where(free > 0, alpha * z - sigma * v, batch.target)
+            loss = loss - self.config.si_sdr * alpha[:, 0, 0] ** 2 * self._si_sdr_db(
+                estimate, batch.target, free[..., 0]
+            )
+        return loss
+
+    def _si_sdr_db(self, estimate: Tensor, target: Tensor, free: Tensor) -> Tensor:
+        """SI-SDR [b] in dB of decoded latents [b, n, c] over the free frames [b, n], against the target's own decoding."""
+        (codec,) = self._codec
+        heard = free.repeat_interleave(codec.hop, 1)
+        with torch.autocast(target.device.type, enabled=False):
+            waves = [codec.synthesise(codec.raw(latents.float())) for latents in (estimate, target)]
+        made, wanted = (
+            (wave - (wave * heard).sum(1, True) / heard.sum(1, True).clamp_min(1)) * heard for wave in waves
+        )
+        scale = (made * wanted).sum(1, True) / wanted.square().sum(1, True).clamp_min(1e-8)
+        signal, error = ((part**2).sum(1) + 1e-8 for part in (scale * wanted, made - scale * wanted))
+        return 10 * torch.log10(signal / error)
 
 
 class DiffusionTrainee:
@@ -52,9 +85,15 @@ class DiffusionTrainee:
     rivals = None
 
     def __init__(
-        self, network: SpeechOpNetwork, drawer: Drawer, valid: Drawer, stages: tuple[str, ...], batches: int = 2
+        self,
+        network: SpeechOpNetwork,
+        drawer: Drawer,
+        valid: Drawer,
+        stages: tuple[str, ...],
+        batches: int = 2,
+        losses: DiffusionLossConfig = DiffusionLossConfig(),
     ):
-        self.network = DiffusionLoss(network)
+        self.network = DiffusionLoss(network, drawer.codec, losses)
         self.drawer, self.kinds = drawer, stages
         self.held_out = {kind: [getattr(valid, kind)("valid", i) for i in range(batches)] for kind in stages}
 

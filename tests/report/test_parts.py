@@ -131,7 +131,7 @@ def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_h
         figures.training(tmp_path, ["tts"])
 
 
-@pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e7", "e8", "strength"])
+@pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "strength"])
 def test_every_sweep_can_be_drawn_with_gaps(name):
     preset = planning.read_presets()[name]
     rows = [
