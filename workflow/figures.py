@@ -79,7 +79,14 @@ def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> Non
     if reached is not None:
         axis.axvline(reached, color="#8a8f98", ls=":")
         share = random["step"].iloc[-1] / reached
-        axis.annotate(f"{share:.1f}x fewer steps", (reached, goal), textcoords="offset points", xytext=(6, 8))
+        side, shift = ("left", 6) if share > 2 else ("right", -6)  # where there is room
+        place = {
+            "xycoords": axis.get_xaxis_transform(),
+            "textcoords": "offset points",
+            "xytext": (shift, 0),
+            "ha": side,
+        }
+        axis.annotate(f"{share:.1f}x fewer steps", (reached, 0.6), **place)
 
 
 def training(models: Path, names: list[str]) -> plt.Figure:
