@@ -89,7 +89,8 @@ def _diffusion_trainee(stage, config, data, models, accelerator) -> DiffusionTra
     network = SpeechOpNetwork(NetworkConfig(**config["network"]))
     if config.get("init"):
         tensors, _ = checkpoint.read_model(models / config["init"])
-        checkpoint.load_into(network, tensors, models / config["init"], may_lack=(*ENCODER, FROZEN_TEXT))
+        lacking = (*ENCODER, FROZEN_TEXT, *UNTRAINED.get(stage, ()))
+        checkpoint.load_into(network, tensors, models / config["init"], may_lack=lacking)
     batches = _dataclass(BatchConfig, config.get("batches", {}), "batches")
     diffusion = dict(config.get("diffusion", {}))
     weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)

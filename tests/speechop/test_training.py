@@ -112,6 +112,18 @@ def test_a_codec_trained_on_keeps_its_encoder_to_the_bit(data, models, tmp_path)
     assert 0 < moved < 0.05, "it goes on from the weights given, not from new ones"
 
 
+def test_a_single_task_model_is_trained_on_with_si_sdr_in_its_loss(data, models, tmp_path):
+    """Such a model was stored without a text encoder (E6 starts from one)."""
+    (tmp_path / "codec").symlink_to(models / "codec")
+    assert train.train("s2s", "first", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
+    for name, losses in {"plain": {}, "heard": {"losses": {"si_sdr": 0.01}}}.items():
+        config = DIFFUSION | {"init": "first"} | losses
+        assert train.train("s2s", name, config, data, tmp_path, tmp_path / "state", None, False)
+    first, plain, heard = (weights(tmp_path / name) for name in ("first", "plain", "heard"))
+    assert first.keys() == plain.keys() == heard.keys() and not any(name.startswith("text_encoder.") for name in first)
+    assert any(not torch.equal(plain[name], heard[name]) for name in plain)
+
+
 def test_samples_to_listen_to_are_written_now_and_then_and_come_with_the_weights(data, models, tmp_path):
     for name in ("codec", "tts"):
         (tmp_path / name).symlink_to(models / name)
