@@ -66,8 +66,12 @@ class DiffusionLoss(nn.Module):
         return loss
 
     def _si_sdr_db(self, estimate: Tensor, target: Tensor, free: Tensor) -> Tensor:
-        """SI-SDR [b] in dB of decoded latents [b, n, c] over the free frames [b, n], against the target's own decoding."""
+        """SI-SDR [b] in dB of decoded latents [b, n, c] over the free frames [b, n], against the target's own decoding.
+
+        Of the last second only: decoding costs more than all the rest of a step.
+        """
         (codec,) = self._codec
+        estimate, target, free = (part[:, -round(codec.rate_hz / codec.hop) :] for part in (estimate, target, free))
         heard = free.repeat_interleave(codec.hop, 1)
         with torch.autocast(target.device.type, enabled=False):
             waves = [codec.synthesise(codec.raw(latents.float())) for latents in (estimate, target)]
