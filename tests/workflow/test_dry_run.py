@@ -33,6 +33,12 @@ def test_the_default_target_plans_the_whole_road(project, scale):
     } <= set(jobs)
 
 
+def test_models_of_sweeps_on_request_are_trained_only_when_asked_for(project):
+    plan = ("-n", "--cores", 2, "--config", "retrain=True", "--")
+    assert "models/nano/e7_small/" not in snakemake(project, *plan, "all").stdout
+    assert "models/nano/e7_small/" in snakemake(project, *plan, "results/beyond/e7.png").stdout
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_can_be_planned(project, scale):
     folder = planning.results_folder(scale)

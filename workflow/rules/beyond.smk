@@ -4,11 +4,21 @@ SWEEPS = {
     for name, preset in PRESETS.items()
     if "sweep" in preset and planning.cells(preset, ABSENT, MEASURES)
 }
+ON_REQUEST = [
+    name for name, preset in SWEEPS.items() if preset["sweep"].get("on_request")
+]
 SWEEP_FIGURES = [
     f"{planning.results_folder(SCALE)}/beyond/{name}.png"
-    for name, preset in SWEEPS.items()
-    if not preset["sweep"].get("on_request")
+    for name in SWEEPS
+    if name not in ON_REQUEST
 ]
+# Models that nothing else needs.
+ON_REQUEST_MODELS = {
+    system["model"]
+    for name in ON_REQUEST
+    for system in SWEEPS[name]["systems"].values()
+    if "model" in system
+}
 CORRUPTED_PERCENTS = [0, 10, 20, 30, 40, 50]
 
 

@@ -19,6 +19,7 @@ TRAINED_MODELS = [
     for name, entry in config["models"].items()
     if entry["stage"] in ("codec", "tts", "multitask")
     and (name in SHIPPED or not SHIPPED)
+    and name not in ON_REQUEST_MODELS
 ]
 
 
