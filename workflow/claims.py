@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -49,14 +49,14 @@ def read_claims(presets: dict[str, dict], path: Path = CLAIMS) -> list[Claim]:
 
 def _claim(stated: dict, presets: dict[str, dict], where: str) -> Claim:
     table = stated["table"]
-    if table not in presets and table != "fig4":
-        raise UserError(f"{where}: unknown table {table!r}{planning.did_you_mean(table, [*presets, 'fig4'])}.")
     comparisons = []
     for entry in stated["compare"]:
         bound = _bound(entry, where)
         for of, against, role in product(*(_names(entry.get(key)) for key in ("of", "against", "role"))):
-            comparison = Comparison(table, role, of, against, entry["expect"], bound, entry.get("paper_only", False))
-            _check_cells(comparison, presets, where)
+            paper_only, larger = entry.get("paper_only", False), entry.get("larger")
+            comparison = Comparison(table, role, of, against, entry["expect"], bound, paper_only, larger)
+            for name in filter(None, (table, larger)):
+                _check_cells(replace(comparison, table=name), presets, where)
             comparisons.append(comparison)
     return Claim(stated["id"], table, stated["claim"], stated.get("paper", ""), tuple(comparisons))
 
@@ -76,8 +76,11 @@ def _bound(entry: dict, where: str) -> float:
 
 
 def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -> None:
-    if comparison.table == "fig4":
+    table = comparison.table
+    if table == "fig4":
         rows, roles = TOY["rows"], TOY["roles"]
+    elif table not in presets:
+        raise UserError(f"{where}: unknown table {table!r}{planning.did_you_mean(table, [*presets, 'fig4'])}.")
     else:
         preset = presets[comparison.table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]

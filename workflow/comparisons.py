@@ -27,7 +27,10 @@ EXPECTATIONS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One difference that a claim is about: a role's value in the row `of`, less that in the row `against`."""
+    """One difference that a claim is about: a role's value in the row `of`, less that in the row `against`.
+
+    `larger` names a table with the same rows on more utterances, which decides where a scale has its test set.
+    """
 
     table: str
     role: str
@@ -36,6 +39,7 @@ class Comparison:
     expect: str
     bound: float = 0.0
     paper_only: bool = False
+    larger: str | None = None
 
 
 class Estimate(Protocol):

@@ -93,7 +93,7 @@ class Ours:
         metric = self.measures.get(comparison.role)
         if metric is None:
             raise NotRun(f"nothing measures {comparison.role} at this scale")
-        preset = self.presets[comparison.table]
+        preset = self._preset(comparison)
         sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
         speakers = {name: speaker for name, speaker in sides[0][1].items() if name in sides[-1][1]}
         seed = self._seed(comparison)
@@ -107,10 +107,17 @@ class Ours:
             found = paired_difference(of, against, metric, speakers, draws=self.draws, seed=seed)
         count = found.n_scored if isinstance(found, Summary) else found.n_pairs
         values = [cell.value for cell in cells]
-        units = f"{count} utterances{_people(found.bootstrap)}"
+        where = f", {preset['title']}" if preset is not self.presets[comparison.table] else ""
+        units = f"{count} utterances{_people(found.bootstrap)}{where}"
         return Result(
             comparison, _resampled(found.bootstrap, units), cells=(values[0], values[1] if len(values) > 1 else None)
         )
+
+    def _preset(self, comparison: Comparison) -> dict:
+        """The table that measures a comparison: the larger one where this scale has its test set."""
+        larger = self.presets.get(comparison.larger or "")
+        has_set = larger and f"set {larger['set']}" not in self.absent
+        return larger if has_set else self.presets[comparison.table]
 
     def _rows_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
         """A cell's score rows and the speaker of every utterance that it is about."""

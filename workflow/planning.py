@@ -219,6 +219,11 @@ def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None])
     return list(found)
 
 
+def has_something(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> bool:
+    """Whether a table would say anything at this scale: a measured cell or a printed one."""
+    return any("paper" in row for row in preset["rows"]) or bool(cells(preset, absent, measures))
+
+
 def roles_of(preset: dict, row: dict) -> list[str]:
     """The roles that a row is measured in."""
     return row.get("roles") or [column["role"] for column in preset["metrics"]]
@@ -289,11 +294,13 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     """
     others = {"noise", "rir", "degradation", "testsets", "real"} - {part, name}
     kept = {key: value for key, value in corpus.items() if key not in others}
-    # A test set reads the speech as it lies there; only that table's own rule depends on how much there is.
-    counts = {name: corpus["speech"]["utterances"].get(name)} if part == "speech" else {}
-    kept["speech"] = corpus["speech"] | {"utterances": counts}
     if part == "testset":
         kept["testsets"] = {name: corpus["testsets"][name]}
+    # A test set reads the speech as it lies there; only that table's own rule depends on how much there is, and on the
+    # size of `test` where it is `test_more`, whose sentences follow.
+    needed = {name, name.partition("_")[0]} if part == "speech" else set()
+    counts = {split: count for split, count in corpus["speech"]["utterances"].items() if split in needed}
+    kept["speech"] = corpus["speech"] | {"utterances": counts}
     return kept
 
 

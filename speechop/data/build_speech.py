@@ -24,15 +24,20 @@ _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ra
 def plan(config: dict, split: str) -> list[dict]:
     """Every utterance of a split, drawn from the configuration alone.
 
+    A split `test_more` has the speakers of `test`, and sentences that come after those of `test` in the draw.
+
     Args:
         config: the `corpus` sub-tree.
 
     Returns:
         One dict an utterance: id, voice, text, seed, speed, key (a digest of everything that decides the audio).
     """
-    shares = _shares(config, split)
-    counts = jobs.apportion(config["speech"]["utterances"][split], [share for _, share in shares])
-    texts = iter(text.sentences(config["text"], split, sum(counts), config["seed"]))
+    base = speech.base_split(split)
+    sizes = config["speech"]["utterances"]
+    shares = _shares(config, base)
+    counts = jobs.apportion(sizes[split], [share for _, share in shares])
+    said = 0 if split == base else sizes.get(base, 0)
+    texts = iter(text.sentences(config["text"], base, said + sum(counts), config["seed"])[said:])
     items = []
     for (voice, _), count in zip(shares, counts, strict=True):
         for number in range(count):

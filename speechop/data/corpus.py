@@ -56,7 +56,8 @@ def speech(
     config: Config,
     out: Out,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="train, valid, test or real; several; all by default.")
+        list[str] | None,
+        typer.Option("--split", help="train, valid, test, real or one of speech.more; several; all by default."),
     ] = None,
     workers: Workers = 2,
 ) -> None:

@@ -15,6 +15,11 @@ from fileio.files import UserError, write_text
 COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "seconds", "phones", "sha256"]
 
 
+def base_split(split: str) -> str:
+    """The split whose speakers, noises and rooms a table has: `test` for `test` and for `test_more`."""
+    return split.partition("_")[0]
+
+
 @dataclass
 class SpeechTable:
     """The utterances of one split, with their audio in memory.

@@ -25,30 +25,37 @@ PROMPT_SECONDS = 3.0
 
 @dataclass
 class Materials:
-    """What a split's test sets are made from: its speech, noises and impulse responses (audio read on demand)."""
+    """What a split's test sets are made from: its speech, noises and impulse responses (audio read on demand).
+
+    Attributes:
+        split: whose noises and rooms these are, and to which the sentences belong.
+    """
 
     table: speech.SpeechTable
     folder: Path
+    split: str
     noises: dict[str, dict]
     rirs: dict[str, dict]
 
     @classmethod
-    def load(cls, folder: Path, split: str, voices: set[str]) -> Materials:
-        """Read the tables under `folder`; of the speech, the utterances of `voices` only (a split's own speakers).
+    def load(cls, folder: Path, split: str, config: dict) -> Materials:
+        """Read the tables under `folder` that a test set of `split` needs; `config` is the `corpus` sub-tree.
 
-        The split `real` takes all its speakers, and the noises and rooms of `test`.
+        Of the speech, the utterances of the split's own speakers only (`valid` has others as well); `real` takes all of
+        its own, and the noises and rooms of `test`.
         """
+        base = "test" if split == "real" else speech.base_split(split)
+        voices = {voice["id"] for voice in config["voices"] if voice["split"] == base}
         table = speech.SpeechTable.load(folder / "speech" / f"{split}.csv", eager=False)
         own = table.rows["speaker"].isin(voices) | (split == "real")
         rows = table.rows[own].reset_index(drop=True)
-        split = "test" if split == "real" else split
         if rows.empty:
             raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
         sounds = []
         for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "rt60_s", "path"])):
             found = speech.read_table(folder / f"{name}.csv", columns)
-            sounds.append({row["id"]: row for row in found[found["split"] == split].to_dict("records")})
-        return cls(speech.SpeechTable(rows, table.folder, table.rate_hz), folder, *sounds)
+            sounds.append({row["id"]: row for row in found[found["split"] == base].to_dict("records")})
+        return cls(speech.SpeechTable(rows, table.folder, table.rate_hz), folder, base, *sounds)
 
     def draw(self, rng: np.random.Generator, config: dict) -> dict:
         """`degrade.draw` from the split's noises and rooms; `reverb.max_rt60_s` leaves longer decays out."""
@@ -87,8 +94,7 @@ def build(config: dict, name: str, folder: Path) -> Path:
     if settings["task"] not in MAKERS:
         raise UserError(f"corpus.testsets.{name}.task is {settings['task']!r}; choose one of {', '.join(MAKERS)}.")
     folder = Path(folder)
-    voices = {voice["id"] for voice in config["voices"] if voice["split"] == settings["split"]}
-    materials = Materials.load(folder, settings["split"], voices)
+    materials = Materials.load(folder, settings["split"], config)
     deal = Deal(materials.table, seed_of(config["seed"], name))
     rows = []
     for number in tqdm(range(settings["size"]), desc=f"test set {name}", unit="item"):
@@ -251,7 +257,7 @@ def _tts(rng, deal, materials, settings, config):
 def _edit(rng, deal, materials, settings, config):
     """RealEdit's form (Peng et al. 2024): inclusive word indices; the flanks where there is no word."""
     row, clean, drawn = _content(rng, deal, settings)
-    change = edit.draw(rng, row["text"], config["text"], settings["split"])
+    change = edit.draw(rng, row["text"], config["text"], materials.split)
     row |= {"orig_text": row["text"], "text": change.text, "edit_type": change.kind}
     row |= {"orig_span": change.orig_span, "new_span": change.new_span}
     return _finish(row, drawn), {"source": clean, "reference": clean, "prompt": drawn["_prompt"]}

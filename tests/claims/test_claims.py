@@ -46,6 +46,8 @@ def test_every_claim_of_the_paper_is_stated(presets):
         ({"compare": {"margin": 0.1}}, "`lower` takes no margin"),
         ({"compare": {"expect": "above", "value": 1}}, "about one cell"),
         ({"compare": {"rolle": "wer"}}, "unknown key 'rolle' .did you mean 'role'"),
+        ({"compare": {"larger": "table3_word"}}, "unknown table 'table3_word' .did you mean 'table3_words'"),
+        ({"compare": {"role": "pesq", "larger": "table3_words"}}, "table3_words has no column 'pesq'"),
     ],
 )
 def test_a_wrong_cell_stops_with_the_nearest_right_name(presets, tmp_path, change, message):
@@ -174,6 +176,21 @@ def test_wer_is_a_corpus_rate_and_not_a_mean_of_utterances(presets, tmp_path):
     result = ours(Comparison("table3", "wer", "speechop_itc", "speechop", "lower"))
     assert result.cells == pytest.approx((100 / 152, 1600 / 152))
     assert result.estimate.point == pytest.approx(-1500 / 152)
+
+
+def test_a_larger_set_decides_where_the_scale_has_it(presets, tmp_path):
+    metric, (comparison,) = MEASURES["wer"], claims.read_claims(presets)[8].comparisons
+    assert comparison.larger == "table3_words"
+    for test_set, shift, count in (("se", 2.0, 40), ("se_words", -1.0, 90)):
+        ids = write_manifest(tmp_path, test_set, count)
+        write_scores(tmp_path, test_set, "speechop", metric, ids)
+        write_scores(tmp_path, test_set, "speechop_itc", metric, ids, shift)
+    folders = [tmp_path / "results", tmp_path / "data", tmp_path]
+    result = Ours(presets, MEASURES, *folders, draws=100)(comparison)
+    assert result.estimate.point < 0
+    assert result.estimate.units == "90 utterances of 6 speakers, Word errors on more utterances"
+    result = Ours(presets, MEASURES, *folders, {"set se_words": "not at this scale"}, draws=100)(comparison)
+    assert result.estimate.point > 0 and result.estimate.units == "40 utterances of 6 speakers"
 
 
 def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):

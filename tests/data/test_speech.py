@@ -4,7 +4,7 @@ import pytest
 
 from fileio import audio
 from fileio.files import UserError
-from speechop.data import build_speech, jobs, speech
+from speechop.data import build_speech, jobs, speech, text
 from speechop.data.corpus import read_config
 
 from .conftest import RATE_HZ
@@ -73,6 +73,18 @@ def test_seen_speakers_say_unseen_sentences_in_valid(config):
     config["speech"]["seen_in_valid"]["voices"] = ["nobody"]
     with pytest.raises(UserError, match="unknown voices: nobody"):
         build_speech.plan(config, "valid")
+
+
+def test_further_speech_of_a_split_has_its_speakers_and_sentences_of_its_own(built, config):
+    config["speech"]["utterances"]["test_more"] = 20
+    table = build_speech.build(config, "test_more", built / "speech")
+    more, test = pandas.read_csv(table), pandas.read_csv(built / "speech/test.csv")
+    assert len(more) == 20 and set(more["speaker"]) == set(test["speaker"])
+    assert not set(more["text"]) & set(test["text"]) and not set(more["id"]) & set(test["id"])
+    assert {text.split_of(said, 0.1, 0.1) for said in more["text"]} == {"test"}
+    config["speech"]["utterances"]["test"] = 14
+    longer = {item["text"] for item in build_speech.plan(config, "test")}
+    assert not longer & {item["text"] for item in build_speech.plan(config, "test_more")}
 
 
 def test_absurd_speech_is_tried_again_then_refused(config, tones, tmp_path, monkeypatch):

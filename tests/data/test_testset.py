@@ -6,7 +6,7 @@ import pytest
 
 from fileio import audio
 from fileio.files import UserError, sha256
-from speechop.data import noise, rooms, testset
+from speechop.data import build_speech, noise, rooms, testset
 
 from .conftest import RATE_HZ
 
@@ -99,6 +99,19 @@ def test_a_set_may_do_without_prompts(built, config):
     config["testsets"]["se"]["prompt"] = False
     rows, _ = rows_of(built, config, "se")
     assert (rows["prompt"] == "").all() and (rows["source"] != "").all()
+
+
+def test_a_set_of_further_speech_has_the_noises_and_rooms_of_its_split(built, config):
+    config["speech"]["utterances"]["test_more"] = 8
+    build_speech.build(config, "test_more", built / "speech")
+    config["testsets"]["more"] = config["testsets"]["se"] | {"split": "test_more", "sentences": 1, "size": 8}
+    rows, _ = rows_of(built, config, "more")
+    spoken = pandas.read_csv(built / "speech/test_more.csv")
+    assert sorted(rows["text"]) == sorted(spoken["text"])  # each sentence once
+    assert set(rows["speaker"]) == {"test-f", "test-m"}
+    assert all(name.startswith("test-") for name in rows["noise"])
+    config["testsets"]["more"] |= {"task": "edit"}
+    assert len(rows_of(built, config, "more")[0]) == 8
 
 
 def test_bad_settings_are_plain_errors(built, config):

@@ -157,6 +157,26 @@ def test_the_recording_before_an_edit_is_judged_by_its_own_words(test_set, syste
         assert planning.text_column(config, test_set, system) == column
 
 
+def test_more_of_a_split_depends_on_how_much_the_split_itself_has():
+    corpus = {
+        "speech": {"utterances": {"train": 9, "test": 5, "test_more": 7}},
+        "testsets": {"a": {"split": "test_more"}},
+    }
+    counts = {
+        name: planning.corpus_part(corpus, "speech", name)["speech"]["utterances"] for name in ("test", "test_more")
+    }
+    assert counts == {"test": {"test": 5}, "test_more": {"test": 5, "test_more": 7}}
+    assert planning.corpus_part(corpus, "testset", "a")["speech"]["utterances"] == {}
+
+
+def test_a_table_without_a_set_and_without_printed_cells_says_nothing_at_a_scale():
+    bare = PRESET | {"rows": [{"system": "clean", "label": "Clean"}]}
+    printed = PRESET | {"rows": [{"label": "Theirs", "paper": {"pesq": 2.0}}]}
+    measures, without = {"pesq": "pesq"}, {"set se": "no such set"}
+    assert planning.has_something(bare, {}, measures) and planning.has_something(printed, without, measures)
+    assert not planning.has_something(bare, without, measures)
+
+
 def test_chunks_are_as_long_as_training_crops_at_every_scale():
     systems = planning.read_systems(planning.read_presets())
     for scale, seconds in (("nano", 3.0), ("paper", 5.0)):

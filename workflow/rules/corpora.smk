@@ -12,7 +12,7 @@ rule speech_table:
     benchmark:
         "<benchmarks>/corpora/speech_{split}.tsv"
     wildcard_constraints:
-        split="train|valid|test|real",
+        split=planning.any_of([*config["corpus"]["speech"]["utterances"], "real"]),
     conda:
         "../../environment.yml"
     threads: 16

@@ -6,9 +6,19 @@ CLAIMS = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yam
 PAPER_TABLES = [
     name
     for name, preset in PRESETS.items()
-    if name.startswith(("table", "fig")) and "sweep" not in preset
+    if name.startswith(("table", "fig"))
+    and "sweep" not in preset
+    and planning.has_something(preset, ABSENT, MEASURES)
 ]
-CLAIM_TABLES = sorted({claim["table"] for claim in CLAIMS} - {"fig4"})
+LARGER_TABLES = {
+    entry["larger"]
+    for claim in CLAIMS
+    for entry in claim["compare"]
+    if "larger" in entry
+}
+CLAIM_TABLES = sorted(
+    {claim["table"] for claim in CLAIMS} - {"fig4"} | LARGER_TABLES & set(PAPER_TABLES)
+)
 FIG2_MODELS = [
     name for name in config["models"] if name.startswith(("fig2_enh_", "fig2_sep_"))
 ]
