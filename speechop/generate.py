@@ -27,7 +27,7 @@ from speechop.tasks import Item, read_items
 
 MARK = "Synthetic speech: made or processed by SpeechOp (replication)"
 COLUMNS = ["id", "path", "rate_hz", "seconds", "wall_s", "status", "detail", "sha256"]
-SYSTEM_KEYS = ("model", "transcript", "voice", "task", "name", "chunk_seconds")
+SYSTEM_KEYS = ("model", "transcript", "voice", "chunk_seconds", "codec_only")
 
 
 class Inputs:
@@ -44,6 +44,8 @@ class Inputs:
         """
         if item.rate_hz != self.rate_hz:
             raise UserError(f"the manifest's rate is {item.rate_hz} Hz, the model's {self.rate_hz} Hz")
+        if self.system.get("codec_only"):
+            return Request(item.id, item.task, source=self._reference(item)), None
         if item.task == "edit":
             return self._edit(item)
         if item.task == "tts":
@@ -56,6 +58,12 @@ class Inputs:
             item.id, item.task, source=item.wave("source"), transcript=self._transcript(item), prompt=prompt, voice=voice,
             voice_text=(item.row.get("prompt_text") or None) if self.system.get("voice") else None,
         ), None  # fmt: skip
+
+    @staticmethod
+    def _reference(item: Item) -> np.ndarray:
+        if (wave := item.wave("reference")) is None:
+            raise UserError("no reference recording to send through the codec")
+        return wave
 
     def _transcript(self, item: Item) -> str | None:
         kind = self.system.get("transcript", "none")
@@ -123,11 +131,7 @@ def run(manifest: Path, system: dict, models: Path, out: Path, transcripts: Path
             continue
         # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same bytes.
         started = time.perf_counter()
-        requests = [request for _, _, request, _ in group]
-        chunk_s = system.get("chunk_seconds")
-        waves = (
-            pipeline.process_chunked(requests, settings, chunk_s) if chunk_s else pipeline.process(requests, settings)
-        )
+        waves = _answer(pipeline, [request for _, _, request, _ in group], system, settings)
         wall = (time.perf_counter() - started) / len(group)
         for (item, key, _, plan), wave in zip(group, waves):
             if item.id not in missing:
@@ -138,6 +142,14 @@ def run(manifest: Path, system: dict, models: Path, out: Path, transcripts: Path
             bar.update()
     bar.close()
     return _write_index(out, items, done, failed)
+
+
+def _answer(pipeline: SpeechOp, requests: list[Request], system: dict, settings: Settings) -> list[np.ndarray]:
+    if system.get("codec_only"):
+        return [pipeline.round_trip(request.source) for request in requests]
+    if chunk_s := system.get("chunk_seconds"):
+        return pipeline.process_chunked(requests, settings, chunk_s)
+    return pipeline.process(requests, settings)
 
 
 def _groups(entries: list, size: int):

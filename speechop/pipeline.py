@@ -121,6 +121,12 @@ class SpeechOp:
     def _encode(self, wave: np.ndarray) -> Tensor:
         return self.codec.encode(torch.from_numpy(wave)[None].to(self.device), chunk_frames=400)[0]
 
+    @torch.inference_mode()
+    def round_trip(self, wave: np.ndarray) -> np.ndarray:
+        """Audio [s] at `rate_hz` through the codec and back: the ceiling of everything that this codec decodes."""
+        decoded = self.codec.decode(self._encode(wave)[None], chunk_frames=400)[0]
+        return decoded[: len(wave)].float().cpu().numpy()
+
     def _conditions(self, requests: Sequence[Request], task: str) -> Conditions:
         def each(take: Callable[[Request], object]):
             values = [take(request) for request in requests]

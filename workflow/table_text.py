@@ -7,11 +7,12 @@ import pandas as pd
 from workflow import listened
 
 
-def markdown(preset: dict, table: pd.DataFrame) -> str:
+def markdown(preset: dict, table: pd.DataFrame, about: str) -> str:
     """The readable form of a table built by workflow.tables.
 
     Measured cells read `value [low, high]`; the paper's stand in columns of their own, headed `paper: ...`, in italics, and
-    rows that only the paper has are in italics as well, so that nobody takes a printed number for a measured one.
+    rows that only the paper has are in italics as well, so that nobody takes a printed number for a measured one. `about`
+    (the configuration's) says under them what our figures are figures of.
     """
     columns = _columns(preset, table)
     lines = [f"# {preset['title']} ({preset['source']})", ""]
@@ -20,7 +21,7 @@ def markdown(preset: dict, table: pd.DataFrame) -> str:
         cells = table[table["label"] == row["label"]]
         label = row["label"] if row.get("system") else f"*{row['label']} (paper)*"
         lines.append(_line([label, *[_text(cells, metric, kind, digits) for _, metric, kind, digits in columns]]))
-    return "\n".join([*lines, "", *_notes(preset, table)]) + "\n"
+    return "\n".join([*lines, "", *_notes(preset, table, about)]) + "\n"
 
 
 def _columns(preset: dict, table: pd.DataFrame) -> list[tuple[str, str, str, int]]:
@@ -68,13 +69,14 @@ def ratings(ours: pd.DataFrame) -> list[str]:
     return [f"MOS: {spread} ratings a cell of an imported listening study, intervals clustered by rater and utterance."]
 
 
-def _notes(preset: dict, table: pd.DataFrame) -> list[str]:
+def _notes(preset: dict, table: pd.DataFrame, about: str) -> list[str]:
     ours = table[table["provenance"] != "paper"]
     notes = [preset["notes"].strip()] if "notes" in preset else []
     counts = ours["n_expected"].dropna()
     if len(counts):
         spread = f"{counts.min():.0f}" if counts.min() == counts.max() else f"{counts.min():.0f} to {counts.max():.0f}"
         notes.append(f"Ours: {spread} utterances a cell, 95 % bootstrap intervals. In italics: printed by the paper.")
+        notes.append(about)
     notes += ratings(ours)
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":

@@ -32,14 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--settings", required=True, help="JSON: metrics, bootstrap_draws, min_scored, seed, absent")
+    parser.add_argument(
+        "--settings", required=True, help="JSON: metrics, bootstrap_draws, min_scored, seed, absent, about"
+    )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     preset = planning.read_preset(options.preset)
-    table = build(preset, options.results, options.data, parse_settings(options.settings))
+    settings = parse_settings(options.settings)
+    table = build(preset, options.results, options.data, settings)
     with atomic(options.out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-    write_text(options.out.with_suffix(".md"), markdown(preset, table))
+    write_text(options.out.with_suffix(".md"), markdown(preset, table, settings["about"]))
     return 0
 
 

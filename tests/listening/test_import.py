@@ -118,11 +118,11 @@ def test_the_imported_study_fills_its_columns_of_the_table_and_the_rest_says_not
     assert (filled["status"] == "ok").all() and filled.loc[("speechop", "mos_q"), "value"] == 4
     baseline = filled.loc[("tts_baseline", "mos_ss")]
     assert baseline["low"] < baseline["value"] < baseline["high"] and baseline["n_scored"] > 4
-    text = tables.markdown(preset, filled.reset_index())
+    text = tables.markdown(preset, filled.reset_index(), "")
     assert "4.00 [" in text and "of an imported listening study" in text and "utterances a cell" not in text
     write_json(study / "mos.json", read_json(study / "mos.json") | {"source": "simulated"})
     assert cells()["value"].isna().all() and cells()["status"].str.startswith("not run: ").all()
-    assert "| not run † |" in tables.markdown(preset, cells().reset_index())
+    assert "| not run † |" in tables.markdown(preset, cells().reset_index(), "")
 
 
 def test_a_file_that_no_import_made_fills_no_cell(analysed):

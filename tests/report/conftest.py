@@ -60,6 +60,7 @@ def finished(tmp_path_factory):
         audio.write(root / "models" / "tts" / "samples" / f"{step:07d}-tts.flac", wave, synthetic_audio.RATE_HZ)
     config = {
         "scale": "nano",
+        "about": "Of toy speech.",
         "seed": 0,
         "absent": ABSENT,
         "evaluation": {"metrics": synthetic_run.MEASURES, "asr": {"whisper_base": {}}},

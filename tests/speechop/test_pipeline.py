@@ -189,6 +189,20 @@ def test_guided_runs_differ_from_plain_ones_and_voices_from_none(manifest, model
     assert set(chunked["status"]) == {"ok"} and chunked["seconds"].tolist() == outs["plain"]["seconds"].tolist()
 
 
+def test_the_codec_alone_gives_back_the_reference_and_not_the_source(manifest, models, model, tmp_path):
+    table = pd.read_csv(manifest)
+    audio.write(tmp_path / "noisy.flac", speech(0.5, seed=9), RATE)
+    table.loc[0, "source"] = "noisy.flac"
+    table.loc[2, "reference"] = None
+    table.to_csv(manifest, index=False)
+    index = run(manifest, models, tmp_path / "out", codec_only=True)
+    assert index["status"].tolist() == ["ok", "ok", "failed"] and "no reference" in index["detail"][2]
+    clean, _ = audio.read(tmp_path / "0.flac", RATE)
+    written, _ = audio.read(tmp_path / "out/u0.wav", RATE)
+    assert len(written) == len(clean) and np.abs(written - model.round_trip(clean)).max() < 1e-3
+    assert np.corrcoef(model.round_trip(clean), model.round_trip(speech(0.5, seed=9)))[0, 1] < 0.9
+
+
 # -- the command line --------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ PRESET = {
 }  # fmt: skip
 SETTINGS = {
     "metrics": {"pesq": "pesq", "wer": "wer_whispernorm_whisper_base", "mos": None},
-    "bootstrap_draws": 200, "min_scored": 0.99, "seed": 0, "absent": {"far": "not run at this scale"},
+    "bootstrap_draws": 200, "min_scored": 0.99, "seed": 0, "absent": {"far": "not run at this scale"}, "about": "Of toy speech.",
 }  # fmt: skip
 ITEMS = pd.DataFrame({"id": list("abcd"), "speaker": list("xxyy"), "snr_db": ["0", "5", "10", ""]})
 
@@ -159,12 +159,17 @@ def test_the_command_writes_both_files_the_same_each_time(folders, capsys):
 
 
 def test_the_readable_table_marks_the_paper_s_numbers(folders):
-    text = tables.markdown(PRESET, build(folders))
+    text = tables.markdown(PRESET, build(folders), "Of toy speech.")
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
     assert "PESQ ↑ `pesq`" in lines["System"] and "paper: WER % `wer_whispernorm_whisper_large_v2`" in lines["System"]
     assert "1.30 [" in lines["Noisy"] and "*1.12*" in lines["Noisy"] and "*1.78 ± 0.07*" in lines["Noisy"]
     assert "*1.61*" in lines["*StoRM (paper)*"]
-    assert "A note." in text and "4 utterances a cell" in text and "not run at this scale" in text
+    assert (
+        "A note." in text
+        and "\nOf toy speech.\n" in text
+        and "4 utterances a cell" in text
+        and "not run at this scale" in text
+    )
 
 
 def record(command="python", inputs=None):

@@ -177,9 +177,4 @@ def check_folder(results: Path) -> None:
 
 def scale_of(settings: dict) -> str:
     """The sentence that says how far to trust the numbers."""
-    if settings["scale"] == "paper":
-        return "The paper's data, sizes and settings."
-    return (
-        f"The scale “{settings['scale']}”: small models on synthetic voices, made so that everything runs on a laptop. "
-        "Its numbers are not comparable with the paper's; the directions of its differences are what is tested."
-    )
+    return f"The scale “{settings['scale']}”. {settings['about']}"

@@ -39,7 +39,8 @@ use rule table as sweep_table with:
                 key: config["evaluation"][key]
                 for key in ("metrics", "bootstrap_draws", "min_scored")
             }
-            | {"seed": config["seed"], "absent": ABSENT}
+            | {key: config[key] for key in ("seed", "about")}
+            | {"absent": ABSENT}
         ),
 
 

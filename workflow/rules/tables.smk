@@ -50,7 +50,8 @@ rule table:
                 key: config["evaluation"][key]
                 for key in ("metrics", "bootstrap_draws", "min_scored")
             }
-            | {"seed": config["seed"], "absent": ABSENT, "models": f"models/{SCALE}"}
+            | {key: config[key] for key in ("seed", "about")}
+            | {"absent": ABSENT, "models": f"models/{SCALE}"}
         ),
     shell:
         "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
