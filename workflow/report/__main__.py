@@ -86,10 +86,10 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
     )
 
 
-def _order(name: str) -> tuple[bool, str, int]:
-    """Tables by their number, figures after them."""
-    number = re.search(r"[0-9]+", name)
-    return not name.startswith("table"), name.rstrip("0123456789"), int(number.group()) if number else 0
+def _order(name: str) -> tuple[bool, str, int, str]:
+    """Tables by their number (Table 3's word errors after Table 3), figures after them."""
+    kind, number, rest = re.fullmatch(r"([a-z]*)([0-9]*)(.*)", name).groups()
+    return kind != "table", kind, int(number or 0), rest
 
 
 def _judge(evaluation: dict) -> str:
