@@ -111,11 +111,13 @@ def networks(files: list[Files]) -> dict[str, float]:
     """Seconds per utterance of the packaged networks, after one call that loads them."""
     waves = [soundfile.read(f.estimate, dtype="float32")[0] for f in files]
     embed, model = sim._ge2e(), whisper.load("whisper_base")
+    whole = dnsmos._session(dnsmos._tool().primary_model_path)
     hear = {c: recognisers.resolve({"model": "whisper_base", "context_s": c}) for c in (10, 30)}
     functions = {
         "spbs_whisper_base_features": model.features,
         "sim_ge2e_embedding": embed,
         "dnsmos_p835": lambda wave: dnsmos.p835(estimate=wave),
+        "dnsmos_each_window_whole": lambda wave: [whole.run(None, {"input_1": w[None]}) for w in dnsmos.windows(wave)],
         "transcribe_context_10s": lambda wave: recognisers.transcribe(hear[10], wave),
         "transcribe_context_30s": lambda wave: recognisers.transcribe(hear[30], wave),
     }
