@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import pairwise
@@ -19,6 +20,7 @@ WINDOW = round(9.01 * RATE_HZ)
 CUTS = ("input_1", "mos_estimator_logpow/truediv:0", "mos_estimator_logpow/conv2d_3/Relu:0", "Identity:0")
 FRAMES_A_SECOND = 100
 MARGIN = 4  # frames at either end of a window that these convolutions' zero padding reaches
+TOGETHER = 8  # windows whose frames go through them at once: 140 MB a layer
 
 
 @cache
@@ -71,20 +73,24 @@ def windows(wave: np.ndarray) -> np.ndarray:
 def raw_p835(overlapping: np.ndarray) -> list[np.ndarray]:
     """What the P.835 network says of each window [k, 9.01 s] in steps of 1 s: (SIG, BAK, OVRL) before calibration.
 
-    Eight of nine seconds are common to neighbours, so the convolutions run once over all windows' frames, and again over
+    Eight of nine seconds are common to neighbours, so the convolutions run once over several windows' frames, and again over
     the few at a window's ends, which see zeros where their neighbour sees sound. The scores are those of whole windows.
     """
+    return [
+        score for start in range(0, len(overlapping), TOGETHER) for score in _raw(overlapping[start : start + TOGETHER])
+    ]
+
+
+def _raw(overlapping: np.ndarray) -> Iterator[np.ndarray]:
     spectra, convolutions, rest = _parts()
     frames = [spectra(window[None]) for window in overlapping]  # each [1, 900, 161]
     common = convolutions(np.concatenate([frames[0], *(f[:, -FRAMES_A_SECOND:] for f in frames[1:])], axis=1))
-    scores = []
     for place, own in enumerate(frames):
         first, last = place * FRAMES_A_SECOND, place * FRAMES_A_SECOND + own.shape[1]
         start = convolutions(own[:, : 2 * MARGIN])[:, :, :MARGIN]
         end = convolutions(own[:, -2 * MARGIN :])[:, :, -MARGIN:]
         inner = common[:, :, first + MARGIN : last - MARGIN]
-        scores.append(rest(np.concatenate([start, inner, end], axis=2))[0])
-    return scores
+        yield rest(np.concatenate([start, inner, end], axis=2))[0]
 
 
 def p835(*, estimate: np.ndarray) -> dict[str, float]:
