@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -56,9 +58,14 @@ def read_model(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write safetensors, whole or not at all."""
+    """Write safetensors, whole or not at all; a full disk is the OSError that other writers raise."""
     with atomic(path) as temporary:
-        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
+        try:
+            save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
+        except SafetensorError as error:
+            if f"os error {errno.ENOSPC}" in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+            raise
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """The training loop on a tiny corpus made here: resume, equality, bad input."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from fileio import audio
 from fileio.files import UserError, read_jsonl
@@ -180,6 +182,23 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(data, models, 
     with pytest.raises(UserError, match="not finite at step 1"):
         train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
     assert (tmp_path / "state" / "x" / "state.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_stops_with_the_last_good_state(data, models, tmp_path, monkeypatch):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
+    before = (tmp_path / "state" / "x" / "state.safetensors").read_bytes()
+
+    def refuse(tensors, path):  # what safetensors says on a full file system
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as full:
+        full.setattr(checkpoint, "save_file", refuse)
+        with pytest.raises(OSError, match="No space left") as stopped:
+            train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
+    assert stopped.value.errno == errno.ENOSPC and stopped.value.filename.endswith("state.safetensors")
+    assert (tmp_path / "state" / "x" / "state.safetensors").read_bytes() == before
+    assert train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
 
 
 def test_half_a_state_is_never_taken_for_a_whole_one(data, models, tmp_path):
