@@ -82,7 +82,7 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
     elif table not in presets:
         raise UserError(f"{where}: unknown table {table!r}{planning.did_you_mean(table, [*presets, 'fig4'])}.")
     else:
-        preset = presets[comparison.table]
+        preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * (comparison.table == "fig2")
     for row in filter(None, (comparison.of, comparison.against)):

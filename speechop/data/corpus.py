@@ -57,7 +57,7 @@ def speech(
     out: Out,
     split: Annotated[
         list[str] | None,
-        typer.Option("--split", help="train, valid, test, real or one of speech.more; several; all by default."),
+        typer.Option("--split", help="train, valid, test, test_more or real; several; all by default."),
     ] = None,
     workers: Workers = 2,
 ) -> None:
