@@ -149,6 +149,7 @@ def test_a_killed_workflow_goes_on_and_a_second_one_is_kept_out(made, tmp_path):
         if locks.is_dir() and any(locks.iterdir()):
             break
         time.sleep(0.2)
+    os.killpg(first.pid, signal.SIGSTOP)  # else it may have finished before the second one has started
     second = snakemake(folder, *SMOKE, "--", target)
     assert second.returncode != 0 and "lock" in (second.stdout + second.stderr).lower()
     os.killpg(first.pid, signal.SIGKILL)
