@@ -6,7 +6,7 @@ from snakemake.utils import min_version
 min_version("9.20")
 sys.path.insert(0, workflow.basedir)
 
-from workflow import planning
+from workflow.plan import planning
 
 # The scale's own file comes first; --configfile and --config lie over it.
 if scale_file := planning.scale_file(config):

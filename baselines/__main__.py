@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from baselines import registry
-from baselines.contract import Baseline
-from baselines.runner import run_manifest
-from fileio.files import UserError, plain_errors
+from speechbase.files import UserError, plain_errors
+from speechbase.systems.contract import Baseline
+from speechbase.systems.runner import run_manifest
 
 SHARED = ("weights_dir", "models_dir", "seed")
 

@@ -16,11 +16,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fileio.files import UserError, plain_errors, read_jsonl, seed_of, write_jsonl
-from speechop import checkpoint
-from speechop.degrade import Degraded
-from speechop.training.loop import Loop, TrainingConfig, check_same_run
-from speechop.training.pairs import Pair, Pairs
+from speechbase.corpus.degrade import Degraded
+from speechbase.corpus.pairs import Pair, Pairs
+from speechbase.files import UserError, plain_errors, read_jsonl, seed_of, write_jsonl
+from speechbase.training import checkpoint
+from speechbase.training.loop import Loop, TrainingConfig, check_same_run
 
 SECTIONS = {"seed", "network", "training", "batches", "degradation"}
 VALID_BATCHES = 8
@@ -117,7 +117,7 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON file: seed, network, training, batches, degradation"
     )
-    parser.add_argument("--data", type=Path, required=True, help="data/<scale>, made by speechop.data.corpus")
+    parser.add_argument("--data", type=Path, required=True, help="data/<scale>, made by speechbase.corpus.corpus")
     parser.add_argument("--out", type=Path, required=True, help="model folder, such as models/nano/sepformer")
     parser.add_argument("--state", type=Path, required=True, help="resume state, such as .state/nano/sepformer")
     parser.add_argument("--max-minutes", type=float, help="stop after so many minutes, keeping the state (status 75)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fileio import audio
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.items import Item
 
 
 def si_sdr_db(estimate: np.ndarray, reference: np.ndarray) -> float:

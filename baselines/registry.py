@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from pathlib import Path
 
-from baselines.contract import ROOM, Baseline, Card
-from fileio.files import UserError
+from speechbase.files import UserError
+from speechbase.systems.contract import Baseline, Card
 
+ROOM = Path(__file__).parent
 NAMES = (
     # floors and ceiling
     "noisy",

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
 
-from fileio.files import UserError
+from speechbase.files import UserError
 
 
 def load_weights(network: nn.Module, folder: Path) -> nn.Module:

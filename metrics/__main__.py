@@ -11,9 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-from fileio.files import UserError, plain_errors, write_json
 from metrics import inputs, registry, scorer, transcripts
 from metrics.contract import Metric
+from speechbase.files import UserError, plain_errors, write_json
 
 DEFAULT_METRICS = "pesq,si_sdr,mcd"
 

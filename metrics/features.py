@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fileio.files import atomic, sha256
+from speechbase.files import atomic, sha256
 
 
 def content(path: Path | None) -> str | None:
@@ -30,7 +30,13 @@ def _content(path: Path, mtime_ns: int, size: int) -> str:
 def _code() -> str:
     """Hash of this package's sources: a changed metric makes its features anew, even if nobody raised its version."""
     return hashlib.sha256(
-        b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        b"".join(
+            path.read_bytes()
+            for path in [
+                *sorted(Path(__file__).parent.glob("*.py")),
+                *sorted(Path(__file__).parent.glob("judges/*.py")),
+            ]
+        )
     ).hexdigest()
 
 

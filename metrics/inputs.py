@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fileio.files import UserError
 from metrics.transcripts import read_index, read_transcripts
 from metrics.utterance import Files
+from speechbase.files import UserError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 ROLES = {"reference": "reference", "source": "mixture", "prompt": "prompt"}  # manifest column -> role

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
-from fileio.files import UserError
 from metrics.contract import Metric
+from speechbase.files import UserError
 
 MODULES = (
     "pesq_wb",

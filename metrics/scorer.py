@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fileio.files import UserError, append_jsonl, read_jsonl, write_jsonl
-from metrics import packaged, registry
-from metrics.blas import one_thread
+from metrics import registry
 from metrics.contract import Metric, Unscorable, Value
 from metrics.features import content
+from metrics.judges import packaged
+from metrics.judges.blas import one_thread
 from metrics.utterance import Files, Rules, Utterance
+from speechbase.files import UserError, append_jsonl, read_jsonl, write_jsonl
 
 Job = tuple[str, dict, str, str]  # metric's name, its settings, its version, key of its inputs
 Done = dict[str, dict]  # key of the inputs -> finished row
@@ -235,7 +236,8 @@ class _Store:
 
 def with_transcripts(utterances: Sequence[Files], asr: Mapping[str, Any]) -> list[Files]:
     """Utterances with what a recogniser hears in their estimates: one pass a file, however many metrics use it."""
-    from metrics import recognisers, transcripts
+    from metrics import transcripts
+    from metrics.judges import recognisers
 
     recogniser = recognisers.resolve(asr)
     heard = []

@@ -9,8 +9,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from metrics import packaged
 from metrics.contract import Metric, Unscorable, Value
+from metrics.judges import packaged
 
 RATE_HZ = 16000
 TARGET_DBFS = -30.0
@@ -62,7 +62,7 @@ def _ge2e() -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _wavlm_tdcnn(settings):
-    from metrics import wavlm_tdcnn
+    from metrics.judges import wavlm_tdcnn
 
     return wavlm_tdcnn.load(settings["weights"].get("wavlm_tdcnn"), settings["device"]).embed
 

@@ -26,13 +26,13 @@ def speech_bert_score(*, reference: np.ndarray, estimate: np.ndarray) -> dict[st
 
 
 def _whisper_base(settings) -> Callable[[np.ndarray], np.ndarray]:
-    from metrics import whisper
+    from metrics.judges import whisper
 
     return whisper.load("whisper_base").features
 
 
 def _transformer(model: str, layer: int, settings) -> Callable[[np.ndarray], np.ndarray]:
-    from metrics import transformer_features
+    from metrics.judges import transformer_features
 
     encoder = transformer_features.load(model, settings["weights"].get(model), settings["device"])
     return partial(encoder.layer, layer=layer)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fileio.files import UserError
 from metrics import registry, statistics
 from metrics.contract import Metric
 from metrics.statistics import Bootstrap
+from speechbase.files import UserError
 
 MIN_SCORED = 0.99
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import soundfile
 
-from fileio import audio
-from fileio.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
-from metrics import recognisers
+from metrics.judges import recognisers
+from speechbase import audio
+from speechbase.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
 
 MAX_SECONDS = 600.0
 

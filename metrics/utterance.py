@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from fileio import audio
-from fileio.files import UserError
 from metrics import features
 from metrics.contract import Metric, Unscorable
+from speechbase import audio
+from speechbase.files import UserError
 
 MAX_MISMATCH_S = 0.050
 SILENT_PEAK = 2.0**-15  # one step of 16-bit audio

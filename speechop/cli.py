@@ -11,11 +11,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from fileio import audio
-from fileio.files import UserError, plain_errors
-from speechop.editing import spans_of
-from speechop.generate import MARK
+from speechbase import audio
+from speechbase.editing import spans_of
+from speechbase.files import UserError, plain_errors
 from speechop.pipeline import SpeechOp
+from speechop.system import MARK
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-from fileio.files import UserError
+from speechbase.files import UserError
 from speechop.guidance import LOGSNR, Expression, cfg, tc_avg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.sampler import SOLVERS, Sampling

@@ -15,11 +15,11 @@ import typer
 import yaml
 from torch import nn
 
-from fileio.files import UserError, plain_errors
-from speechop.codec import build_codec
+from speechbase.codec import build_codec
+from speechbase.files import UserError, plain_errors
+from speechbase.items import TASKS
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
-from speechop.tasks import TASKS
-from speechop.training.batches import BatchConfig
+from speechop.stages.batches import BatchConfig
 
 BYT5_BASE_PARAMETERS = 415e6  # encoder of google/byt5-base: frozen, in bfloat16
 A100_BF16_FLOPS = 312e12

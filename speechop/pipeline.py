@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fileio import audio
-from fileio.files import UserError, seed_of
-from speechop import editing
+from speechbase import audio, editing
+from speechbase.codec.loading import load_codec
+from speechbase.files import UserError, seed_of
 from speechop.compose import Conditions, Settings, expression
-from speechop.loading import load_codec, load_network
 from speechop.model.evaluator import NetworkEvaluator
+from speechop.model.loading import load_network
 from speechop.sampler import Noise, sample
 
-PRETRAINED = files("speechop") / "pretrained"
+PRETRAINED = files("speechbase") / "pretrained"
 MIN_SECONDS, WINDOW_SECONDS, OVERLAP_SECONDS = 0.2, 10.0, 1.0
 
 
@@ -201,7 +201,7 @@ class SpeechOp:
         self, text: str, prompt: np.ndarray, prompt_text: str, rate_hz: int, *, seconds: float | None = None, **settings
     ):
         """Speak `text` in the voice of `prompt` [p]: audio at `rate_hz`, as long as the prompt's speaking rate says."""
-        from speechop.data.voices import phone_count
+        from speechbase.corpus.voices import phone_count
 
         prompt = self._listen(prompt, rate_hz)
         if seconds is None:
@@ -210,8 +210,8 @@ class SpeechOp:
         return audio.resample(self.process([request], self._settings(settings, False))[0], self.rate_hz, rate_hz)
 
     def edit(self, wave: np.ndarray, rate_hz: int, row: dict, words: list[dict], **settings) -> np.ndarray:
-        """Change words of a recording [s]; `row` and `words` as `speechop.editing.plan_edit` takes them."""
-        from speechop.data.voices import phone_count
+        """Change words of a recording [s]; `row` and `words` as `speechbase.editing.plan_edit` takes them."""
+        from speechbase.corpus.voices import phone_count
 
         plan = editing.plan_edit(row, words, len(wave) / rate_hz, phone_count)
         request = edit_request("edit", self._listen(wave, rate_hz), self.rate_hz, plan, row["text"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fileio.files import UserError, atomic, plain_errors
+from speechbase.files import UserError, atomic, plain_errors
 from toy_gmm import figure, study
 from toy_gmm.mixture import Table7
 

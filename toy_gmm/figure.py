@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fileio.files import atomic
+from speechbase.files import atomic
 from toy_gmm.mixture import Mixture, Table7
 
 PRIOR, TARGET, MODEL, SAMPLES = "#8a8f98", "#1b7f4d", "#c2571a", "#2f6fb2"

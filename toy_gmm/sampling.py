@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fileio.files import seed_of
+from speechbase.files import seed_of
 from toy_gmm.mixture import Table7
 
 Score = Callable[[Tensor, float], Tensor]  # (x, logSNR = -2 ln sigma) -> d log p / dx, such as a composed expression

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.contract import Baseline
-from fileio.files import UserError
-from speechop.tasks import Item
+from speechbase.files import UserError
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

@@ -6,10 +6,10 @@ import ctypes
 
 import numpy as np
 
-from baselines.contract import Baseline
-from fileio import audio
-from fileio.files import UserError, sha256
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.files import UserError, sha256
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 RATE_HZ = 48000
 DELAY = 1440  # samples: window 960 - hop 480, and two hops of look-ahead

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.contract import Baseline, fit_length
-from fileio import audio
-from fileio.files import UserError
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.files import UserError
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline, fit_length
 
 
 class Adapter(Baseline):

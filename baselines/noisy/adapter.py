@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.contract import Baseline
-from speechop.tasks import Item
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from baselines.contract import Baseline
 from baselines.predictive.model import Enhancer, Size
 from baselines.weights import load_weights
-from fileio import audio
-from fileio.files import read_json
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.files import read_json
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

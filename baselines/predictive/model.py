@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from fileio.files import UserError
+from speechbase.files import UserError
 
 COMPRESSION = 0.3  # magnitudes to this power, in features and loss (Braun & Tashev 2021)
 FLOOR = 1e-3  # about 75 dB below speech at the normalised level: bounds the power law's slope at silence

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from baselines.matched import command
 from baselines.predictive.model import Enhancer, Size, spectral_loss
-from speechop.training.pairs import Pair
+from speechbase.corpus.pairs import Pair
 
 
 def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.contract import Baseline, fit_length
-from fileio import audio
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline, fit_length
 
 
 class Adapter(Baseline):

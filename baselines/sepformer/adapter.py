@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from baselines.contract import Baseline
 from baselines.permutation import remix, target_of
 from baselines.sepformer.model import Size, build
 from baselines.weights import load_weights
-from fileio import audio
-from fileio.files import read_json
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.files import read_json
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

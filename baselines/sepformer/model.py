@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 
 from torch import Tensor, nn
 
-from fileio.files import UserError
+from speechbase.files import UserError
 
 
 @dataclass(frozen=True)

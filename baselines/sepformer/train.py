@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from baselines.matched import command
 from baselines.sepformer.model import Size, build, negative_si_snr
-from speechop.training.pairs import Pair
+from speechbase.corpus.pairs import Pair
 
 
 def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.contract import Baseline
 from baselines.permutation import remix, target_of
-from fileio import audio
-from fileio.files import UserError
-from speechop.tasks import Item
+from speechbase import audio
+from speechbase.files import UserError
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from baselines.contract import Baseline
-from fileio.files import UserError
-from speechop.tasks import Item
+from speechbase.files import UserError
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

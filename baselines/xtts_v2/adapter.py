@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.contract import Baseline
-from speechop.tasks import Item
+from speechbase.items import Item
+from speechbase.systems.contract import Baseline
 
 
 class Adapter(Baseline):

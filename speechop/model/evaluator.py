@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from speechbase.items import TASKS
 from speechop.guidance import Leaf
 from speechop.model.network import SpeechOpNetwork, Text
 from speechop.model.text import tokenize
-from speechop.tasks import TASKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class NetworkEvaluator:
         self.calls = 0
 
     def term(self, task: str, **condition) -> Leaf:
-        """A leaf for `task`, a name of `speechop.tasks.TASKS`; see `Condition`, each entry a sequence over utterances."""
+        """A leaf for `task`, a name of `speechbase.items.TASKS`; see `Condition`, each entry a sequence over utterances."""
         if task not in TASKS:
             raise ValueError(f"unknown task {task!r}; known are {', '.join(TASKS)}")
         given = {key: tuple(value) for key, value in condition.items() if value is not None}

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speechbase.items import TASKS
 from speechop.model.text import ByT5, ByteEncoder
 from speechop.model.transformer import CrossMemory, Transformer, TransformerConfig
 from speechop.schedule import alpha_sigma
-from speechop.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class SpeechOpNetwork(nn.Module):
         Args:
             z: noisy latents [b, n, c]; frames marked `clean` hold clean latents (inpainting, prompts).
             logsnr: [b]
-            task: [b], indices of `speechop.tasks.TASKS`
+            task: [b], indices of `speechbase.items.TASKS`
             text: encoded transcripts, or `no_text`
             mixed: encoded source to be added framewise [b, n, d], zero where a row has none
             clean: [b, n], true on given frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fileio.files import UserError
+from speechbase.files import UserError
 from speechop.model.transformer import Transformer, TransformerConfig
 
 PAD = 0

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from baselines import contract, registry
-from baselines.runner import run_manifest
-from fileio import audio
+from baselines import registry
+from speechbase import audio
+from speechbase.systems import contract
+from speechbase.systems.runner import run_manifest
 
 RATE_HZ = 16000
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from baselines import registry
-from baselines.runner import run_manifest
-from fileio import audio
+from speechbase import audio
+from speechbase.systems.runner import run_manifest
 
 
 def si_sdr(estimate, reference):

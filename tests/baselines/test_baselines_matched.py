@@ -13,12 +13,12 @@ from baselines.permutation import remix, si_sdr_db, target_of
 from baselines.predictive.model import Enhancer, spectral_loss
 from baselines.predictive.model import Size as PredictiveSize
 from baselines.predictive.train import main as train_predictive
-from baselines.runner import run_manifest
 from baselines.sepformer.model import negative_si_snr
 from baselines.sepformer.train import main as train_sepformer
-from fileio import audio
-from fileio.files import UserError, read_json, read_jsonl
-from speechop.tasks import read_items
+from speechbase import audio
+from speechbase.files import UserError, read_json, read_jsonl
+from speechbase.items import read_items
+from speechbase.systems.runner import run_manifest
 
 RATE_HZ = 16000
 DEGRADATION = {"noise": {"probability": 1.0, "snr_db": [0, 5]}}

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from baselines import registry
-from baselines.runner import run_manifest
-from fileio import audio
-from fileio.files import UserError
+from speechbase import audio
+from speechbase.files import UserError
+from speechbase.systems.runner import run_manifest
 
 HYPERPARAMETERS = """
 sample_rate: {rate_hz}

@@ -2,7 +2,7 @@
 
 import string
 
-from fileio.files import sha256
+from speechbase.files import sha256
 
 SIZE = {
     "gpt_layers": 1,

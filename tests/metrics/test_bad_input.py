@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from fileio.files import UserError
-from metrics import recognisers, registry, scorer, transcripts
+from metrics import registry, scorer, transcripts
+from metrics.judges import recognisers
 from metrics.utterance import Files
+from speechbase.files import UserError
 from tests.metrics.signals import RATE_HZ, noisy, speech_like
 
 LIGHT = ("pesq", "mcd", "mcd_dtw", "mcd_espnet_16k", "si_sdr", "log_mel", "duration_error", "rate_error")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fileio.files import UserError
-from metrics import ctc, packaged, sim, transformer_features, wavlm_tdcnn
+from metrics import sim
+from metrics.judges import ctc, packaged, transformer_features, wavlm_tdcnn
+from speechbase.files import UserError
 from tests.metrics.signals import speech_like
 
 transformers = pytest.importorskip("transformers")

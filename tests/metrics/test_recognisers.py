@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import soxr
 
-from fileio.files import UserError, read_jsonl
-from metrics import recognisers, transcripts, whisper
+from metrics import transcripts
+from metrics.judges import recognisers, whisper
 from metrics.text import whisper_english
 from metrics.wer import error_rate
+from speechbase.files import UserError, read_jsonl
 from tests.metrics.signals import speech_like
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def test_what_whisper_is_given_does_not_depend_on_the_number_of_cores():
 def test_what_whisper_is_given_does_not_depend_on_the_processors_blas():
     code = """
 import sys; from types import SimpleNamespace; import numpy as np
-from metrics import whisper; from tests.metrics.signals import speech_like
+from metrics.judges import whisper; from tests.metrics.signals import speech_like
 model = whisper.load("whisper_base")
 model.model.model = SimpleNamespace(encode=np.array)
 sys.stdout.buffer.write(model.encode(speech_like(3, seed=1), 10).tobytes())

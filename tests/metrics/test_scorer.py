@@ -12,10 +12,10 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from fileio.files import UserError, read_jsonl
 from metrics import dnsmos, features, inputs, mcd, registry, scorer, sim
 from metrics.__main__ import main
 from metrics.utterance import Files
+from speechbase.files import UserError, read_jsonl
 from tests.metrics.signals import noisy, speech_like
 
 NAMES = ["pesq", "si_sdri", "mcd", "log_mel"]

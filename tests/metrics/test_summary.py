@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from fileio.files import UserError
 from metrics.summary import paired_difference, summarise
+from speechbase.files import UserError
 
 SPEAKERS = {f"u{k}": f"s{k % 6}" for k in range(12)}
 

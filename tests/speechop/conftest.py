@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speechop.codec import MelCodec
+from speechbase.codec import MelCodec
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 
 TINY = NetworkConfig(

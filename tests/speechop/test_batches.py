@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from speechop.data.speech import SpeechTable
+from speechbase.corpus.pairs import Pairs
+from speechbase.corpus.speech import SpeechTable
+from speechbase.items import TASKS
 from speechop.schedule import SigmoidWeight
-from speechop.tasks import TASKS
-from speechop.training.batches import BatchConfig, Drawer
-from speechop.training.pairs import Pairs
+from speechop.stages.batches import BatchConfig, Drawer
 from tests.speechop.test_training import data  # noqa: F401
 
 CONFIG = BatchConfig(tts_batch=64, s2s_batch=64, crop_seconds=0.5, prompt_seconds=(0.2, 0.3))

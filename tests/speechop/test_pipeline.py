@@ -8,13 +8,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fileio import audio
-from fileio.files import UserError
-from speechop import checkpoint, cli, describe, generate, pipeline
+from speechbase import audio
+from speechbase.files import UserError
+from speechbase.training import checkpoint
+from speechop import cli, describe, pipeline
+from speechop import system as generate
 from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
 from tests.speechop.conftest import TINY
-from workflow import planning
+from workflow.plan import planning
 
 RATE = 16_000
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from fileio.files import read_json, sha256
+from speechbase.codec.loading import load_codec
+from speechbase.files import read_json, sha256
 from speechop.compose import Settings
-from speechop.loading import load_codec, load_network
+from speechop.model.loading import load_network
 from speechop.pipeline import Request, SpeechOp
-from workflow.planning import ROOT
+from workflow.plan.planning import ROOT
 
-FOLDER = ROOT / "speechop" / "pretrained" / "nano"
+FOLDER = ROOT / "speechbase" / "pretrained" / "nano"
 MODELS = sorted(path.parent for path in FOLDER.glob("*/model.safetensors"))
 
 

@@ -15,11 +15,12 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from fileio import audio
-from fileio.files import UserError, read_jsonl
-from speechop import checkpoint, train
-from speechop.data.speech import COLUMNS
-from speechop.training.loop import Loop, TrainingConfig
+from speechbase import audio
+from speechbase.corpus.speech import COLUMNS
+from speechbase.files import UserError, read_jsonl
+from speechbase.training import checkpoint
+from speechbase.training.loop import Loop, TrainingConfig
+from speechop.stages import train
 from tests.speechop.conftest import TINY
 
 CODEC = {
@@ -230,7 +231,7 @@ def command(data, root, settings, name, processes=1):
         launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     arguments = ["tts", "--name", name, "--config", root / f"{name}.json", "--data", data, "--models", root]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return [*launch, "-m", "speechop.train", *arguments, "--state", root / "state"], {
+    return [*launch, "-m", "speechop.stages.train", *arguments, "--state", root / "state"], {
         "env": environment,
         "cwd": Path(__file__).parents[2],
     }
@@ -257,8 +258,8 @@ def test_killed_by_force_and_resumed_equals_undisturbed(data, models, tmp_path):
 CODEC_RANK = """
 import json, os, sys
 from pathlib import Path
-from speechop import train
-from speechop.training.loop import Loop
+from speechop.stages import train
+from speechbase.training.loop import Loop
 
 data, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 save, rank = Loop.save, os.environ["RANK"]

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from workflow.planning import ROOT
+from workflow.plan.planning import ROOT
 
-ROOMS = ["config", "workflow", "fileio", "speechop", "metrics", "baselines", "toy_gmm", "listening"]
+ROOMS = ["config", "workflow", "speechbase", "speechop", "metrics", "baselines", "toy_gmm", "profiles"]
 SOURCES = ["Snakefile", "environment.yml", "requirements.lock", *ROOMS]
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from workflow.planning import ROOT
+from workflow.plan.planning import ROOT
 
 
 def source(folder, shell, path=None, then="command -v python"):

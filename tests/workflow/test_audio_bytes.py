@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from fileio import audio
-from fileio.files import sha256
+from speechbase import audio
+from speechbase.files import sha256
 
 
 @pytest.mark.parametrize("suffix, comment", [(".wav", "synthetic"), (".wav", None), (".flac", "synthetic")])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.workflow.conftest import run, snakemake
 from tests.workflow.test_planning import SCALES
-from workflow import planning
+from workflow.plan import planning
 
 RULES = sorted((planning.ROOT / "workflow" / "rules").glob("*.smk"))
 

@@ -1,12 +1,12 @@
 """environment.yml says what the lock says."""
 
-from workflow import environment
-from workflow.planning import ROOT
+from workflow.plan import environment
+from workflow.plan.planning import ROOT
 
 
 def test_environment_yml_has_the_lock_s_versions():
     text = (ROOT / "environment.yml").read_text()
-    assert text == environment.render(ROOT), "run `python -m workflow.environment`"
+    assert text == environment.render(ROOT), "run `python -m workflow.plan.environment`"
 
 
 def test_the_lock_holds_every_direct_dependency_with_hashes_and_names_no_index():

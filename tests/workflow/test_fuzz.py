@@ -13,13 +13,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fileio import audio
-from fileio.files import UserError, read_json, read_jsonl
 from metrics import inputs
-from speechop import checkpoint
-from speechop.tasks import read_items
-from workflow import planning, regression, tables
-from workflow.provenance import read_record
+from speechbase import audio
+from speechbase.files import UserError, read_json, read_jsonl
+from speechbase.items import read_items
+from speechbase.training import checkpoint
+from workflow.plan import planning
+from workflow.record.provenance import read_record
+from workflow.regression import compare as regression
+from workflow.tables import build as tables
 
 MANIFEST = (
     b"id,set,task,speaker,text,rate_hz,source,reference,prompt,snr_db\n"

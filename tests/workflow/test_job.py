@@ -11,7 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_job(folder, code, *options):
-    command = [sys.executable, "-m", "workflow.job", "--log", folder / "a.log", "--record", folder / "r.json", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "workflow.record.job",
+        "--log",
+        folder / "a.log",
+        "--record",
+        folder / "r.json",
+        *options,
+    ]
     return subprocess.run([*command, "--", sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 
 
@@ -56,7 +65,15 @@ def test_a_signal_is_left_to_the_command(tmp_path):
         "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(75)))\n"
         "print('ready', flush=True)\ntime.sleep(60)"
     )
-    command = [sys.executable, "-m", "workflow.job", "--log", tmp_path / "a.log", "--record", tmp_path / "r.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "workflow.record.job",
+        "--log",
+        tmp_path / "a.log",
+        "--record",
+        tmp_path / "r.json",
+    ]
     job = subprocess.Popen([*command, "--", sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
     assert job.stderr is not None and b"ready" in job.stderr.readline()
     job.terminate()

@@ -14,8 +14,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.workflow.conftest import SMOKE, snakemake
-from workflow import planning
-from workflow.provenance import read_record
+from workflow.plan import planning
+from workflow.record.provenance import read_record
 
 pytestmark = pytest.mark.end_to_end
 KILLS = 4  # a command; five commands
@@ -26,7 +26,7 @@ def speech(made, out):
     corpus = json.dumps(planning.corpus_part(CONFIG["corpus"], "speech", "test"))
     return [
         "-m",
-        "speechop.data.corpus",
+        "speechbase.corpus.corpus",
         "speech",
         "--split",
         "test",
@@ -46,7 +46,7 @@ def training(made, out):
     if not (out / "models" / "codec").exists():
         (out / "models" / "codec").symlink_to(made / "models/smoke/codec")
     return [
-        "-m", "speechop.train", "tts", "--name", "tts", "--config", json.dumps(config), "--data", made / "data/smoke",
+        "-m", "speechop.stages.train", "tts", "--name", "tts", "--config", json.dumps(config), "--data", made / "data/smoke",
         "--models", out / "models", "--state", out / "state",
     ]  # fmt: skip
 
@@ -54,7 +54,7 @@ def training(made, out):
 def sampling(made, out):
     system = read_record(made / "results/smoke/audio/se/speechop/provenance.json")["settings"] | {"batch": 1}
     return [
-        "-m", "speechop.generate", "--manifest", made / "data/smoke/testsets/se.csv", "--system", json.dumps(system),
+        "-m", "speechop.system", "--manifest", made / "data/smoke/testsets/se.csv", "--system", json.dumps(system),
         "--models", made / "models/smoke", "--out", out,
     ]  # fmt: skip
 
@@ -69,7 +69,7 @@ def scoring(made, out):
 def table(made, out):
     settings = read_record(made / "results/smoke/table3.provenance.json")["settings"]
     return [
-        "-m", "workflow.tables", "--preset", "workflow/presets/table3.yaml", "--results", made / "results/smoke",
+        "-m", "workflow.tables.build", "--preset", "workflow/presets/table3.yaml", "--results", made / "results/smoke",
         "--data", made / "data/smoke", "--settings", json.dumps(settings), "--out", out / "table3.csv",
     ]  # fmt: skip
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 import yaml
 
-from fileio.files import UserError
-from workflow import planning
+from speechbase.files import UserError
+from workflow.plan import planning
 
 SCALES = sorted(path.stem for path in (planning.ROOT / "config").glob("*.yaml"))
 PRESET = {

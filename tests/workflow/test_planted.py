@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from fileio import audio
 from metrics import mcd, pesq_wb, registry, scorer, summary
 from metrics.utterance import Files
-from speechop import checkpoint, degrade, sampler
-from speechop.codec import MelCodec
+from speechbase import audio
+from speechbase.codec import MelCodec
+from speechbase.corpus import degrade
+from speechbase.training import checkpoint
+from speechop import sampler
 from speechop.compose import Settings
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.pipeline import Request, SpeechOp
-from workflow import regression
+from workflow.regression import compare as regression
 
 RATE_HZ, SECONDS, ITEMS = 16_000, 2, 3
 SIZE = {"dim": 32, "ff_dim": 64, "layers": 2, "heads": 2, "registers": 2, "dropout": 0.0}

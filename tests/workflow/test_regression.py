@@ -6,8 +6,10 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from fileio.files import UserError, write_json
-from workflow import regression, regression_facts, regression_text
+from speechbase.files import UserError, write_json
+from workflow.regression import compare as regression
+from workflow.regression import facts as regression_facts
+from workflow.regression import text as regression_text
 
 FACTS = {
     "commit": "a" * 40, "modified": False, "machine": {"processor": "x"}, "drawn": {"se_small": "d"}, "audio": {"se_small": "s"},

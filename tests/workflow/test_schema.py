@@ -4,13 +4,13 @@ from dataclasses import fields
 
 import pytest
 
+from speechbase.codec.trainee import CodecLossConfig
+from speechbase.training.loop import TrainingConfig
 from speechop.compose import Settings
 from speechop.model.network import NetworkConfig
 from speechop.model.transformer import TransformerConfig
-from speechop.training.batches import BatchConfig
-from speechop.training.codec import CodecLossConfig
-from speechop.training.loop import TrainingConfig
-from workflow import planning
+from speechop.stages.batches import BatchConfig
+from workflow.plan import planning
 
 DEFINITIONS = planning.read_yaml(planning.ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]
 

@@ -5,11 +5,11 @@ import shutil
 import pytest
 import yaml
 
-from fileio.files import read_json, read_jsonl
-from speechop import checkpoint
+from speechbase.files import read_json, read_jsonl
+from speechbase.training import checkpoint
 from tests.workflow.conftest import link_sources, snakemake
 from tests.workflow.stand_in_slurm import install
-from workflow.planning import ROOT
+from workflow.plan.planning import ROOT
 
 pytestmark = pytest.mark.end_to_end
 STEPS, TURNS = 300, 3
@@ -21,7 +21,7 @@ def cluster(made, tmp_path):
     folder = link_sources(tmp_path)
     shutil.copytree(made / "data", folder / "data")
     shutil.copytree(made / "models/smoke/codec", folder / "models/smoke/codec")
-    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/profile.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
     kept = {"slurm_partition", "runtime", "slurm_extra", "mem_mb"}
     training = {key: value for key, value in profile["set-resources"]["trained_model"].items() if key in kept}
     training |= {"runtime": 30, "slurm_extra": "'--signal=TERM@1800'"}

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fileio import audio
-from fileio.files import read_jsonl, sha256
+from speechbase import audio
+from speechbase.files import read_jsonl, sha256
 from tests.workflow.conftest import SMOKE, TABLE, run, snakemake
-from workflow.provenance import read_record
+from workflow.record.provenance import read_record
 
 pytestmark = pytest.mark.end_to_end
 
@@ -46,7 +46,9 @@ def test_every_result_has_a_record_that_leads_back_to_the_corpus(made):
     assert record["settings"]["composition"] == "tc_cfg" and record["settings"]["seed"] == 0
     assert "models/smoke/multitask/model.safetensors" in record["inputs"]
     assert record["versions"]["torch"] and record["peak_memory_mb"] > 50
-    done = run(made, sys.executable, "-m", "workflow.explain", "results/smoke/table3.csv", "SpeechOp + ITC", "WER")
+    done = run(
+        made, sys.executable, "-m", "workflow.record.explain", "results/smoke/table3.csv", "SpeechOp + ITC", "WER"
+    )
     assert done.returncode == 0, done.stderr
     for part in (
         "value",
@@ -71,7 +73,7 @@ def test_generated_speech_is_marked_as_synthetic(made):
 def generate(made, out, **environment):
     record = read_record(made / "results/smoke/audio/se/speechop_gold/provenance.json")
     done = run(
-        made, sys.executable, "-m", "speechop.generate", "--manifest", "data/smoke/testsets/se.csv",
+        made, sys.executable, "-m", "speechop.system", "--manifest", "data/smoke/testsets/se.csv",
         "--system", json.dumps(record["settings"] | environment.pop("system", {})), "--models", "models/smoke", "--out", out,
         **environment,
     )  # fmt: skip

@@ -6,9 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from fileio.files import UserError, write_json, write_jsonl
-from workflow import explain, tables
-from workflow.planning import ROOT
+from speechbase.files import UserError, write_json, write_jsonl
+from workflow.plan.planning import ROOT
+from workflow.record import explain
+from workflow.tables import build as tables
 
 PRESET = {
     "title": "Trial", "source": "Table 0", "set": "se", "notes": "A note.",

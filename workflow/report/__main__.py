@@ -14,8 +14,9 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from fileio.files import plain_errors, write_text
-from workflow import planning, provenance
+from speechbase.files import plain_errors, write_text
+from workflow.plan import planning
+from workflow.record import provenance
 from workflow.report import collect, examples, media
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from fileio.files import UserError, read_json
-from workflow.comparisons import INCONCLUSIVE, NOT_RUN, OPPOSITE, SUPPORTED
-from workflow.provenance import read_record
-from workflow.table_text import missing, ratings
+from speechbase.files import UserError, read_json
+from workflow.claims.comparisons import INCONCLUSIVE, NOT_RUN, OPPOSITE, SUPPORTED
+from workflow.record.provenance import read_record
+from workflow.tables.text import missing, ratings
 
 VERDICTS = (SUPPORTED, OPPOSITE, INCONCLUSIVE, NOT_RUN)
 

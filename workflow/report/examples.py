@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fileio import audio
-from fileio.files import UserError, read_jsonl
+from speechbase import audio
+from speechbase.files import UserError, read_jsonl
 from workflow.report import media
 from workflow.report.words import Word, align, errors
 

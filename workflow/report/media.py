@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from PIL import Image
 from scipy.signal import stft
 
-from fileio import audio
+from speechbase import audio
 
 LOUDNESS_LUFS = -23.0
 PEAK = 0.98

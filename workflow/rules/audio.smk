@@ -9,7 +9,7 @@ rule speechop_audio:
         transcripts=lambda wildcards: planning.transcripts_for(
             config, SYSTEMS[wildcards.system], wildcards.set
         ),
-        src=sources("speechop.generate"),
+        src=sources("speechop.system"),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
         record="<results>/audio/{set}/{system}/provenance.json",
@@ -34,10 +34,10 @@ rule speechop_audio:
             ["--transcripts", input.transcripts] if input.transcripts else []
         ),
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.system:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.system:q}"
         " --inputs {input.manifest:q} {input.codec:q} {input.model:q} {input.transcripts:q}"
         " --outputs {output.index:q} --"
-        " python -m speechop.generate --manifest {input.manifest:q} --system {params.system:q}"
+        " python -m speechop.system --manifest {input.manifest:q} --system {params.system:q}"
         " --models {params.models:q} --out {params.out:q} {params.transcripts:q}"
 
 
@@ -45,7 +45,7 @@ rule baseline_audio:
     input:
         manifest="<data>/testsets/{set}.csv",
         src=lambda wildcards: sources(
-            "baselines.runner",
+            "speechbase.systems.runner",
             "baselines.registry",
             f"baselines/{wildcards.system}/*.py",
         ),
@@ -74,7 +74,7 @@ rule baseline_audio:
             config["evaluation"]["baselines"] | {"models_dir": f"models/{SCALE}"}
         ),
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.manifest:q} {input.card:q} {input.model:q} --outputs {output.index:q} --"
         " python -m baselines run {wildcards.system} --manifest {input.manifest:q}"
         " --config {params.config:q} --out {params.out:q}"
@@ -83,7 +83,7 @@ rule baseline_audio:
 rule edit_words:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=sources("metrics.alignment"),
+        src=sources("metrics.judges.alignment"),
     output:
         words="<results>/transcripts/{set}/words.jsonl",
         record="<results>/transcripts/{set}/words.provenance.json",
@@ -94,6 +94,6 @@ rule edit_words:
     resources:
         mem_mb=2000,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.manifest:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.manifest:q}"
         " --outputs {output.words:q} --"
-        " python -m metrics.alignment --manifest {input.manifest:q} --out {output.words:q}"
+        " python -m metrics.judges.alignment --manifest {input.manifest:q} --out {output.words:q}"

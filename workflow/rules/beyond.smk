@@ -48,7 +48,7 @@ rule sweep_figure:
     input:
         preset="workflow/presets/{table}.yaml",
         csv="<results>/beyond/{table}.csv",
-        src=sources("workflow.figures"),
+        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/beyond/{table}.png",
@@ -63,7 +63,7 @@ rule sweep_figure:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.figures sweep --preset {input.preset:q} --table {input.csv:q} --out {output.figure:q}"
+        "python -m workflow.tables.figures sweep --preset {input.preset:q} --table {input.csv:q} --out {output.figure:q}"
         " > {log:q} 2>&1"
 
 
@@ -71,7 +71,7 @@ rule sweep_figure:
 rule corrupted_transcripts:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=sources("workflow.corrupt"),
+        src=sources("workflow.experiments.corrupt"),
     output:
         transcripts="<results>/beyond/transcripts/{set}/corrupted_{percent}.jsonl",
     log:
@@ -83,7 +83,7 @@ rule corrupted_transcripts:
     params:
         seed=config["seed"],
     shell:
-        "python -m workflow.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
+        "python -m workflow.experiments.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
         " --seed {params.seed} --out {output.transcripts:q} > {log:q} 2>&1"
 
 
@@ -95,7 +95,7 @@ use rule speechop_audio as corrupted_audio with:
         transcripts=lambda wildcards: (
             f"<results>/beyond/transcripts/{wildcards.set}/{wildcards.system.removeprefix('e3_')}.jsonl"
         ),
-        src=sources("speechop.generate"),
+        src=sources("speechop.system"),
     wildcard_constraints:
         system="e3_corrupted_[0-9]+",
 
@@ -114,7 +114,7 @@ rule error_sources:
             f"<results>/transcripts/{PRESETS['e3']['set']}/e3_corrupted_{{percent}}/{config['evaluation']['guide']}.jsonl",
             percent=CORRUPTED_PERCENTS,
         ),
-        src=sources("workflow.error_sources"),
+        src=sources("workflow.experiments.error_sources"),
     output:
         csv="<results>/beyond/e3_sources.csv",
     log:
@@ -124,7 +124,7 @@ rule error_sources:
     params:
         names=CORRUPTED_PERCENTS,
     shell:
-        "python -m workflow.error_sources --manifest {input.manifest:q} --guides {input.guides:q}"
+        "python -m workflow.experiments.error_sources --manifest {input.manifest:q} --guides {input.guides:q}"
         " --outputs {input.outputs:q} --names {params.names} --out {output.csv:q} > {log:q} 2>&1"
 
 

@@ -6,7 +6,7 @@ rule regression_report:
         table="<results>/frozen.csv",
         record="<results>/frozen.provenance.json",
         reference=f"results/reference/{SCALE}.json",
-        src=sources("workflow.regression"),
+        src=sources("workflow.regression.compare"),
     output:
         report="<results>/regression.md",
         junit="<results>/regression.xml",
@@ -16,7 +16,7 @@ rule regression_report:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.regression compare --table {input.table:q} --reference {input.reference:q}"
+        "python -m workflow.regression.compare compare --table {input.table:q} --reference {input.reference:q}"
         " --out {output.report:q} >{log:q} 2>&1"
 
 
@@ -29,7 +29,7 @@ rule regression:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.regression verdict {input.findings:q} 2>&1 | tee {log:q}"
+        "python -m workflow.regression.compare verdict {input.findings:q} 2>&1 | tee {log:q}"
 
 
 rule licences:
@@ -37,7 +37,7 @@ rule licences:
         lock="requirements.lock",
         materials="workflow/materials.yaml",
         cards=expand("baselines/{name}/card.yaml", name=BASELINES),
-        src=sources("workflow.licences"),
+        src=sources("workflow.record.licences"),
     output:
         "<results>/licences.md",
     log:
@@ -45,4 +45,4 @@ rule licences:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.licences --out {output:q} >{log:q} 2>&1"
+        "python -m workflow.record.licences --out {output:q} >{log:q} 2>&1"

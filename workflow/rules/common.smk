@@ -1,7 +1,7 @@
 # What every rule file shares: the checked configuration, the tables, the systems and where things lie.
 import json
 
-from workflow.sources import sources
+from workflow.plan.sources import sources
 
 planning.check(
     config,

@@ -3,7 +3,7 @@
 
 rule speech_table:
     input:
-        src=sources("speechop.data.build_speech", "speechop/data/corpus.py"),
+        src=sources("speechbase.corpus.build_speech", "speechbase/corpus/corpus.py"),
     output:
         table="<data>/speech/{split}.csv",
         record="<data>/speech/{split}.provenance.json",
@@ -24,9 +24,9 @@ rule speech_table:
         ),
         out=lambda wildcards, output: Path(output.table).parent.parent,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --outputs {output.table:q} --"
-        " python -m speechop.data.corpus speech --split {wildcards.split} --workers {threads}"
+        " python -m speechbase.corpus.corpus speech --split {wildcards.split} --workers {threads}"
         " --config {params.config:q} --out {params.out:q}"
 
 
@@ -34,11 +34,11 @@ rule noise_table:
     input:
         src=lambda wildcards: sources(
             (
-                "speechop.data.rooms"
+                "speechbase.corpus.rooms"
                 if wildcards.kind == "rir"
-                else "speechop.data.noise"
+                else "speechbase.corpus.noise"
             ),
-            "speechop/data/corpus.py",
+            "speechbase/corpus/corpus.py",
         ),
     output:
         table="<data>/{kind}.csv",
@@ -58,9 +58,9 @@ rule noise_table:
         ),
         out=lambda wildcards, output: Path(output.table).parent,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --outputs {output.table:q} --"
-        " python -m speechop.data.corpus {wildcards.kind} --workers {threads}"
+        " python -m speechbase.corpus.corpus {wildcards.kind} --workers {threads}"
         " --config {params.config:q} --out {params.out:q}"
 
 
@@ -71,7 +71,7 @@ rule test_set:
         ),
         noise="<data>/noise.csv",
         rir="<data>/rir.csv",
-        src=sources("speechop.data.testset", "speechop/data/corpus.py"),
+        src=sources("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",
         record="<data>/testsets/{set}.provenance.json",
@@ -89,6 +89,6 @@ rule test_set:
         ),
         out=lambda wildcards, output: Path(output.manifest).parent.parent,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.speech:q} {input.noise:q} {input.rir:q} --outputs {output.manifest:q} --"
-        " python -m speechop.data.corpus testset {wildcards.set} --config {params.config:q} --out {params.out:q}"
+        " python -m speechbase.corpus.corpus testset {wildcards.set} --config {params.config:q} --out {params.out:q}"

@@ -1,6 +1,6 @@
 # Listening studies: prepared from a table's audio; rehearsed with invented answers; imported, analysed and reported with real ones.
 # Only prepared.json and what can be computed again is an output: answers, keys and the audio in use are never a rule's to delete.
-from listening import study as listening_study
+from metrics.listening import study as listening_study
 
 LISTENING = {
     name: changes
@@ -34,9 +34,9 @@ rule listening_prepare:
                 listening_study.load(wildcards.study, LISTENING[wildcards.study])
             )
         ],
-        study="listening/studies/{study}.yaml",
-        defaults="listening/defaults.yaml",
-        src=sources("fileio", "listening"),
+        study="metrics/listening/studies/{study}.yaml",
+        defaults="metrics/listening/defaults.yaml",
+        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         prepared="<results>/listening/{study}/prepared.json",
         record="<results>/listening/{study}/prepared.provenance.json",
@@ -50,16 +50,16 @@ rule listening_prepare:
         audio=f"{planning.results_folder(SCALE)}/audio",
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.manifests:q} {input.audio:q} {input.study:q} --outputs {output.prepared:q} --"
-        " python -m listening prepare --study {wildcards.study} --keep --testsets {params.testsets:q}"
+        " python -m metrics.listening prepare --study {wildcards.study} --keep --testsets {params.testsets:q}"
         " --audio {params.audio:q} --out {params.out:q} --config {params.config:q}"
 
 
 rule listening_simulate:
     input:
         prepared="<results>/listening/{study}/prepared.json",
-        src=sources("fileio", "listening"),
+        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         report="<results>/listening/{study}/simulated/report/index.html",
     log:
@@ -70,7 +70,7 @@ rule listening_simulate:
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
         seed=config["seed"],
     shell:
-        "python -m listening simulate {params.out:q} --seed {params.seed} > {log:q} 2>&1"
+        "python -m metrics.listening simulate {params.out:q} --seed {params.seed} > {log:q} 2>&1"
 
 
 rule listening_import:
@@ -98,13 +98,13 @@ rule listening_import:
     params:
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
-        "python -m listening import {params.out:q} > {log:q} 2>&1"
+        "python -m metrics.listening import {params.out:q} > {log:q} 2>&1"
 
 
 rule listening_analyse:
     input:
         "<results>/listening/{study}/imported/import.json",
-        src=sources("fileio", "listening"),
+        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         multiext(
             "<results>/listening/{study}/",
@@ -122,7 +122,7 @@ rule listening_analyse:
     params:
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
-        "python -m listening analyse {params.out:q} > {log:q} 2>&1"
+        "python -m metrics.listening analyse {params.out:q} > {log:q} 2>&1"
 
 
 rule listening_pay:
@@ -138,7 +138,7 @@ rule listening_pay:
     params:
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
-        "python -m listening pay {params.out:q} > {log:q} 2>&1"
+        "python -m metrics.listening pay {params.out:q} > {log:q} 2>&1"
 
 
 rule listening_report:
@@ -155,8 +155,8 @@ rule listening_report:
             ).exists()
             else []
         ),
-        src=sources("fileio", "listening"),
-        template="listening/templates/report.html.j2",
+        src=sources("speechbase.files", "metrics/listening/*.py"),
+        template="metrics/listening/templates/report.html.j2",
     output:
         report(
             "<results>/listening/{study}/report/index.html",
@@ -169,4 +169,4 @@ rule listening_report:
     params:
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
-        "python -m listening report {params.out:q} > {log:q} 2>&1"
+        "python -m metrics.listening report {params.out:q} > {log:q} 2>&1"

@@ -1,5 +1,5 @@
 # The paper's scale: real corpora instead of packaged voices. The rules make the same tables as those of corpora.smk do.
-from workflow.paper import plan as paper_plan
+from workflow.cluster import plan as paper_plan
 
 RECORDED = config["corpus"]["recorded"]
 planning.check(RECORDED, "recorded", "corpus.recorded in the configuration")
@@ -29,7 +29,7 @@ rule corpus_archive:
         folder=CORPORA,
         mirror=["--mirror", RECORDED["mirror"]] if RECORDED.get("mirror") else [],
     shell:
-        "python -m workflow.paper.download {wildcards.corpus} {params.part:q} --folder {params.folder:q}"
+        "python -m speechbase.recorded.download {wildcards.corpus} {params.part:q} --folder {params.folder:q}"
         " {params.mirror:q} > {log:q} 2>&1"
 
 
@@ -53,14 +53,14 @@ rule corpus:
             str(record).removesuffix(".verified.json") for record in input.records
         ],
     shell:
-        "python -m workflow.paper.unpack {wildcards.corpus} {params.archives:q}"
+        "python -m speechbase.recorded.unpack {wildcards.corpus} {params.archives:q}"
         " --folder {params.folder:q} > {log:q} 2>&1"
 
 
 rule recorded_part:
     input:
         corpora=lambda wildcards: paper_plan.unpacked([wildcards.corpus], RECORDED),
-        src=sources("workflow.paper.prepare"),
+        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/recorded/{corpus}/{part}.csv",
         fingerprint="<data>/recorded/{corpus}/{part}.fingerprint.json",
@@ -77,7 +77,7 @@ rule recorded_part:
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.table).parents[2],
     shell:
-        "python -m workflow.paper.prepare part {wildcards.corpus} {wildcards.part}"
+        "python -m speechbase.recorded.prepare part {wildcards.corpus} {wildcards.part}"
         " --config {params.config:q} --out {params.out:q} > {log:q} 2>&1"
 
 
@@ -87,7 +87,7 @@ rule recorded_speech:
             f"<data>/recorded/{corpus}/{part}.csv"
             for corpus, part in paper_plan.parts_of(RECORDED, wildcards.table)
         ],
-        src=sources("workflow.paper.prepare"),
+        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/speech/{table}.csv",
         excluded="<data>/speech/{table}.excluded.csv",
@@ -107,9 +107,9 @@ rule recorded_speech:
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.table).parents[1],
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.parts:q} --outputs {output.table:q} {output.excluded:q} --"
-        " python -m workflow.paper.prepare speech {wildcards.table} --config {params.config:q} --out {params.out:q}"
+        " python -m speechbase.recorded.prepare speech {wildcards.table} --config {params.config:q} --out {params.out:q}"
 
 
 rule recorded_sounds:
@@ -117,7 +117,7 @@ rule recorded_sounds:
         corpora=lambda wildcards: paper_plan.unpacked(
             RECORDED[wildcards.kind], RECORDED
         ),
-        src=sources("workflow.paper.prepare"),
+        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/{kind}.csv",
         record="<data>/{kind}.provenance.json",
@@ -136,9 +136,9 @@ rule recorded_sounds:
         ),
         out=lambda wildcards, output: Path(output.table).parent,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --outputs {output.table:q} --"
-        " python -m workflow.paper.prepare sounds {wildcards.kind} --config {params.config:q} --out {params.out:q}"
+        " python -m speechbase.recorded.prepare sounds {wildcards.kind} --config {params.config:q} --out {params.out:q}"
 
 
 # When each word is spoken: where a prompt may be cut, and which words an 8-second window holds.
@@ -152,7 +152,7 @@ rule recorded_word_times:
         corpora=lambda wildcards: paper_plan.unpacked(
             paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set]), RECORDED
         ),
-        src=sources("workflow.paper.prepare", "workflow.paper.words"),
+        src=sources("speechbase.recorded.prepare", "speechbase.recorded.words"),
     output:
         recordings="<data>/recorded/words/{set}.recordings.csv",
         words="<data>/recorded/words/{set}.csv",
@@ -175,8 +175,8 @@ rule recorded_word_times:
         out=lambda wildcards, output: Path(output.words).parents[2],
         device="cuda" if config["resources"]["gpu"] else "cpu",
     shell:
-        "(python -m workflow.paper.prepare recordings {wildcards.set} --config {params.config:q} --out {params.out:q}"
-        " && python -m workflow.paper.words --table {output.recordings:q} --out {output.words:q}"
+        "(python -m speechbase.recorded.prepare recordings {wildcards.set} --config {params.config:q} --out {params.out:q}"
+        " && python -m speechbase.recorded.words --table {output.recordings:q} --out {output.words:q}"
         " --device {params.device}) > {log:q} 2>&1"
 
 
@@ -189,7 +189,7 @@ rule recorded_test_set:
             RECORDED["testsets"][wildcards.set],
             f"<data>/recorded/words/{wildcards.set}.csv",
         ),
-        src=sources("workflow.paper.prepare"),
+        src=sources("speechbase.recorded.prepare"),
     output:
         manifest="<data>/testsets/{set}.csv",
         record="<data>/testsets/{set}.provenance.json",
@@ -208,16 +208,16 @@ rule recorded_test_set:
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.manifest).parents[1],
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.words:q} --outputs {output.manifest:q} --"
-        " python -m workflow.paper.prepare testset {wildcards.set} --config {params.config:q} --out {params.out:q}"
+        " python -m speechbase.recorded.prepare testset {wildcards.set} --config {params.config:q} --out {params.out:q}"
 
 
 # The shards themselves are not declared: a job that fails must not lose those it has finished.
 rule speech_shards:
     input:
         table="<data>/speech/{shards}.csv",
-        src=sources("workflow.paper.shards"),
+        src=sources("speechbase.recorded.shards"),
     output:
         done="<data>/shards/{shards}/.written/{number}.done",
     log:
@@ -233,7 +233,7 @@ rule speech_shards:
         out=lambda wildcards, output: Path(output.done).parent.parent,
         parts=SHARD_PARTS,
     shell:
-        "python -m workflow.paper.shards write --table {input.table:q} --out {params.out:q}"
+        "python -m speechbase.recorded.shards write --table {input.table:q} --out {params.out:q}"
         " --part {wildcards.number}/{params.parts} --done {output.done:q} > {log:q} 2>&1"
 
 
@@ -244,7 +244,7 @@ rule latents:
             number=range(SHARD_PARTS),
         ),
         codec="<models>/codec/model.safetensors",
-        src=sources("workflow.paper.shards"),
+        src=sources("speechbase.recorded.shards"),
     output:
         done="<data>/shards/{shards}/.encoded/{number}.done",
     log:
@@ -262,7 +262,7 @@ rule latents:
         codec=lambda wildcards, input: Path(input.codec).parent,
         parts=SHARD_PARTS,
     shell:
-        "python -m workflow.paper.shards encode --shards {params.folder:q} --codec {params.codec:q}"
+        "python -m speechbase.recorded.shards encode --shards {params.folder:q} --codec {params.codec:q}"
         " --part {wildcards.number}/{params.parts} --done {output.done:q} > {log:q} 2>&1"
 
 

@@ -1,5 +1,5 @@
 # Claims, Figure 2's curves and the HTML report, from what the tables were made of.
-# Read as plain data: workflow.claims checks every cell, but its libraries would cost each call of Snakemake seconds.
+# Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake seconds.
 CLAIMS = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")[
     "claims"
 ]
@@ -36,7 +36,7 @@ TRAINED_MODELS = [
 rule fig2_curves:
     input:
         curves=expand("<models>/{name}/curves.jsonl", name=FIG2_MODELS),
-        src=sources("workflow.figures"),
+        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/fig2.png",
@@ -51,15 +51,15 @@ rule fig2_curves:
     params:
         models=lambda wildcards: f"models/{SCALE}",
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
-        " python -m workflow.figures curves --models {params.models:q} --out {output.figure:q}"
+        " python -m workflow.tables.figures curves --models {params.models:q} --out {output.figure:q}"
 
 
 rule training_curves:
     input:
         curves=expand("<models>/{name}/curves.jsonl", name=TRAINED_MODELS),
-        src=sources("workflow.figures"),
+        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/training.png",
@@ -75,9 +75,9 @@ rule training_curves:
         models=lambda wildcards: f"models/{SCALE}",
         names=TRAINED_MODELS,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
-        " python -m workflow.figures training --models {params.models:q} --names {params.names:q} --out {output.figure:q}"
+        " python -m workflow.tables.figures training --models {params.models:q} --names {params.names:q} --out {output.figure:q}"
 
 
 rule claims:
@@ -86,7 +86,7 @@ rule claims:
         tables=expand("<results>/{table}.csv", table=CLAIM_TABLES),
         toy="<results>/fig4_seeds.csv",
         curves="<results>/fig2.png",
-        src=sources("workflow.claims"),
+        src=sources("workflow.claims.judge"),
     output:
         csv="<results>/claims.csv",
         comparisons="<results>/claims_comparisons.csv",
@@ -108,10 +108,10 @@ rule claims:
             | {"seed": config["seed"], "absent": ABSENT}
         ),
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
         " --inputs {input.preset:q} {input.tables:q} {input.toy:q}"
         " --outputs {output.csv:q} {output.comparisons:q} {output.markdown:q} --"
-        " python -m workflow.claims --results {params.results:q} --data {params.data:q}"
+        " python -m workflow.claims.judge --results {params.results:q} --data {params.data:q}"
         " --models {params.models:q} --settings {params.settings:q} --out {output.csv:q}"
 
 

@@ -4,7 +4,7 @@
 rule transcripts:
     input:
         index="<results>/audio/{set}/{system}/index.csv",
-        src=sources("fileio", "metrics"),
+        src=sources("speechbase.files", "metrics"),
     output:
         transcripts="<results>/transcripts/{set}/{system}/{asr}.jsonl",
         record="<results>/transcripts/{set}/{system}/{asr}.provenance.json",
@@ -22,7 +22,7 @@ rule transcripts:
             | config["evaluation"]["asr"][wildcards.asr]
         ),
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.asr:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.asr:q}"
         " --inputs {input.index:q} --outputs {output.transcripts:q} --"
         " python -m metrics transcribe --index {input.index:q} --asr {params.asr:q}"
         " --out {output.transcripts:q}"
@@ -42,7 +42,7 @@ for test_set, asr, metrics in SCORINGS:
                 if asr
                 else []
             ),
-            src=sources("fileio", "metrics"),
+            src=sources("speechbase.files", "metrics"),
         output:
             scores=expand(
                 f"<results>/scores/{test_set}/{{{{system}}}}/{{metric}}.jsonl",
@@ -69,7 +69,7 @@ for test_set, asr, metrics in SCORINGS:
                 ["--transcripts", input.transcripts] if input.transcripts else []
             ),
         shell:
-            "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+            "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
             " --inputs {input.manifest:q} {input.index:q} {input.transcripts:q} --outputs {output.scores:q} --"
             " python -m metrics score --manifest {input.manifest:q} --index {input.index:q}"
             " --text-column {params.text} {params.transcripts:q} --metrics {params.metrics:q} --jobs {threads}"

@@ -1,6 +1,6 @@
 # One rule builds any table from its preset: tidy CSV, readable Markdown, and the record of where it comes from.
 
-from workflow import listened
+from workflow.tables import listened
 
 
 rule table:
@@ -31,7 +31,7 @@ rule table:
             if Path(folder, "mos.csv").exists()
             or Path(folder, "private", "prolific_export.csv").exists()
         ],
-        src=sources("workflow.tables", "metrics"),
+        src=sources("workflow.tables.build", "metrics"),
     output:
         csv="<results>/{table}.csv",
         markdown="<results>/{table}.md",
@@ -54,8 +54,8 @@ rule table:
             | {"absent": ABSENT, "models": f"models/{SCALE}"}
         ),
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
         " --inputs {input.preset:q} {input.manifests:q} {input.scores:q}"
         " --outputs {output.csv:q} {output.markdown:q} --"
-        " python -m workflow.tables --preset {input.preset:q} --results {params.results:q}"
+        " python -m workflow.tables.build --preset {input.preset:q} --results {params.results:q}"
         " --data {params.data:q} --settings {params.settings:q} --out {output.csv:q}"

@@ -19,7 +19,7 @@ rule fig4:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q}"
         " --outputs {output.csv:q} {output.seeds:q} {output.figure:q} {output.sweeps:q} --"
         " python -m toy_gmm --out {output.csv:q} --by-seed {output.seeds:q}"
         " --figure {output.figure:q} --sweeps {output.sweeps:q}"

@@ -6,9 +6,9 @@ RECORDED_SPEECH = "recorded" in config["corpus"]
 
 rule shipped_model:
     input:
-        weights=f"speechop/pretrained/{SCALE}/{{model}}/model.safetensors",
-        config=f"speechop/pretrained/{SCALE}/{{model}}/config.json",
-        curves=f"speechop/pretrained/{SCALE}/{{model}}/curves.jsonl",
+        weights=f"speechbase/pretrained/{SCALE}/{{model}}/model.safetensors",
+        config=f"speechbase/pretrained/{SCALE}/{{model}}/config.json",
+        curves=f"speechbase/pretrained/{SCALE}/{{model}}/curves.jsonl",
     output:
         weights="<models>/{model}/model.safetensors",
         config="<models>/{model}/config.json",
@@ -24,7 +24,7 @@ rule shipped_model:
     params:
         out=lambda wildcards, output: Path(output.weights).parent,
     shell:
-        "python -m workflow.job --log {log:q} --record {output.record:q}"
+        "python -m workflow.record.job --log {log:q} --record {output.record:q}"
         " --inputs {input.weights:q} {input.config:q} --outputs {output.weights:q} --"
         " cp {input.weights:q} {input.config:q} {input.curves:q} {params.out:q}"
 
@@ -77,10 +77,10 @@ rule trained_model:
             Path(output.weights).parent,
             Path(f".state/{SCALE}"),
         ),
-        launcher=["workflow.paper.launch", "--"] if RECORDED_SPEECH else [],
+        launcher=["workflow.cluster.launch", "--"] if RECORDED_SPEECH else [],
         data=lambda wildcards, input: Path(input.noise).parent,
     shell:
         # exec: a shell that waits dies of the signal with which SLURM announces the time limit, and leaves the trainer alone.
-        "exec python -m workflow.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        "exec python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.tables:q} {input.noise:q} {input.rir:q} {input.before:q} --outputs {output.weights:q} --"
         " python -m {params.launcher:q} {params.command:q} --data {params.data:q} --config {params.config:q}"

@@ -1,0 +1,97 @@
+"""Word times of a known text in speech, by dynamic time warping over Whisper's cross-attention (as WhisperX's ancestor does).
+
+A forced aligner needs no agreement between what is heard and what is said: every word of the text gets a place.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from metrics.judges import whisper
+from speechbase import audio
+from speechbase.files import UserError, plain_errors, write_jsonl
+
+RATE_HZ = whisper.RATE_HZ
+FRAME_S = 0.02
+
+
+def align(wave: np.ndarray, text: str, model: str = "whisper_base", path: str | None = None) -> list[dict]:
+    """Place the words of `text` in float32 audio [n] at 16 kHz of at most 28 s.
+
+    Returns:
+        [{"word", "start", "end"}] in seconds, as many as `text.split()` has words.
+
+    Raises:
+        UserError: too long audio, or a text without words.
+    """
+    from faster_whisper.tokenizer import Tokenizer
+
+    words = text.split()
+    seconds = len(wave) / RATE_HZ
+    if not words or seconds > whisper.WINDOW_S - whisper.TAIL_S:
+        raise UserError(
+            f"Cannot align {len(words)} words with {seconds:.1f} s of audio: words and at most 28 s are needed."
+        )
+    loaded = whisper.load(model, path)
+    tokenizer = Tokenizer(
+        loaded.model.hf_tokenizer, loaded.model.model.is_multilingual, task="transcribe", language="en"
+    )
+    pieces = [tokenizer.encode(" " + word) for word in words]
+    tokens = [token for piece in pieces for token in piece]
+    frames = round(seconds / FRAME_S)
+    result = loaded.model.model.align(
+        loaded.encode(wave, whisper.context_for(seconds, 10.0)), tokenizer.sot_sequence, [tokens], [2 * frames]
+    )[0]
+    first = _first_frames(result.alignments, len(tokens) + 1)
+    edges = np.cumsum([0, *map(len, pieces)])
+    starts = np.minimum(first[edges], frames) * FRAME_S
+    return [
+        {"word": word, "start": float(starts[i]), "end": float(min(seconds, starts[i + 1]))}
+        for i, word in enumerate(words)
+    ]
+
+
+def _first_frames(alignments: list[tuple[int, int]], tokens: int) -> np.ndarray:
+    """The first frame [tokens] of each token on the warping path; the last entry is the end of the text."""
+    first = np.full(tokens, -1)
+    last = 0
+    for token, frame in alignments:
+        if token < tokens and first[token] < 0:
+            first[token] = frame
+        last = max(last, frame)
+    first[first < 0] = last
+    return np.maximum.accumulate(first)
+
+
+def align_manifest(manifest: Path, out: Path) -> None:
+    """Word times of `orig_text` in `source` for every row of an editing test set, as transcript rows (JSONL)."""
+    rows = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    done = []
+    for row in tqdm(rows.to_dict("records"), desc="aligning", unit="utt", mininterval=2):
+        entry = {"id": row["id"], "text": row["orig_text"], "words": [], "status": "ok", "asr": "whisper_base align"}
+        try:
+            wave, _ = audio.read(manifest.parent / row["source"], RATE_HZ, resampled=True)
+            entry["words"] = align(wave, row["orig_text"])
+        except UserError as error:
+            entry["status"] = str(error)
+        done.append(entry)
+    write_jsonl(out, done)
+
+
+@plain_errors
+def main() -> None:
+    """`python -m metrics.judges.alignment --manifest EDITS.csv --out WORDS.jsonl`"""
+    parser = argparse.ArgumentParser(description="Place the words of every original of an editing test set.")
+    parser.add_argument("--manifest", type=Path, required=True, help="test set with columns id, source, orig_text")
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines")
+    arguments = parser.parse_args()
+    align_manifest(arguments.manifest, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

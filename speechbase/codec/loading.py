@@ -1,0 +1,20 @@
+"""Released codecs, in evaluation mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speechbase.codec import Codec, build_codec
+from speechbase.training import checkpoint
+
+
+def load_codec(folder: Path) -> Codec:
+    """A released codec.
+
+    Raises:
+        UserError: missing, truncated or foreign weights.
+    """
+    tensors, config = checkpoint.read_model(folder)
+    codec = build_codec(config["network"])
+    checkpoint.load_into(codec, tensors, folder)
+    return codec.eval().requires_grad_(False)

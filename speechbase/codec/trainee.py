@@ -1,0 +1,103 @@
+"""Stage 0: the codec (Appendix C): Eq. 6 with DAC's multi-scale mel and adversarial losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechbase.codec import Codec
+from speechbase.codec.base import kl_divergence
+from speechbase.codec.losses import Discriminators, MultiScaleMel
+from speechbase.corpus.speech import SpeechTable
+from speechbase.files import seed_of
+
+
+@dataclass(frozen=True)
+class CodecLossConfig:
+    """Weights after DAC (mel 15, feature matching 2, adversarial 1) and Eq. 6 (waveform L1 1, KL 0.1)."""
+
+    seconds: float = 0.38
+    batch: int = 72
+    mel_windows: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
+    mel_bands: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320)
+    disc_windows: tuple[int, ...] = (2048, 1024, 512)
+    disc_channels: int = 32
+    waveform: float = 1.0
+    mel: float = 15.0
+    adversarial: float = 1.0
+    matching: float = 2.0
+    kl: float = 0.1
+    adversarial_from: int = 0
+
+
+class CodecTrainee:
+    """Trains a codec on random crops of clean speech; one rank draws its own crops of the global batch."""
+
+    def __init__(
+        self, codec: Codec, speech: SpeechTable, valid: SpeechTable, config: CodecLossConfig, seed, accelerator
+    ):
+        self.network, self.config, self.seed, self.speech = codec, config, seed, speech
+        self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
+        self.mel = MultiScaleMel(codec.rate_hz, tuple(config.mel_windows), tuple(config.mel_bands)).to(self.device)
+        self.rivals: nn.Module = Discriminators(tuple(config.disc_windows), config.disc_channels)
+        self.crop_samples = round(config.seconds * codec.rate_hz / codec.hop) * codec.hop
+        self.held_out = self._crops(valid, "valid", batch=32)
+        self.heard = valid.wave(0)
+
+    def _crops(self, table: SpeechTable, *stream, batch: int | None = None) -> Tensor:
+        """Random crops [b, s]: this rank's share of the global batch, or `batch` of them, the same on every rank."""
+        mine = range(batch) if batch else range(self.rank, self.config.batch * self.ranks, self.ranks)
+        rows = []
+        for index in mine:
+            rng = np.random.default_rng(seed_of(self.seed, *stream, index))
+            wave = table.wave(int(rng.integers(len(table))))
+            start = int(rng.integers(max(1, len(wave) - self.crop_samples)))
+            crop = wave[start : start + self.crop_samples] * np.float32(10 ** rng.uniform(-0.5, 0.15))
+            rows.append(np.pad(crop, (0, self.crop_samples - len(crop))))
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        config = self.config
+        real = self._crops(self.speech, "train", step, micro)
+        generator_on = step >= config.adversarial_from
+        fake, mean, logvar = network(real)
+        with torch.autocast(real.device.type, enabled=False):
+            fake = fake.float()
+            waveform, mel = F.l1_loss(fake, real), self.mel(fake, real)
+            loss = (
+                config.waveform * waveform + config.mel * mel + config.kl * kl_divergence(mean.float(), logvar.float())
+            )
+        figures = {"mel": mel, "waveform": waveform}
+        if generator_on:
+            self.rivals.requires_grad_(False)
+            adversarial, matching = self.rivals.generator_losses(real, fake)
+            loss = loss + config.adversarial * adversarial + config.matching * matching
+            self.rivals.requires_grad_(True)
+            figures |= {"adversarial": adversarial, "rival_loss": self.rivals.discriminator_loss(real, fake)}
+        return {"loss": loss, **figures}
+
+    @torch.no_grad()
+    def measure(self, codec: Codec, utterances: int = 200) -> None:
+        """Store the latents' statistics over a fixed choice of training speech; a fitted codec has its own scale already."""
+        if hasattr(codec, "fit"):
+            return
+        rng = np.random.default_rng(seed_of(self.seed, "statistics"))
+        means = []
+        for place in rng.integers(len(self.speech), size=utterances):
+            wave = self.speech.wave(int(place))
+            whole = torch.from_numpy(wave[: len(wave) // codec.hop * codec.hop])[None].to(self.device)
+            means.append(codec.posterior(whole)[0][0])  # [n, c]
+        codec.set_statistics(torch.cat(means))
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
+        return {"mel": float(self.mel(estimate, self.held_out))}
+
+    def samples(self, codec: Codec) -> tuple[dict[str, Tensor], int]:
+        """A held-out utterance and its round trip."""
+        original = torch.from_numpy(self.heard).to(self.device)
+        return {"original": original, "reconstruction": codec.decode(codec.encode(original[None]))[0]}, codec.rate_hz

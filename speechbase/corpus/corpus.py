@@ -1,0 +1,117 @@
+"""Command line of the corpus: speech tables, noise, rooms and test sets, rule by rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from speechbase.files import UserError, plain_errors
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+Config = Annotated[
+    str,
+    typer.Option(
+        "--config", help="The corpus sub-tree as JSON, or a YAML/JSON file (its `corpus` section, where it has one)."
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the scale, such as data/nano.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes of one thread each.")]
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep the command's name needed even where there is one command only."""
+
+
+def read_config(given: str) -> dict:
+    """The corpus configuration from a JSON text or from a file.
+
+    Raises:
+        UserError: neither, or without the keys that a corpus needs.
+    """
+    try:
+        if given.lstrip().startswith("{"):
+            config = json.loads(given)
+        else:
+            config = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{given} does not exist; give --config a file, or the corpus settings as JSON.") from None
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"--config is neither valid JSON nor valid YAML ({error}).") from None
+    config = config.get("corpus", config) if isinstance(config, dict) else {}
+    missing = [key for key in ("seed", "rate_hz", "level_dbfs", "text", "speech", "voices") if key not in config]
+    if missing:
+        raise UserError(f"--config lacks the corpus settings {', '.join(missing)}.")
+    return config
+
+
+@app.command()
+@plain_errors
+def speech(
+    config: Config,
+    out: Out,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="train, valid, test, test_more or real; several; all by default."),
+    ] = None,
+    workers: Workers = 2,
+) -> None:
+    """Speak the sentences of one split or of all: OUT/speech/<split>.csv and audio. An interrupted run continues."""
+    from speechbase.corpus import build_speech, real
+
+    settings = read_config(config)
+    for name in split or [*settings["speech"]["utterances"], *(["real"] if settings.get("real") else [])]:
+        made = real.build(settings, out / "speech") if name == "real" else None
+        typer.echo(made or build_speech.build(settings, name, out / "speech", workers))
+
+
+@app.command()
+@plain_errors
+def noise(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Make the noises of every split: OUT/noise.csv and audio."""
+    from speechbase.corpus import noise as noises
+
+    typer.echo(noises.build(read_config(config), out, workers))
+
+
+@app.command()
+@plain_errors
+def rir(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Simulate the rooms of every split: OUT/rir.csv and impulse responses."""
+    from speechbase.corpus import rooms
+
+    typer.echo(rooms.build(read_config(config), out, workers))
+
+
+@app.command()
+@plain_errors
+def testset(
+    config: Config,
+    out: Out,
+    name: Annotated[list[str] | None, typer.Argument(help="Sets of corpus.testsets; all by default.")] = None,
+) -> None:
+    """Make test sets from the speech, noise and rooms under OUT: OUT/testsets/<name>.csv and audio."""
+    from speechbase.corpus import testset as testsets
+
+    settings = read_config(config)
+    for one in name or settings["testsets"]:
+        typer.echo(testsets.build(settings, one, out))
+
+
+@app.command("all")
+@plain_errors
+def everything(config: Config, out: Out, workers: Workers = 2) -> None:
+    """Make everything that the configuration asks for."""
+    speech(config, out, None, workers)
+    noise(config, out, workers)
+    rir(config, out, workers)
+    testset(config, out, None)
+
+
+if __name__ == "__main__":
+    app()

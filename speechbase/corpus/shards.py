@@ -1,0 +1,147 @@
+"""Speech in shards (lhotse Shar): tens of thousands of hours behind the interface of a speech table.
+
+A folder of shards holds, for each number k, `shar/recording.k.tar` and `shar/cuts.k.jsonl.gz` (lhotse's own files, which
+`CutSet.from_shar` reads), where encoded also `latents/k.tar`, and `index/k.csv`, which says where in the archives each
+utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed, step) resumes
+exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among processes, resumable.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas
+import soundfile
+
+from speechbase import audio
+from speechbase.corpus.speech import SpeechTable
+from speechbase.files import UserError, seed_of
+
+INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
+
+
+def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
+    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its table in memory.
+
+    Raises:
+        UserError: neither, a torn archive, or a table at another rate than `rate_hz`.
+    """
+    shards = data / "shards" / split
+    if (shards / "index").is_dir():
+        return ShardTable.open(shards, rate_hz)
+    table = SpeechTable.load(data / "speech" / f"{split}.csv")
+    if table.rate_hz != rate_hz:
+        raise UserError(f"{data} holds audio at {table.rate_hz} Hz, and the codec works at {rate_hz} Hz.")
+    return table
+
+
+def tts_split(data: Path, split: str) -> str:
+    """The split that TTS is trained on: `tts` where a scale has one beside its clean `train` speech (section 5)."""
+    return "tts" if split == "train" and (data / "speech" / "tts.csv").is_file() else split
+
+
+class ShardTable(SpeechTable):
+    """A speech table whose audio is read from shards when it is asked for; nothing is kept in memory but the index.
+
+    `rows` has INDEX_COLUMNS, `shard` and, where latents were encoded, `latent_offset` and `latent_size`.
+    """
+
+    @classmethod
+    def open(cls, folder: str | Path, rate_hz: int) -> ShardTable:
+        """Open a folder of shards; audio is resampled to `rate_hz` as it is read.
+
+        Raises:
+            UserError: no shards, or an archive that its index does not fit (a torn copy).
+        """
+        folder = Path(folder)
+        indices = sorted(folder.glob("index/*.csv"))
+        if not indices:
+            raise UserError(f"{folder} holds no shards; write them with `python -m speechbase.recorded.shards write`.")
+        parts = []
+        for path in indices:
+            number = path.stem
+            part = pandas.read_csv(path, keep_default_na=False, dtype={"id": str, "speaker": str, "text": str})
+            tar = folder / "shar" / f"recording.{number}.tar"
+            if not tar.is_file() or tar.stat().st_size < int((part["offset"] + part["size"]).max()):
+                raise UserError(
+                    f"{tar} is missing or shorter than its index says: delete {path} and write the shard again."
+                )
+            parts.append(part.assign(shard=number))
+        rows = pandas.concat(parts, ignore_index=True)
+        rows["speaker"] = rows["speaker"].astype("category")
+        return cls(rows, folder, rate_hz)
+
+    def __post_init__(self) -> None:
+        groups = self.rows.groupby("speaker", observed=True).groups
+        self.by_speaker = {name: group.to_numpy() for name, group in groups.items()}
+
+    def wave(self, place: int) -> np.ndarray:
+        """The utterance at `place` as float32 [n] at the table's rate."""
+        data = io.BytesIO(self._bytes("shar/recording.{}.tar", place, "offset", "size"))
+        wave, rate_hz = soundfile.read(data, dtype="float32")
+        return audio.resample(wave, rate_hz, self.rate_hz)
+
+    def wave_int16(self, place: int) -> np.ndarray:
+        """The utterance at `place` as int16 [n]."""
+        return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether every utterance was encoded."""
+        return "latent_offset" in self.rows.columns and bool(self.rows["latent_offset"].notna().all())
+
+    def latent(self, place: int) -> np.ndarray:
+        """The encoded utterance at `place`: float16 [frames, channels]. Raises: UserError: the shards lack latents."""
+        if not self.has_latents:
+            raise UserError(
+                f"{self.folder} holds no latents; encode them with `python -m speechbase.recorded.shards encode`."
+            )
+        return np.load(
+            io.BytesIO(self._bytes("latents/{}.tar", place, "latent_offset", "latent_size")), allow_pickle=False
+        )
+
+    def _bytes(self, name: str, place: int, offset: str, size: str) -> bytes:
+        row = self.rows
+        with open(self.folder / name.format(row["shard"].iat[place]), "rb") as stream:
+            stream.seek(int(row[offset].iat[place]))
+            return stream.read(int(row[size].iat[place]))
+
+
+class Order:
+    """The order in which a process reads its share of the utterances: an endless, resumable sequence of places.
+
+    Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards together, so
+    that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to resume, skip as many
+    as were read.
+    """
+
+    def __init__(self, table: ShardTable, seed: int, rank: int = 0, ranks: int = 1, window: int = 8):
+        self.seed, self.rank, self.ranks, self.window = seed, rank, ranks, window
+        self.shards = [group.to_numpy() for _, group in sorted(table.rows.groupby("shard").groups.items())]
+        if len(self.shards) < ranks:
+            raise UserError(
+                f"{table.folder} has {len(self.shards)} shards for {ranks} processes; write smaller shards."
+            )
+
+    def places(self, start: int = 0) -> Iterator[int]:
+        """The places from the `start`-th on, without end."""
+        epoch = 0
+        while True:
+            mine = self._shards(epoch)
+            for number in range(0, len(mine), self.window):
+                group = [self.shards[shard] for shard in mine[number : number + self.window]]
+                count = sum(map(len, group))
+                if start >= count:
+                    start -= count
+                    continue
+                rng = np.random.default_rng(seed_of(self.seed, "window", epoch, self.rank, number))
+                yield from rng.permutation(np.concatenate(group))[start:].tolist()
+                start = 0
+            epoch += 1
+
+    def _shards(self, epoch: int) -> np.ndarray:
+        shuffled = np.random.default_rng(seed_of(self.seed, "shards", epoch)).permutation(len(self.shards))
+        return shuffled[self.rank :: self.ranks]

@@ -1,0 +1,120 @@
+"""The speech table: what the corpus builder writes and what training and the test sets read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas
+
+from speechbase import audio
+from speechbase.files import UserError, write_text
+
+COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "seconds", "phones", "sha256"]
+
+
+def base_split(split: str) -> str:
+    """The split whose speakers, noises and rooms a table has: `test` for `test` and for `test_more`."""
+    return split.partition("_")[0]
+
+
+@dataclass
+class SpeechTable:
+    """The utterances of one split, with their audio in memory.
+
+    Attributes:
+        rows: the table (`COLUMNS`), sorted by id, index 0..n-1.
+        folder: what `path` is relative to.
+        rate_hz: the one rate of all utterances.
+    """
+
+    rows: pandas.DataFrame
+    folder: Path
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        self._waves: list[np.ndarray | None] = [None] * len(self.rows)
+        self.by_speaker = {name: group.to_numpy() for name, group in self.rows.groupby("speaker").groups.items()}
+
+    @classmethod
+    def load(cls, path: str | Path, *, eager: bool = True, columns: Iterable[str] = COLUMNS) -> SpeechTable:
+        """Read a speech table.
+
+        Args:
+            path: `<folder>/<split>.csv`.
+            eager: decode all audio now (about 1 ms an utterance, 115 MB an hour); else at first use.
+
+        Raises:
+            UserError: missing or broken table, mixed rates, missing or broken audio.
+        """
+        path = Path(path)
+        rows = read_table(path, columns)
+        rates = rows["rate_hz"].unique()
+        if len(rates) != 1:
+            raise UserError(f"{path} mixes the rates {sorted(rates)} Hz; one rate is needed: build the corpus again.")
+        table = cls(rows, path.parent, int(rates[0]))
+        if eager:
+            for place in range(len(rows)):
+                table.wave_int16(place)
+        return table
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def wave_int16(self, place: int) -> np.ndarray:
+        """The utterance at `place` as int16 [n]; kept in memory after the first call."""
+        if self._waves[place] is None:
+            wave, _ = audio.read(self.folder / self.rows["path"].iat[place], self.rate_hz)
+            self._waves[place] = np.clip(np.round(wave * 32768), -32768, 32767).astype(np.int16)
+        return self._waves[place]
+
+    def wave(self, place: int) -> np.ndarray:
+        """The utterance at `place` as float32 [n] in [-1, 1]."""
+        return self.wave_int16(place).astype(np.float32) / 32768
+
+    def other_of_speaker(self, place: int, rng: np.random.Generator) -> int:
+        """Another utterance of the same speaker (for a prompt); the same one where the speaker has no other."""
+        places = self.by_speaker[self.rows["speaker"].iat[place]]
+        others = places[places != place]
+        return int(rng.choice(others)) if len(others) else place
+
+    def other_speaker(self, place: int, rng: np.random.Generator) -> int:
+        """An utterance of another speaker (an interferer).
+
+        Raises:
+            UserError: the table has one speaker only.
+        """
+        speaker = self.rows["speaker"].iat[place]
+        names = [name for name in self.by_speaker if name != speaker]
+        if not names:
+            raise UserError(f"{self.folder} has one speaker ({speaker}) only; a mixture needs two.")
+        return int(rng.choice(self.by_speaker[names[rng.integers(len(names))]]))
+
+
+def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
+    """Read a CSV table whose text columns stay text and whose missing values are empty strings.
+
+    Raises:
+        UserError: missing file, broken CSV, missing columns or no rows.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; build it with `python -m speechbase.corpus.corpus`.")
+    try:
+        rows = pandas.read_csv(path, keep_default_na=False)
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV table ({error}); delete it and build it again.") from None
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}; delete it and build it again.")
+    if rows.empty:
+        raise UserError(f"{path} has no rows; delete it and build it again.")
+    return rows
+
+
+def write_table(path: str | Path, rows: list[dict], columns: list[str]) -> None:
+    """Write rows sorted by id as CSV, whole or not at all; the same rows give the same bytes."""
+    frame = pandas.DataFrame(rows, columns=columns).sort_values("id", kind="stable")
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,114 @@
+"""Sentences to be spoken: three sources, and a split by hash so that no sentence lies in two splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from speechbase.files import UserError, seed_of
+
+SPLITS = ("train", "valid", "test")
+
+# Five slots of ten words in the manner of the matrix sentence tests (Hagerman 1982; Kollmeier et al. 2015):
+# grammatical, semantically unpredictable, so that a listener's language model cannot guess a word. Chosen among
+# twice as many for Whisper hearing each of them in clean synthetic speech: no homophones (two, four, eight, red), no
+# names with spelling variants (Steven, Monica), no verbs whose ending gets lost (opened, borrowed).
+MATRIX = (
+    ["peter", "david", "nancy", "kevin", "martin", "daniel", "richard", "jessica", "michael", "edward"],
+    ["found", "wanted", "needed", "painted", "ordered", "collected", "received", "carried", "delivered", "repaired"],
+    ["three", "five", "six", "seven", "nine", "ten", "twelve", "twenty", "many", "several"],
+    ["small", "green", "yellow", "heavy", "wooden", "purple", "orange", "plastic", "golden", "large"],
+    ["tables", "pencils", "windows", "baskets", "houses", "candles", "blankets", "chairs", "tickets", "boxes"],
+)
+
+# The GRID corpus's command grammar (Cooke et al. 2006): 51 words.
+GRID = (
+    ["bin", "lay", "place", "set"],
+    ["blue", "green", "red", "white"],
+    ["at", "by", "in", "with"],
+    list("abcdefghijklmnopqrstuvxyz"),
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    ["again", "now", "please", "soon"],
+)
+
+
+def plain(text: str) -> str:
+    """Lower case, letters and apostrophes only, single spaces: the form of the `text` column."""
+    return " ".join(re.sub(r"[^a-z' ]+", " ", text.lower().replace("’", "'")).split())
+
+
+def split_of(text: str, valid_share: float, test_share: float) -> str:
+    """The split that a sentence belongs to, decided by its hash alone (shares in 0..1)."""
+    place = seed_of("sentence", text) % 1_000_000 / 1_000_000
+    if place < test_share:
+        return "test"
+    return "valid" if place < test_share + valid_share else "train"
+
+
+def sentences(config: dict, split: str, count: int, seed: int) -> list[str]:
+    """Draw `count` different sentences of one split.
+
+    Args:
+        config: `source` (matrix, grid or open), `valid_share`, `test_share`; for `open` also `min_words`, `max_words`.
+        seed: with the split's name it decides the draw; a longer draw begins with the shorter one's sentences.
+
+    Raises:
+        UserError: unknown source, or a source that holds too few sentences.
+    """
+    if config["source"] not in SOURCES:
+        raise UserError(f"corpus.text.source is {config['source']!r}; choose one of {', '.join(SOURCES)}.")
+    rng = np.random.default_rng(seed_of(seed, "text", split))
+    chosen: dict[str, None] = {}
+    misses = 0
+    for text in SOURCES[config["source"]](config, rng):
+        if len(chosen) == count:
+            break
+        known = len(chosen)
+        if split_of(text, config["valid_share"], config["test_share"]) == split:
+            chosen[text] = None
+        misses = misses + 1 if len(chosen) == known else 0
+        if misses > 20_000:
+            break
+    if len(chosen) < count:
+        raise UserError(
+            f"The text source {config['source']!r} gave {len(chosen)} sentences for {split} where {count} are asked "
+            "for; ask for fewer utterances or raise that split's share."
+        )
+    return list(chosen)
+
+
+def words_of(source: str) -> list[str]:
+    """Every word that a slot source can say, sorted; empty for the open source."""
+    slots = {"matrix": MATRIX, "grid": GRID}.get(source, ())
+    return sorted({word for slot in slots for word in slot})
+
+
+def _from_slots(slots) -> Callable[[dict, np.random.Generator], Iterator[str]]:
+    def stream(config: dict, rng: np.random.Generator) -> Iterator[str]:
+        while True:
+            yield " ".join(slot[rng.integers(len(slot))] for slot in slots)
+
+    return stream
+
+
+def _open(config: dict, rng: np.random.Generator) -> Iterator[str]:
+    """Clauses of the King James Bible and grammatical nonsense (package greenideas), alternating."""
+    from speechbase.corpus import open_text
+
+    limits = config["min_words"], config["max_words"]
+    clauses = open_text.bible_clauses(*limits)
+    order = rng.permutation(len(clauses))
+    for block in range(0, len(order), 1000):
+        places = order[block : block + 1000]
+        for place, made_up in zip(places, open_text.nonsense(len(places), int(rng.integers(2**31)), *limits)):
+            yield clauses[place]
+            yield made_up
+
+
+SOURCES: dict[str, Callable[[dict, np.random.Generator], Iterator[str]]] = {
+    "matrix": _from_slots(MATRIX),
+    "grid": _from_slots(GRID),
+    "open": _open,
+}

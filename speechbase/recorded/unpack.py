@@ -1,0 +1,87 @@
+"""Unpack the archives of a corpus: whole or not at all, and never twice.
+
+python -m speechbase.recorded.unpack NAME --folder corpora ARCHIVE...
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+from speechbase.files import UserError, plain_errors, read_json, write_json
+
+RECORD = ".unpacked.json"
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack into `folder`, by way of `<folder>.part`; a folder that carries the record of this archive is kept.
+
+    A file that is no archive (a table) is copied.
+
+    Raises:
+        UserError: a broken archive, or members that point outside the folder.
+    """
+    record = folder / RECORD
+    size = archive.stat().st_size
+    if record.is_file() and read_json(record) == _record(archive, folder, size):
+        return folder
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        if tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as stream:
+                stream.extractall(part, filter="data")
+        elif zipfile.is_zipfile(archive):
+            _unzip(archive, part)
+        elif archive.suffix in (".csv", ".txt", ".tsv"):
+            shutil.copy2(archive, part / archive.name)
+        else:
+            raise tarfile.ReadError("not a tar or zip archive")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        shutil.rmtree(part)
+        raise UserError(
+            f"{archive} is broken ({error}): delete it and its .verified.json, and run again to fetch it anew."
+        ) from None
+    os.replace(part, folder)
+    write_json(record, _record(archive, folder, size))
+    return folder
+
+
+def _unzip(archive: Path, part: Path) -> None:
+    with zipfile.ZipFile(archive) as stream:
+        for member in stream.namelist():
+            if not (part / member).resolve().is_relative_to(part.resolve()):
+                raise zipfile.BadZipFile(f"{member} points outside the archive")
+        stream.extractall(part)
+
+
+def _record(archive: Path, folder: Path, size: int) -> dict:
+    """What identifies a complete unpacking: the archive and how many files came out."""
+    files = sum(path.is_file() for path in folder.rglob("*") if path.name != RECORD)
+    return {"archive": archive.name, "archive_bytes": size, "files": files}
+
+
+@plain_errors
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: unpack all archives of a corpus and write `<folder>/<name>.json`, which says where they are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("archives", type=Path, nargs="+")
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    folders = []
+    for archive in options.archives:
+        stem = archive.name.split(".")[0]
+        folders.append(str(unpack(archive, options.folder / options.name / stem).relative_to(options.folder)))
+    write_json(options.folder / f"{options.name}.json", {"folders": folders})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

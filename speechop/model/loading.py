@@ -1,0 +1,22 @@
+"""Released networks, in evaluation mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speechbase.training import checkpoint
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+
+# Parts that stage 1 does not have: stage 2 attaches the audio encoder (Appendix E.2).
+ENCODER = ("encoder.", "source_in.", "source_out.", "encoder_condition.")
+FROZEN_TEXT = "text_encoder.model."
+# What a stage never trains and its weights therefore leave out: single speech-to-speech tasks hear no text.
+UNTRAINED = {"tts": ENCODER, "s2s": ("text_encoder.",)}
+
+
+def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
+    """A released diffusion network and its configuration; errors as `speechbase.codec.loading.load_codec`."""
+    tensors, config = checkpoint.read_model(folder)
+    network = SpeechOpNetwork(NetworkConfig(**config["network"]))
+    checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["stage"], ()), FROZEN_TEXT))
+    return network.eval().requires_grad_(False), config

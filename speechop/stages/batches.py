@@ -1,0 +1,221 @@
+"""Batches for both diffusion stages, drawn from (seed, step): what is said, heard, given and masked.
+
+Legend: b batch, n latent frames, c latent channels, p prompt frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechbase.audio import at_speed
+from speechbase.codec import Codec
+from speechbase.corpus.shards import ShardTable
+from speechbase.corpus.speech import SpeechTable
+from speechbase.files import seed_of
+from speechbase.items import TASKS
+from speechop.schedule import SigmoidWeight
+
+# Beta distribution with mode 0.01 and concentration 5 (section 5): a = mode (conc - 2) + 1, b = (1 - mode) (conc - 2) + 1.
+CLEAN_SHARE = (1.03, 3.97)
+
+
+@dataclass
+class Batch:
+    """One micro-batch; every tensor's first axis is b.
+
+    `target` [b, n, c] latents, `mask` [b, n] real frames, `clean` [b, n] given frames, `task` [b], `source` [b, n, c] or None,
+    `keep` [b] false where the condition is dropped (10 %), `texts` or None, `logsnr` [b], `eps` [b, n, c].
+    """
+
+    target: Tensor
+    mask: Tensor
+    clean: Tensor
+    task: Tensor
+    keep: Tensor
+    logsnr: Tensor
+    eps: Tensor
+    source: Tensor | None = None
+    texts: list[str] | None = None
+
+    def to(self, device) -> Batch:
+        """The batch on a device."""
+        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        return Batch(**moved)
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
+
+    `speed` is the range of speed perturbation, one factor an item: more voices than a small corpus has.
+    """
+
+    tts_batch: int = 4
+    s2s_batch: int = 8
+    crop_seconds: float = 5.0
+    prompt_seconds: tuple[float, float] = (1.5, 3.0)
+    sentences: tuple[int, ...] = (1,)
+    pause_seconds: tuple[float, float] = (0.15, 0.35)
+    drop: float = 0.1
+    speed: tuple[float, float] = (1.0, 1.0)
+    tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "tts")
+
+    @property
+    def pair_seconds(self) -> float:
+        """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
+        tasks = [TASKS[name] for name in self.tasks]
+        prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
+        return self.crop_seconds + prompted * sum(self.prompt_seconds) / 2
+
+
+class Drawer:
+    """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.
+
+    `ranks` processes share a global batch: item i belongs to rank i mod ranks. Single sentences of a table with stored
+    latents are not encoded again.
+    """
+
+    def __init__(
+        self,
+        speech: SpeechTable,
+        codec: Codec,
+        config: BatchConfig,
+        weight: SigmoidWeight,
+        seed: int,
+        degrader=None,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
+        self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
+        self.degrader, self.rank, self.ranks = degrader, rank, ranks
+        self.encoded = isinstance(speech, ShardTable) and speech.has_latents
+
+    def _generators(self, size: int, *stream) -> list[np.random.Generator]:
+        mine = range(self.rank, size * self.ranks, self.ranks)
+        return [np.random.default_rng(seed_of(self.seed, *stream, index)) for index in mine]
+
+    # -- text to speech --------------------------------------------------------------------------------------------
+
+    def tts(self, *stream) -> Batch:
+        """A text-to-speech batch: utterances of one to a few sentences of one speaker, with inpainting (75 %).
+
+        Where several sentences are joined the batch has as many fewer items, so that batches are about equally long.
+        """
+        shared = np.random.default_rng(seed_of(self.seed, "sentences", *stream))
+        count = int(shared.choice(self.config.sentences))
+        rngs = self._generators(max(1, self.config.tts_batch // count), "tts", *stream)
+        if self.encoded and count == 1 and self.config.speed == (1.0, 1.0):
+            target, frames, texts = self._stored(rngs)
+        else:
+            spoken = [self.utterance(rng, count) for rng in rngs]
+            target, frames = self._encode([wave for wave, _ in spoken])
+            texts = [text for _, text in spoken]
+        clean = [self._inpainting(r, n) for r, n in zip(rngs, frames)]
+        return self._finish(rngs, target, frames, clean, ["tts"] * len(rngs), texts=texts)
+
+    def utterance(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, str]:
+        """`count` sentences of one speaker, joined by short pauses: (audio [s], text)."""
+        place, speed = int(rng.integers(len(self.speech))), self._speed(rng)
+        waves, texts = [], []
+        for index in range(count):
+            if index:
+                place = self.speech.other_of_speaker(place, rng)
+                waves.append(np.zeros(int(rng.uniform(*self.config.pause_seconds) * self.codec.rate_hz), np.float32))
+            waves.append(self.speech.wave(place))
+            texts.append(self.speech.rows["text"].iat[place])
+        return at_speed(np.concatenate(waves), speed), " ".join(texts)
+
+    def _speed(self, rng: np.random.Generator) -> float:
+        """Speed perturbation of one item; nothing is drawn where none is wanted."""
+        return 1.0 if self.config.speed == (1.0, 1.0) else float(rng.uniform(*self.config.speed))
+
+    def _stored(self, rngs: list[np.random.Generator]) -> tuple[Tensor, list[int], list[str]]:
+        """Stored latents [b, n, c] of the utterances that `utterance` would draw, their frames and texts."""
+        places = [int(rng.integers(len(self.speech))) for rng in rngs]
+        latents = [torch.from_numpy(self.speech.latent(place).astype(np.float32)) for place in places]
+        padded = torch.nn.utils.rnn.pad_sequence(latents, batch_first=True).to(self.codec.mean.device)
+        return padded, [len(rows) for rows in latents], [self.speech.rows["text"].iat[place] for place in places]
+
+    @staticmethod
+    def _inpainting(rng: np.random.Generator, n: int) -> np.ndarray:
+        """Given frames [n]: none (25 %), a prefix, or all but a middle part (half of the rest each; section 5)."""
+        clean = np.zeros(n, bool)
+        if rng.random() >= TASKS["tts"].prompt_probability:
+            return clean
+        given = round(rng.beta(*CLEAN_SHARE) * n)
+        left = given if rng.random() < 0.5 else int(rng.integers(given + 1))
+        clean[:left] = True
+        clean[n - (given - left) :] = given > left
+        return clean
+
+    # -- speech to speech ------------------------------------------------------------------------------------------
+
+    def s2s(self, *stream) -> Batch:
+        """A speech-to-speech batch: crops of one length, so that nothing is padded but left-out prompts.
+
+        Tasks that prepend a prompt and tasks that do not fill separate micro-batches, in proportion to Table 9's weights.
+        """
+        shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
+        tasks = [TASKS[name] for name in self.config.tasks]
+        prepending = [task for task in tasks if task.prompt_probability > 0.5]
+        share = sum(task.weight for task in prepending) / sum(task.weight for task in tasks)
+        prepend = bool(shared.random() < share)
+        group = prepending if prepend else [task for task in tasks if task not in prepending]
+        weights = np.array([task.weight for task in group]) / sum(task.weight for task in group)
+        rngs = self._generators(self.config.s2s_batch, "s2s", *stream)
+        names = [group[int(rng.choice(len(group), p=weights))].name for rng in rngs]
+        crop = round(self.config.crop_seconds * self.codec.rate_hz / self.codec.hop)
+        prompt = (
+            round(shared.uniform(*self.config.prompt_seconds) * self.codec.rate_hz / self.codec.hop) if prepend else 0
+        )
+        speeds = [self._speed(rng) for rng in rngs]
+        pairs = self.degrader.pairs(names, rngs, crop * self.codec.hop, prompt * self.codec.hop, speeds)
+        target, source = self.codec.encode(torch.cat([pairs.target, pairs.source])).chunk(2)
+        if prepend:
+            heard = self.codec.encode(pairs.prompt)
+            target, source = torch.cat([heard, target], 1), torch.cat([heard, source], 1)
+        frames = [crop + prompt] * len(rngs)
+        clean = [self._prompt(rng, name, crop, prompt) for rng, name in zip(rngs, names)]
+        return self._finish(rngs, target, frames, clean, names, source=source, prompt=prompt)
+
+    @staticmethod
+    def _prompt(rng: np.random.Generator, name: str, crop: int, prompt: int) -> np.ndarray:
+        """Given frames: the prepended prompt, or in 10 % of the other tasks' items their own first frames."""
+        clean = np.zeros(prompt + crop, bool)
+        if rng.random() < TASKS[name].prompt_probability:
+            clean[: prompt or round(rng.beta(*CLEAN_SHARE) * crop)] = True
+        return clean
+
+    # -- both ------------------------------------------------------------------------------------------------------
+
+    def _encode(self, waves: list[np.ndarray]) -> tuple[Tensor, list[int]]:
+        """Latents [b, n, c] of audio of several lengths, and how many frames of each are real."""
+        frames = [len(wave) // self.codec.hop for wave in waves]
+        padded = np.zeros((len(waves), max(frames) * self.codec.hop), np.float32)
+        for row, wave, n in zip(padded, waves, frames):
+            row[: n * self.codec.hop] = wave[: n * self.codec.hop]
+        return self.codec.encode(torch.from_numpy(padded).to(self.codec.mean.device)), frames
+
+    def _finish(self, rngs, target, frames, clean, names, *, source=None, texts=None, prompt: int = 0) -> Batch:
+        """Draw dropout, noise level and noise, and collate."""
+        _, n, c = target.shape
+        keep = np.array([rng.random() >= self.config.drop for rng in rngs])
+        uniform = torch.tensor([rng.random() for rng in rngs])
+        eps = np.stack(
+            [np.pad(rng.standard_normal((f, c), np.float32), ((0, n - f), (0, 0))) for rng, f in zip(rngs, frames)]
+        )
+        given = torch.from_numpy(np.stack([np.pad(row, (0, n - len(row))) for row in clean]))
+        mask = torch.arange(n) < torch.tensor(frames)[:, None]
+        kept = torch.from_numpy(keep)
+        given &= kept[:, None]  # dropping the condition drops the prompt as well (joint guidance, Appendix E.3)
+        if prompt:  # a prepended prompt that is not given does not exist
+            mask[:, :prompt] &= given[:, :prompt]
+        device = target.device
+        return Batch(
+            target=target, mask=mask, clean=given, task=torch.tensor([TASKS[name].index for name in names]), keep=kept,
+            logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
+        ).to(device)  # fmt: skip

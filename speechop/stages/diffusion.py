@@ -1,0 +1,160 @@
+"""Stages 1 and 2: denoising score matching in v-space over latents (section 2; Appendix E.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from speechbase.codec import Codec
+from speechbase.items import TASKS
+from speechop.guidance import cfg
+from speechop.model.evaluator import NetworkEvaluator
+from speechop.model.network import SpeechOpNetwork
+from speechop.model.text import tokenize
+from speechop.sampler import Noise, Sampling, sample
+from speechop.schedule import alpha_sigma, v_target
+from speechop.stages.batches import Batch, Drawer
+
+
+@dataclass(frozen=True)
+class DiffusionLossConfig:
+    """`si_sdr`: what a decibel of SI-SDR of the decoded estimate is worth in mean squared error (experiment E6; the paper: 0)."""
+
+    si_sdr: float = 0.0
+
+
+class DiffusionLoss(nn.Module):
+    """The network with its loss: one forward pass a batch, so that data-parallel wrappers see every parameter."""
+
+    def __init__(self, network: SpeechOpNetwork, codec: Codec | None = None, config=DiffusionLossConfig()):
+        super().__init__()
+        self.network, self.config = network, config
+        self._codec = (codec,)  # in a tuple: not trained, averaged or stored with the network
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Mean squared v-error [b] of each item over its free frames (noise levels are drawn from the loss weight).
+
+        In training, `si_sdr` times the SI-SDR of the decoded estimate is taken off, weighed by the share of signal in z_t.
+        """
+        net = self.network
+        alpha, sigma = (level[:, None, None] for level in alpha_sigma(batch.logsnr))
+        z = torch.where(batch.clean[..., None], batch.target, alpha * batch.target + sigma * batch.eps)
+        frames = batch.mask.sum(1)
+        if batch.texts is not None:
+            tokens, lengths = tokenize(batch.texts, z.device)
+            text = net.encode_text(tokens, lengths, batch.keep, frames)
+        else:
+            text = net.no_text()
+        mixed = None
+        if batch.source is not None:
+            encoded = net.encode_source(batch.source, batch.task, batch.mask, batch.logsnr)
+            if net.config.source_mixing == "framewise":
+                mixed = encoded * batch.keep[:, None, None]
+            else:
+                text = net.source_as_memory(encoded, batch.mask, batch.keep)
+        v = net(z, batch.logsnr, batch.task, text, mixed, batch.clean, batch.mask)
+        free = (batch.mask & ~batch.clean)[..., None].float()
+        error = (v - v_target(batch.target, batch.eps, batch.logsnr[:, None, None])).square() * free
+        loss = error.sum((1, 2)) / (free.sum((1, 2)) * z.shape[-1]).clamp_min(1.0)
+        if self.training and self.config.si_sdr:
+            estimate = torch.where(free > 0, alpha * z - sigma * v, batch.target)
+            loss = loss - self.config.si_sdr * alpha[:, 0, 0] ** 2 * self._si_sdr_db(
+                estimate, batch.target, free[..., 0]
+            )
+        return loss
+
+    def _si_sdr_db(self, estimate: Tensor, target: Tensor, free: Tensor) -> Tensor:
+        """SI-SDR [b] in dB of decoded latents [b, n, c] over the free frames [b, n], against the target's own decoding.
+
+        Of the last second only: decoding costs more than all the rest of a step.
+        """
+        (codec,) = self._codec
+        estimate, target, free = (part[:, -round(codec.rate_hz / codec.hop) :] for part in (estimate, target, free))
+        heard = free.repeat_interleave(codec.hop, 1)
+        with torch.autocast(target.device.type, enabled=False):
+            waves = [codec.synthesise(codec.raw(latents.float())) for latents in (estimate, target)]
+        made, wanted = (
+            (wave - (wave * heard).sum(1, True) / heard.sum(1, True).clamp_min(1)) * heard for wave in waves
+        )
+        scale = (made * wanted).sum(1, True) / wanted.square().sum(1, True).clamp_min(1e-8)
+        signal, error = ((part**2).sum(1) + 1e-8 for part in (scale * wanted, made - scale * wanted))
+        return 10 * torch.log10(signal / error)
+
+
+class DiffusionTrainee:
+    """Stage 1 trains on TTS alone; stage 2 alternates TTS and speech-to-speech micro-batches."""
+
+    rivals = None
+
+    def __init__(
+        self,
+        network: SpeechOpNetwork,
+        drawer: Drawer,
+        valid: Drawer,
+        stages: tuple[str, ...],
+        batches: int = 2,
+        losses: DiffusionLossConfig = DiffusionLossConfig(),
+    ):
+        self.network = DiffusionLoss(network, drawer.codec, losses)
+        self.drawer, self.kinds = drawer, stages
+        self.held_out = {kind: [getattr(valid, kind)("valid", i) for i in range(batches)] for kind in stages}
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        kind = self.kinds[micro % len(self.kinds)]
+        loss = network(getattr(self.drawer, kind)(step, micro)).mean()
+        return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Loss by kind, by task, and the text gap: loss with a null transcript minus loss with the transcript."""
+        figures: dict[str, float] = {}
+        for kind, batches in self.held_out.items():
+            figures |= self._by_task(network, batches, kind)
+        if "tts" in self.held_out:
+            gaps = [self._text_gap(network, batch) for batch in self.held_out["tts"]]
+            figures["text_gap"] = sum(gaps) / len(gaps)
+        return figures
+
+    def samples(self, network: DiffusionLoss) -> tuple[dict[str, Tensor], int]:
+        """A held-out sentence spoken, and a held-out recording processed, without prompts: 32 steps, guidance 2."""
+        codec, made = self.drawer.codec, {}
+        for kind, batches in self.held_out.items():
+            batch, row = _heard(batches)
+            task = next(name for name, entry in TASKS.items() if entry.index == int(batch.task[row]))
+            free = batch.mask[row] if kind == "tts" else batch.mask[row] & ~batch.clean[row]
+            given = {"transcript": [batch.texts[row]]} if kind == "tts" else {"source": [batch.source[row][free]]}
+            frames = [int(free.sum())]
+            term = NetworkEvaluator(network.network, frames).term(task, **given)
+            noise = Noise([0], frames, batch.target.shape[-1], batch.target.device)
+            made[task] = codec.decode(sample(cfg(term, 2.0), noise, Sampling(32)))[0]
+            if "source" in given:
+                made[f"{task}-source"] = codec.decode(given["source"][0][None])[0]
+        return made, codec.rate_hz
+
+    @staticmethod
+    def _by_task(network: nn.Module, batches: list[Batch], kind: str) -> dict[str, float]:
+        losses = torch.cat([network(batch) for batch in batches])
+        tasks = torch.cat([batch.task for batch in batches])
+        figures = {kind: float(losses.mean())}
+        for task in TASKS.values():
+            if (tasks == task.index).any() and kind == "s2s":
+                figures[task.name] = float(losses[tasks == task.index].mean())
+        return figures
+
+    @staticmethod
+    def _text_gap(network: nn.Module, batch: Batch) -> float:
+        everything = torch.ones_like(batch.keep)
+        free = torch.zeros_like(batch.clean)
+        with_text = network(Batch(**vars(batch) | {"keep": everything, "clean": free}))
+        without = network(Batch(**vars(batch) | {"keep": ~everything, "clean": free}))
+        return float((without - with_text).mean())
+
+
+def _heard(batches: list[Batch]) -> tuple[Batch, int]:
+    """The item to listen to: the first that is enhanced, where there is one."""
+    for batch in batches:
+        rows = (batch.task == TASKS["enhancement"].index).nonzero()
+        if len(rows):
+            return batch, int(rows[0])
+    return batches[0], 0

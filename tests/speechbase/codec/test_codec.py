@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+
+from speechbase.codec import DacCodec, MelCodec, build_codec
+from speechbase.codec.base import kl_divergence
+from speechbase.codec.losses import Discriminators, MultiScaleMel
+
+
+@pytest.fixture(scope="module", params=["mel", "dac"])
+def any_codec(request):
+    torch.manual_seed(0)
+    if request.param == "mel":
+        return MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=3).eval()
+    return DacCodec(16_000, (2, 4, 5), latent_dim=8, encoder_dim=4, decoder_dim=32).eval()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 40])
+def test_chunks_have_no_seam(any_codec, chunk):
+    wave = torch.randn(2, any_codec.hop * 61 + 13) * 0.1
+    whole = any_codec.encode(wave)
+    assert whole.shape == (2, 62, any_codec.latent_dim)
+    torch.testing.assert_close(any_codec.encode(wave, chunk_frames=chunk), whole, atol=1e-5, rtol=1e-5)
+    audio = any_codec.decode(whole)
+    assert audio.shape == (2, 62 * any_codec.hop)
+    torch.testing.assert_close(any_codec.decode(whole, chunk_frames=chunk), audio, atol=1e-5, rtol=1e-4)
+
+
+def test_the_context_is_really_needed(any_codec):
+    """Without context the same chunks show a seam: the test above cannot pass by accident."""
+    latents = any_codec.encode(torch.randn(1, any_codec.hop * 40))
+    whole = any_codec.decode(latents)
+    apart = torch.cat([any_codec.decode(latents[:, :20]), any_codec.decode(latents[:, 20:])], 1)
+    assert (whole - apart).abs().max() > 1e-6
+
+
+def test_paper_scale_is_48_khz_to_64_channels_at_40_hz():
+    with torch.device("meta"):
+        codec = build_codec({"kind": "dac"})
+        mean, logvar = codec.posterior(torch.zeros(1, 48_000))
+        assert codec.synthesise(mean).shape == (1, 48_000)
+    assert codec.hop == 1200 and mean.shape == logvar.shape == (1, 40, 64)
+
+
+def test_latent_statistics_are_stored_and_used():
+    codec = DacCodec(16_000, (2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16).eval()
+    wave = torch.randn(1, 8000)
+    raw = codec.posterior(wave)[0].detach()
+    codec.set_statistics(raw)
+    normal = codec.encode(wave)
+    torch.testing.assert_close(normal.mean(1), torch.zeros(1, 4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(normal.std(1), torch.ones(1, 4), atol=1e-3, rtol=0)
+    again = DacCodec(16_000, (2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16).eval()
+    again.load_state_dict(codec.state_dict())
+    torch.testing.assert_close(again.encode(wave), normal)
+    torch.testing.assert_close(codec.decode(normal), codec.synthesise(raw))
+
+
+def test_kl_is_an_element_mean_and_zero_at_the_prior():
+    zero = torch.zeros(3, 5, 4)
+    assert float(kl_divergence(zero, zero)) == 0
+    assert float(kl_divergence(zero + 2, zero)) == pytest.approx(2.0)  # mean^2 / 2, whatever the size
+
+
+def test_mel_codec_frames_are_centred_on_their_latent():
+    """A click in the middle of latent frame 10 excites that frame most: audio and latents are aligned."""
+    codec = MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=2).eval()
+    wave = torch.zeros(1, 20 * codec.hop)
+    wave[0, 10 * codec.hop + codec.hop // 2] = 1.0
+    energy = codec.log_mel(wave)[0].reshape(20, -1).sum(1)
+    assert int(energy.argmax()) == 10
+
+
+def test_multi_scale_mel_is_zero_for_equal_audio_and_grows_with_the_error():
+    loss = MultiScaleMel(16_000, (128, 512), (10, 40))
+    wave = torch.randn(1, 4000) * 0.1
+    worse = [float(loss(wave + level * torch.randn_like(wave), wave)) for level in (0.0, 0.01, 0.1)]
+    assert worse[0] == 0 < worse[1] < worse[2]
+
+
+def test_discriminators_learn_to_tell_noise_from_tones():
+    torch.manual_seed(0)
+    rivals = Discriminators((256,), 4)
+    time = torch.arange(2000) / 16_000
+    real = torch.stack([torch.sin(2 * np.pi * hz * time) for hz in (200, 500, 900, 1500)])
+    optimiser = torch.optim.Adam(rivals.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss = rivals.discriminator_loss(real, torch.randn_like(real))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.7 * losses[0]
+    adversarial, matching = rivals.generator_losses(real, real)
+    assert float(matching) == 0 and float(adversarial) >= 0

@@ -1,0 +1,138 @@
+"""Speed of composition: `python tests/speed/sampler.py --json [--models speechbase/pretrained/nano]`.
+
+Everything is a ratio between two things run in turn in this process. `floor` is the network alone, called once a step on
+a batch of as many rows as the composition needs, with text and sources encoded beforehand: what no sampler can go below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from speechop.guidance import LOGSNR, cfg, tc_cfg
+from speechop.model.evaluator import NetworkEvaluator
+from speechop.model.loading import load_network
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.pipeline import SpeechOp
+from speechop.sampler import Noise, Sampling, sample
+
+NANO = {
+    "latent_dim": 64,
+    "dit": {"dim": 192, "ff_dim": 576, "layers": 8, "heads": 3, "dropout": 0.0},
+    "encoder": {"dim": 192, "ff_dim": 576, "layers": 4, "heads": 3, "dropout": 0.0},
+    "text": {"kind": "bytes", "dim": 192, "layers": 2},
+    "cross_rotary": True,
+    "encoder_time": False,
+}
+TEXT = "peter found seven yellow baskets nancy carried twenty golden tickets"
+
+
+def seconds(function) -> float:
+    """CPU or GPU wall seconds of one call."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def interleaved(functions: dict, rounds: int) -> dict[str, float]:
+    """Median seconds of each function, called in turn so that a busy machine slows all of them alike."""
+    times = {name: [] for name in functions}
+    for _ in range(rounds + 1):
+        for name, function in functions.items():
+            times[name].append(seconds(function))
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def composition(network, frames: int, batch: int, steps: int, rounds: int, precision: str) -> dict:
+    """Fused, naive and floor seconds of one TC-CFG sample of `batch` utterances."""
+    device = network.latent_in.weight.device
+    source = [torch.randn(frames, network.config.latent_dim, device=device) for _ in range(batch)]
+    sampling = Sampling(steps)
+
+    def run(fused: bool):
+        model = NetworkEvaluator(network, [frames] * batch, precision=precision, fused=fused)
+        base = cfg(model.term("enhancement", source=source), 1.5)
+        text = model.term("tts", transcript=[TEXT] * batch)
+        composed = tc_cfg(base, text, 1.5, LOGSNR > -1.0)
+        sample(composed, Noise(range(batch), [frames] * batch, network.config.latent_dim, device), sampling)
+
+    model = NetworkEvaluator(network, [frames] * batch, precision=precision)
+    leaves = [model.term("enhancement", source=source), model.term("tts", transcript=[TEXT] * batch)]
+    leaves = [leaf for pair in ((leaf, leaf.null()) for leaf in leaves) for leaf in pair]
+    with torch.inference_mode():
+        ready = {rows: model._prepare([leaf.condition for leaf in leaves[:rows]]) for rows in (2, 4)}
+
+    @torch.inference_mode()
+    def floor():
+        for level in sampling.logsnrs()[:-1]:
+            part = ready[4 if level > -1.0 else 2]
+            levels = torch.full((len(part.canvas),), float(level), device=device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                network(part.canvas, levels, part.task, part.text, part.mixed, part.clean, part.mask)
+
+    timed = interleaved({"fused": lambda: run(True), "naive": lambda: run(False), "floor": floor}, rounds)
+    return {
+        "frames": frames, "batch": batch, "steps": steps, "seconds": timed,
+        "fused_over_floor": timed["fused"] / timed["floor"], "naive_over_fused": timed["naive"] / timed["fused"],
+    }  # fmt: skip
+
+
+def enhancement(pipeline: SpeechOp, duration: float, **how) -> dict:
+    """Wall and CPU seconds, real-time factor and peak memory so far of enhancing noise, codec included."""
+    wave = torch.randn(int(duration * pipeline.rate_hz), generator=torch.Generator().manual_seed(0)).numpy() * 0.05
+    busy = time.process_time()
+    took = seconds(lambda: pipeline.enhance(wave, pipeline.rate_hz, **how))
+    busy = time.process_time() - busy  # what the machine's other work does not stretch
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "seconds": duration, "wall_s": took, "cpu_s": busy, "real_time_factor": took / duration, "peak_memory_gib": peak,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmark and print its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, help="folder of released models; random nano weights if left out")
+    parser.add_argument("--batch", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"))
+    parser.add_argument("--durations", type=float, nargs="*", default=[5, 30, 120])
+    parser.add_argument("--json", action="store_true", help="print JSON only")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = (
+        load_network(arguments.models / "multitask")[0]
+        if arguments.models
+        else SpeechOpNetwork(NetworkConfig(**NANO)).eval()
+    )
+    network.to(device).requires_grad_(False)
+    result = {
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "precision": arguments.precision,
+        "composition": [
+            composition(network, 200, batch, arguments.steps, arguments.rounds, arguments.precision)
+            for batch in arguments.batch
+        ],
+    }
+    if arguments.models:
+        pipeline = SpeechOp(arguments.models)
+        enhancement(pipeline, 2.0, steps=2)  # warm up
+        result["itc"] = enhancement(pipeline, 8.0, transcript=TEXT)  # at the default number of steps
+        result["lengths"] = [enhancement(pipeline, duration, steps=arguments.steps) for duration in arguments.durations]
+    print(json.dumps(result, indent=None if arguments.json else 2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Claims end to end: cells are checked on reading, known differences are found, the paper's own errors are used."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from speechbase.files import UserError, sha256, write_json, write_jsonl
+from tests.workflow.claims.synthetic_run import MEASURES, write_manifest, write_run, write_scores
+from workflow.claims import judge as claims
+from workflow.claims.comparisons import Comparison
+from workflow.claims.evidence import Ours, printed
+from workflow.plan import planning
+from workflow.tables import build as tables
+from workflow.tables import listened
+
+
+@pytest.fixture(scope="module")
+def presets():
+    return planning.read_presets()
+
+
+def read_changed(presets, tmp_path, **change):
+    stated = {"id": "C09", "table": "table3", "claim": "x", "compare": [{"of": "speechop_itc", "against": "speechop"}]}
+    comparison = {"role": "wer", "expect": "lower"} | change.pop("compare", {})
+    stated["compare"][0] |= comparison
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"claims": [stated | change]}))
+    return claims.read_claims(presets, path)
+
+
+def test_every_claim_of_the_paper_is_stated(presets):
+    found = claims.read_claims(presets)
+    assert [claim.id for claim in found if not claim.id.endswith("g")] == [f"C{i:02d}" for i in range(1, 26)]
+    assert sum(len(claim.comparisons) for claim in found) > 80
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"table": "tabel3"}, "unknown table 'tabel3' .did you mean 'table3'"),
+        ({"compare": {"of": "speechop_ict"}}, "no row 'speechop_ict' .did you mean 'speechop_itc'"),
+        ({"compare": {"against": "HiFi-GAN2"}}, "no row 'HiFi-GAN2' .did you mean 'HiFi-GAN-2'"),
+        ({"compare": {"role": "wre"}}, "no column 'wre' .did you mean 'wer'"),
+        ({"compare": {"expect": "lowr"}}, "'lowr' is not one of"),
+        ({"compare": {"expect": "within"}}, "`within` needs margin"),
+        ({"compare": {"margin": 0.1}}, "`lower` takes no margin"),
+        ({"compare": {"expect": "above", "value": 1}}, "about one cell"),
+        ({"compare": {"rolle": "wer"}}, "unknown key 'rolle' .did you mean 'role'"),
+        ({"compare": {"larger": "table3_word"}}, "unknown table 'table3_word' .did you mean 'table3_words'"),
+        ({"compare": {"role": "pesq", "larger": "table3_words"}}, "table3_words has no column 'pesq'"),
+    ],
+)
+def test_a_wrong_cell_stops_with_the_nearest_right_name(presets, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        read_changed(presets, tmp_path, **change)
+
+
+def test_a_system_on_several_sets_must_be_named_with_its_set(presets, tmp_path):
+    change = {"table": "table4", "compare": {"of": "speechop", "against": "mixture@sep_clean", "role": "mos"}}
+    with pytest.raises(UserError, match="write system@set"):
+        read_changed(presets, tmp_path, **change)
+    change["compare"]["of"] = "speechop@sep_noisy"
+    assert read_changed(presets, tmp_path, **change)[0].comparisons[0].of == "speechop@sep_noisy"
+
+
+@pytest.fixture(scope="module")
+def paper(presets):
+    nothing = Ours(presets, MEASURES, *[planning.ROOT / "no such folder"] * 3)
+    rows, details = claims.report(claims.read_claims(presets), presets, nothing)
+    return {row["id"]: row for row in rows}, pd.DataFrame(details)
+
+
+def test_the_paper_s_own_errors_contradict_three_of_its_sentences(paper):
+    rows, details = paper
+    assert rows["C07"]["paper_verdict"] == "inconclusive"
+    assert "MOS-N" in rows["C07"]["paper_sentence"]
+    assert rows["C15"]["paper_verdict"] == "supported"
+    assert rows["C16"]["paper_verdict"] == "inconclusive"
+    assert rows["C16g"]["paper_verdict"] == "supported"
+    whamr = details[(details["id"] == "C16") & (details["against"] == "SepFormer (Chen 2024a), WHAMR!")].iloc[0]
+    assert whamr["difference"] == pytest.approx(-0.17)
+    assert whamr["low"] < 0 < whamr["high"]
+    naturalness = details.query("id == 'C07' and role == 'mos_n' and source == 'paper'").iloc[0]
+    assert naturalness["low"] == pytest.approx(0.13 - 1.96 * 0.0707, abs=1e-3)
+
+
+def test_claims_printed_without_errors_only_hold_or_fail_as_printed(paper):
+    rows, _ = paper
+    for name in (
+        "C05",
+        "C06",
+        "C09",
+        "C10",
+        "C11",
+        "C12",
+        "C13",
+        "C14",
+        "C17",
+        "C18",
+        "C19",
+        "C20",
+        "C21",
+        "C22",
+        "C24",
+    ):
+        assert rows[name]["paper_verdict"] == "holds as printed", name
+    assert rows["C25"]["paper_verdict"] == "not printed"
+
+
+def test_without_a_run_every_claim_says_why(paper):
+    rows, _ = paper
+    assert {row["verdict"] for row in rows.values()} == {"not run"}
+    assert all(row["sentence"].startswith("Not run: ") and len(row["sentence"]) > 12 for row in rows.values())
+
+
+def test_equivalence_to_hifi_gan_2_is_borderline_at_a_tenth(presets):
+    comparison = Comparison("table3", "mos", "speechop_itc", "HiFi-GAN-2", "within", 0.1)
+    estimate = printed(comparison, presets).estimate
+    assert max(estimate.p_below(0.1), estimate.p_above(-0.1)) == pytest.approx(0.056, abs=1e-3)
+
+
+SHIFTS = {
+    ("speechop_itc", "wer"): -1.0,
+    ("speechop_gold", "wer"): -1.5,
+    ("speechop_gold_avg", "wer"): 1.0,
+    ("speechop_gold", "spbs"): 0.3,
+    ("speechop_itc", "spbs"): 0.3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(presets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("run")
+    write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
+    settings = {"metrics": MEASURES, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
+    out = root / "results" / "claims.csv"
+    places = {"--results": root / "results", "--data": root / "data", "--models": root / "models", "--out": out}
+    claims.main([str(part) for pair in places.items() for part in pair] + ["--settings", json.dumps(settings)])
+    return root, pd.read_csv(out).set_index("id")
+
+
+def test_known_differences_get_their_verdicts(run):
+    _, rows = run
+    expected = {"C09": "supported", "C13": "supported", "C11": "supported", "C19": "opposite", "C18": "supported"}
+    for name, verdict in expected.items():
+        assert rows.loc[name, "verdict"] == verdict, rows.loc[name, "sentence"]
+    assert rows.loc["C12", "verdict"] in ("inconclusive", "opposite")
+    assert rows.loc["C05", "verdict"] == "not run"
+    assert "30 of 60" in rows.loc["C05", "sentence"]
+    assert "mostly: silent estimate" in rows.loc["C05", "sentence"]
+
+
+def test_the_page_and_the_tables_agree(run):
+    root, rows = run
+    page = (root / "results" / "claims.md").read_text()
+    for name, row in rows.iterrows():
+        assert f"| {name} | {row['table']} | **{row['verdict']}** |" in page
+        assert row["sentence"] in page
+    details = pd.read_csv(root / "results" / "claims_comparisons.csv")
+    ours = details[(details["source"] == "ours") & details["difference"].notna() & details["low"].notna()]
+    assert len(ours) > 20
+    assert ((ours["low"] <= ours["difference"]) & (ours["difference"] <= ours["high"])).all()
+
+
+def test_wer_is_a_corpus_rate_and_not_a_mean_of_utterances(presets, tmp_path):
+    ids = write_manifest(tmp_path, "se", 4)
+    counts = {"speechop_itc": ([1, 0, 0, 0], [2, 50, 50, 50]), "speechop": ([1, 5, 5, 5], [2, 50, 50, 50])}
+    for system, (wrong, words) in counts.items():
+        rows = [
+            {"id": name, "metric": "wer_whispernorm_whisper_base", "value": 1.0, "status": "ok", "version": "1"}
+            | {"detail": {"substitutions": w, "deletions": 0, "insertions": 0, "reference_words": n}}
+            for name, w, n in zip(ids, wrong, words)
+        ]
+        write_jsonl(tmp_path / "results" / "scores" / "se" / system / "wer_whispernorm_whisper_base.jsonl", rows)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+    result = ours(Comparison("table3", "wer", "speechop_itc", "speechop", "lower"))
+    assert result.cells == pytest.approx((100 / 152, 1600 / 152))
+    assert result.estimate.point == pytest.approx(-1500 / 152)
+
+
+def test_a_larger_set_decides_where_the_scale_has_it(presets, tmp_path):
+    metric, (comparison,) = MEASURES["wer"], claims.read_claims(presets)[8].comparisons
+    assert comparison.larger == "table3_words"
+    for test_set, shift, count in (("se", 2.0, 40), ("se_words", -1.0, 90)):
+        ids = write_manifest(tmp_path, test_set, count)
+        write_scores(tmp_path, test_set, "speechop", metric, ids)
+        write_scores(tmp_path, test_set, "speechop_itc", metric, ids, shift)
+    folders = [tmp_path / "results", tmp_path / "data", tmp_path]
+    result = Ours(presets, MEASURES, *folders, draws=100)(comparison)
+    assert result.estimate.point < 0
+    assert result.estimate.units == "90 utterances of 6 speakers, Word errors on more utterances"
+    result = Ours(presets, MEASURES, *folders, {"set se_words": "not at this scale"}, draws=100)(comparison)
+    assert result.estimate.point > 0 and result.estimate.units == "40 utterances of 6 speakers"
+
+
+def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
+    ids = write_manifest(tmp_path, "se", 200)
+    write_scores(tmp_path, "se", "speechop_itc", "pesq", ids, failed=1)
+    write_scores(tmp_path, "se", "speechop", "pesq", ids)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
+    result = ours(Comparison("table3", "pesq", "speechop_itc", "speechop", "higher"))
+    assert result.estimate.units == "199 utterances of 6 speakers"
+
+
+def curves(folder, name, losses):
+    rows = [{"step": 100 * (i + 1), "valid_s2s": loss} for i, loss in enumerate(losses)]
+    write_jsonl(folder / name / "curves.jsonl", rows)
+
+
+def test_training_curves_give_steps_and_final_losses(presets, tmp_path):
+    ours = Ours(presets, {}, tmp_path, tmp_path, tmp_path)
+    curves(tmp_path, "fig2_enh_rand", [0.9, 0.6, 0.5, 0.4])
+    curves(tmp_path, "fig2_enh_tts", [0.4, 0.3, 0.2, 0.2])
+    steps = ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25))
+    assert (steps.estimate.point, steps.cells) == (0.25, (100, 400))
+    loss = ours(Comparison("fig2", "val_mse", "fig2_enh_tts", "fig2_enh_rand", "lower"))
+    assert loss.estimate.point == pytest.approx(-0.2)
+    whole = presets["fig2"]
+    preset = whole | {"metrics": [column for column in whole["metrics"] if column["role"] == "val_mse"]}
+    settings = {"metrics": MEASURES, "absent": {}, "models": str(tmp_path)}
+    table = tables.build(preset, tmp_path, tmp_path, settings).set_index("system")
+    assert table["value"]["fig2_enh_tts"] == 0.2 and table["paper"]["fig2_enh_tts"] == 0.276
+    assert np.isnan(table["value"]["fig2_sep_tts"]) and table["provenance"]["fig2_sep_tts"] == "paper"
+    curves(tmp_path, "fig2_enh_tts", [0.9, 0.8])
+    assert ours(Comparison("fig2", "steps", "fig2_enh_tts", "fig2_enh_rand", "fraction", 0.25)).estimate.point == np.inf
+
+
+def test_listening_claims_come_from_an_imported_study_and_never_from_a_simulated_one(presets, tmp_path):
+    folder = tmp_path / "listening" / "tts"
+    folder.mkdir(parents=True)
+    cells = [("speechop", 3.9), ("tts_baseline", 3.6)]
+    head = "system,scale,set,mos,se,low,high,n_ratings,n_raters,filtered\n"
+    rows = "".join(f"{name},naturalness,tts,{mos},0.05,3,4,500,50,True\n" for name, mos in cells)
+    (folder / "mos.csv").write_text(head + rows)
+    contrast = "speechop,tts_baseline,tts,naturalness,0.3,0.07,True\n"
+    (folder / "contrasts.csv").write_text("a,b,set,scale,difference,se,filtered\n" + contrast)
+    ours = Ours(presets, MEASURES, tmp_path, tmp_path, tmp_path)
+    comparison = Comparison("table1", "mos_n", "speechop", "tts_baseline", "higher")
+    for source in ("simulated", "prolific"):
+        write_json(folder / "mos.json", {"source": source, "mos_sha256": sha256(folder / "mos.csv")})
+        result = ours(comparison)
+        assert (result.estimate is None) == (source == "simulated")
+    assert result.cells == (3.9, 3.6)
+    assert result.estimate.interval(0.95)[0] == pytest.approx(0.3 - 1.96 * 0.07, abs=1e-3)
+    assert "does not compare" in ours(Comparison("table1", "mos_n", "tts_baseline", "speechop", "lower")).reason
+    assert "no ratings of both" in ours(Comparison("table1", "mos_q", "speechop", "tts_baseline", "higher")).reason
+    row = next(row for row in presets["table1"]["rows"] if row.get("system") == "speechop")
+    found = listened.cell(presets["table1"], row, "mos_n", tmp_path)
+    assert (found["value"], found["low"], found["high"], found["n_scored"]) == (3.9, 3, 4, 500)
+    unheard = listened.cell(presets["table1"], row, "mos_q", tmp_path)
+    assert unheard == {"status": "not run: nobody rated it in the listening study tts"}

@@ -1,0 +1,164 @@
+"""The report's parts: word errors, spectrograms, loudness, corrupted transcripts, whose errors they are, figures."""
+
+import io
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from matplotlib import pyplot as plt
+from matplotlib.image import imread
+
+from speechbase.files import UserError, read_jsonl, write_jsonl
+from workflow.experiments import corrupt, error_sources
+from workflow.plan import planning
+from workflow.report import media
+from workflow.report.examples import choose
+from workflow.report.words import align, errors
+from workflow.tables import figures
+
+RATE_HZ = 16000
+
+
+def kinds(reference, heard):
+    return [(word.text, word.kind) for word in align(reference, heard)]
+
+
+def test_words_are_marked_as_the_error_rate_counts_them():
+    assert kinds("the cat sat down", "The cat, sat down.") == [(w, "ok") for w in ("the", "cat", "sat", "down")]
+    found = align("the cat sat down", "the bat sat down now")
+    assert [(w.text, w.kind, w.instead_of) for w in found if w.kind != "ok"] == [
+        ("bat", "substituted", "cat"),
+        ("now", "inserted", ""),
+    ]
+    assert ("cat", "deleted") in kinds("the cat sat down", "the sat down")
+    assert errors(align("the cat sat down", "")) == 4
+    assert kinds("", "well hello") == [("well", "inserted"), ("hello", "inserted")]
+
+
+def test_a_tone_is_a_line_at_its_place_in_the_spectrogram():
+    t = np.arange(RATE_HZ) / RATE_HZ
+    picture = imread(io.BytesIO(media.spectrogram(np.sin(2 * np.pi * 2000 * t).astype(np.float32), RATE_HZ)))
+    brightest = picture[:, 20:-20, :3].sum((1, 2)).argmax()
+    assert brightest / len(picture) == pytest.approx(1 - 2000 / 8000, abs=0.02)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.1])
+def test_clips_too_short_for_a_window_still_have_a_picture(seconds):
+    wave = np.zeros(max(1, round(seconds * RATE_HZ)), np.float32)
+    assert media.spectrogram(wave, RATE_HZ).startswith(b"\x89PNG")
+    assert np.array_equal(media.level(wave, RATE_HZ), wave)
+
+
+def test_levels_are_matched_without_clipping():
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32)
+    quiet, loud = media.level(noise * 0.01, RATE_HZ), media.level(noise * 3, RATE_HZ)
+    np.testing.assert_allclose(quiet, loud, rtol=1e-3, atol=1e-6)
+    click = noise * 0.001
+    click[100] = 0.5
+    assert np.abs(media.level(click, RATE_HZ)).max() == pytest.approx(media.PEAK)
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000, 11025])
+def test_both_encodings_keep_the_length(rate_hz):
+    wave = np.sin(np.arange(rate_hz) / 9).astype(np.float32) * 0.3
+    for encoded in (media.flac(wave, rate_hz), media.mp3(wave, rate_hz)):
+        found, rate = soundfile.read(io.BytesIO(encoded))
+        assert len(found) / rate == pytest.approx(1.0, abs=0.11)
+
+
+def test_examples_are_spread_over_the_snr():
+    manifest = pd.DataFrame(
+        {"id": [f"u{i}" for i in range(9)], "snr_db": ["5", "-5", "20", "0", "15", "10", "-10", "1", "2"]}
+    )
+    assert [float(row["snr_db"]) for row in choose(manifest, 3)] == [-5 + 5, 2, 10]
+    assert len(choose(manifest, 20)) <= 9
+    assert [row["id"] for row in choose(pd.DataFrame({"id": ["a", "b", "c"]}), 1)] == ["b"]
+
+
+def test_transcripts_are_corrupted_at_the_asked_rate_and_by_seed(tmp_path):
+    names = [f"{a}o{b}ex" for a in "bdfgk" for b in "lmnprtvz"]
+    words = [names[i % len(names)] for i in range(4000)]
+    found = corrupt.corrupt(words, 0.3, sorted(set(words)), random.Random(0))
+    assert errors(align(" ".join(words), " ".join(found))) / len(words) == pytest.approx(0.3, abs=0.03)
+    assert corrupt.corrupt(words, 0.0, words, random.Random(0)) == words
+    manifest = pd.DataFrame({"id": ["a", "b"], "speaker": "s", "text": ["one two three", "four five six"]})
+    manifest.to_csv(tmp_path / "m.csv", index=False)
+    outputs = []
+    for name in ("x", "y"):
+        corrupt.main(["--manifest", str(tmp_path / "m.csv"), "--percent", "50", "--out", str(tmp_path / name)])
+        outputs.append((tmp_path / name).read_bytes())
+    assert outputs[0] == outputs[1]
+    assert [row["id"] for row in read_jsonl(tmp_path / "x")] == ["a", "b"]
+
+
+def test_wrong_words_are_traced_to_the_guide_or_to_the_model(tmp_path):
+    reference, guide = "alpha bravo charlie delta echo", "alpha tango charlie sierra echo"
+    counts = error_sources.sources(reference, guide, "alpha tango victor delta")
+    assert counts == {"words": 5, "followed": 1, "own": 2, "resisted": 1}
+    pd.DataFrame({"id": ["a"], "speaker": "s", "text": [reference]}).to_csv(tmp_path / "m.csv", index=False)
+    for name, text in (("g", guide), ("o", "alpha tango victor delta")):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"id": "a", "text": text, "status": "ok"}])
+    places = ["--manifest", "m.csv", "--guides", "g.jsonl", "--outputs", "o.jsonl", "--out", "out.csv"]
+    error_sources.main([p if p.startswith("--") else str(tmp_path / p) for p in places] + ["--names", "40"])
+    row = pd.read_csv(tmp_path / "out.csv").iloc[0]
+    assert (row["followed"], row["own"], row["resisted"]) == (20, 40, 20)
+
+
+def test_figure_2_marks_where_the_pretrained_curve_arrives(tmp_path):
+    for name, losses in {"fig2_enh_rand": [0.9, 0.6, 0.5, 0.4], "fig2_enh_tts": [0.5, 0.4, 0.3, 0.2]}.items():
+        rows = [{"step": 100 * (i + 1), "loss": 1.0, "valid_s2s": loss} for i, loss in enumerate(losses)]
+        write_jsonl(tmp_path / name / "curves.jsonl", [{"step": 50, "loss": 2.0}, *rows])
+    figure = figures.curves(tmp_path)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2.0x fewer steps"]
+    assert "not trained" in figure.axes[1].get_title()
+    plt.close(figure)
+
+
+def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_have_one(tmp_path):
+    rows = [
+        {"step": 10 * i, "loss": 1 / i, "valid_tts": 2 / i, "valid_s2s": 3 / i, "valid_text_gap": 0.1} for i in (1, 2)
+    ]
+    write_jsonl(tmp_path / "multitask" / "curves.jsonl", [{"step": 5, "loss": 2.0}, *rows])
+    write_jsonl(tmp_path / "codec" / "curves.jsonl", [{"step": 5, "loss": 9.0, "mel": 1.0, "valid_mel": 0.5}])
+    figure = figures.training(tmp_path, ["codec", "tts", "multitask"])
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["codec", "multitask"]
+    shown = [[line.get_label() for line in axis.lines] for axis in figure.axes]
+    assert shown[0] == ["training mel", "validation mel"]
+    assert shown[1] == ["training loss", "validation tts", "validation s2s"]
+    assert shown[2][0] == "multitask" and "codec" not in shown[2]
+    plt.close(figure)
+    with pytest.raises(UserError, match="none of tts"):
+        figures.training(tmp_path, ["tts"])
+
+
+@pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "strength"])
+def test_every_sweep_can_be_drawn_with_gaps(name):
+    preset = planning.read_presets()[name]
+    rows = [
+        {"label": row["label"], "role": column["role"], "value": i + 1.0, "low": i + 0.5, "high": i + 1.5}
+        for i, row in enumerate(preset["rows"])
+        for column in preset["metrics"]
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[0, ["value", "low", "high"]] = np.nan
+    figure = figures.sweep(preset, table)
+    assert len(figure.axes) == len(preset["metrics"])
+    assert {row["series"] for row in preset["rows"]} >= {line.get_label() for line in figure.axes[-1].containers}
+    plt.close(figure)
+
+
+def test_runs_with_several_seeds_are_drawn_as_their_mean_with_their_range():
+    preset = {
+        "sweep": {"label": "gamma", "scale": "linear"},
+        "metrics": [{"role": "wer", "label": "WER %", "better": "lower"}],
+        "rows": [{"label": f"{x}, seed {seed}", "series": "TC-CFG", "x": x} for x in (0, 3) for seed in (0, 1)],
+    }
+    cells = [("0, seed 0", 20), ("0, seed 1", 30), ("3, seed 0", 5), ("3, seed 1", None)]
+    table = pd.DataFrame([{"label": i, "role": "wer", "value": v, "low": 4, "high": 60} for i, v in cells])
+    figure = figures.sweep(preset, table)
+    (line,) = figure.axes[0].containers
+    assert line.lines[0].get_xydata().tolist() == [[0, 25], [3, 5]]
+    assert [segment[:, 1].tolist() for segment in line.lines[2][0].get_segments()] == [[20, 30], [4, 60]]
+    plt.close(figure)

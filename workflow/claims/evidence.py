@@ -1,0 +1,195 @@
+"""Where a comparison's numbers come from: scores, listening studies, the toy study, curves, and the paper's printed cells."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from metrics import statistics
+from metrics.statistics import Bootstrap
+from metrics.summary import Difference, Summary, paired_difference, summarise
+from speechbase.files import read_jsonl, seed_of
+from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result
+from workflow.plan.planning import why_absent
+from workflow.record import curves
+from workflow.tables import listened
+from workflow.tables.build import read_manifest, select
+
+
+class NotRun(Exception):
+    """Why a comparison has no numbers: a finding, not a failure."""
+
+
+def row_of(preset: dict, name: str) -> dict:
+    """The row that a claim calls by its label, its system, or system@set (names are checked when claims are read)."""
+    for row in preset["rows"]:
+        system = row.get("system")
+        if name in (row["label"], system, f"{system}@{row.get('set', preset['set'])}"):
+            return row
+    raise KeyError(name)
+
+
+def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
+    """The same comparison on the paper's own printed cells; no estimate where one of them is not printed."""
+    if comparison.table not in presets:
+        return Result(comparison, None, "the paper prints no numbers of it")
+    preset, cells = presets[comparison.table], []
+    for name in _rows(comparison):
+        cell = row_of(preset, name).get("paper", {}).get(comparison.role)
+        if cell is None:
+            return Result(comparison, None, f"the paper prints no {comparison.role} for {name}")
+        cells.append(cell if isinstance(cell, list) else [cell, None])
+    shown = (cells[0][0], cells[1][0] if len(cells) > 1 else None)
+    point = shown[0] - (shown[1] or 0.0)
+    errors = [error for _, error in cells]
+    if None in errors:
+        return Result(comparison, Bare(point, "printed without standard errors"), cells=shown)
+    return Result(comparison, Printed(point, math.hypot(*errors)), cells=shown)
+
+
+def _rows(comparison: Comparison) -> list[str]:
+    return [name for name in (comparison.of, comparison.against) if name]
+
+
+@dataclass
+class Ours:
+    """Estimates from what a run wrote.
+
+    Attributes:
+        measures: role -> metric of this scale, None where nothing measures it.
+        absent: system, or "set " and a test set -> why this scale cannot run it.
+        min_scored: a cell with a smaller share of scored utterances has no value.
+    """
+
+    presets: dict[str, dict]
+    measures: dict[str, str | None]
+    results: Path
+    data: Path
+    models: Path
+    absent: dict[str, str] = field(default_factory=dict)
+    draws: int = statistics.DRAWS
+    min_scored: float = 0.99
+    seed: int = 0
+
+    def __call__(self, comparison: Comparison) -> Result:
+        """The comparison's estimate, or the reason why it was not run."""
+        try:
+            if comparison.table == "fig4":
+                return self._toy(comparison)
+            if comparison.role == "steps":
+                return self._steps(comparison)
+            if comparison.role == "val_mse":
+                return self._final_loss(comparison)
+            if comparison.role in listened.SCALES:
+                return self._listening(comparison)
+            return self._scores(comparison)
+        except NotRun as reason:
+            return Result(comparison, None, str(reason))
+
+    def _scores(self, comparison: Comparison) -> Result:
+        metric = self.measures.get(comparison.role)
+        if metric is None:
+            raise NotRun(f"nothing measures {comparison.role} at this scale")
+        preset = self._preset(comparison)
+        sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
+        speakers = {name: speaker for name, speaker in sides[0][1].items() if name in sides[-1][1]}
+        seed = self._seed(comparison)
+        cells = [summarise(rows, metric, people, draws=1, seed=0) for rows, people in sides]
+        for name, cell in zip(_rows(comparison), cells):
+            self._check_scored(name, metric, cell)
+        if len(sides) == 1:
+            found: Summary | Difference = summarise(sides[0][0], metric, speakers, draws=self.draws, seed=seed)
+        else:
+            of, against = ([row for row in rows if row["id"] in speakers] for rows, _ in sides)
+            found = paired_difference(of, against, metric, speakers, draws=self.draws, seed=seed)
+        count = found.n_scored if isinstance(found, Summary) else found.n_pairs
+        values = [cell.value for cell in cells]
+        where = f", {preset['title']}" if preset is not self.presets[comparison.table] else ""
+        units = f"{count} utterances{_people(found.bootstrap)}{where}"
+        return Result(
+            comparison, _resampled(found.bootstrap, units), cells=(values[0], values[1] if len(values) > 1 else None)
+        )
+
+    def _preset(self, comparison: Comparison) -> dict:
+        """The table that measures a comparison: the larger one where this scale has its test set."""
+        larger = self.presets.get(comparison.larger or "")
+        has_set = larger and f"set {larger['set']}" not in self.absent
+        return larger if has_set else self.presets[comparison.table]
+
+    def _rows_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
+        """A cell's score rows and the speaker of every utterance that it is about."""
+        system, test_set = row.get("system"), row.get("set", preset["set"])
+        if not system:
+            raise NotRun(f"{row['label']} is not run here")
+        if reason := why_absent(preset, row, self.absent):
+            raise NotRun(reason)
+        path = self.results / "scores" / test_set / system / f"{metric}.jsonl"
+        manifest = self.data / "testsets" / f"{test_set}.csv"
+        if not path.is_file() or not manifest.is_file():
+            raise NotRun(f"{system} has no {metric} scores on {test_set}")
+        items = select(read_manifest(manifest), row.get("where", {}))
+        speakers = dict(zip(items["id"], items["speaker"]))
+        return [score for score in read_jsonl(path) if score["id"] in speakers], speakers
+
+    def _check_scored(self, name: str, metric: str, cell: Summary) -> None:
+        if cell.n_scored < max(1, self.min_scored * cell.n_expected):
+            reasons = {status: count for status, count in cell.statuses.items() if status != "ok"}
+            worst = max(reasons, key=lambda status: reasons[status])
+            raise NotRun(f"{name} has {cell.n_scored} of {cell.n_expected} {metric} scores (mostly: {worst})")
+
+    def _seed(self, comparison: Comparison) -> int:
+        return seed_of(self.seed, comparison.table, comparison.role, comparison.of, comparison.against)
+
+    def _listening(self, comparison: Comparison) -> Result:
+        preset = self.presets[comparison.table]
+        rows = [row_of(preset, name) for name in _rows(comparison)]
+        found = listened.contrast(preset, rows, comparison.role, self.results)
+        if isinstance(found, str):
+            raise NotRun(found)
+        ratings = " and ".join(str(int(count)) for count in found["n_ratings"])
+        estimate = Printed(found["difference"], found["se"], f"{ratings} ratings")
+        return Result(comparison, estimate, cells=tuple(found["mos"]))
+
+    def _toy(self, comparison: Comparison) -> Result:
+        rows = self._toy_seeds
+        sides = [rows[rows["method"] == name].set_index("seed")[comparison.role] for name in _rows(comparison)]
+        paired = pd.concat(sides, axis=1).to_numpy(float)
+        found = statistics.bootstrap(paired, draws=self.draws, seed=self._seed(comparison))
+        return Result(comparison, _resampled(found, f"{len(paired)} sampling seeds"), cells=tuple(paired.mean(0)))
+
+    @cached_property
+    def _toy_seeds(self) -> pd.DataFrame:
+        path = self.results / "fig4_seeds.csv"
+        if not path.is_file():
+            raise NotRun("the toy study has not been run")
+        rows = pd.read_csv(path, keep_default_na=False)
+        return rows[rows["part"] == "figure"]
+
+    def _curve(self, name: str) -> pd.DataFrame:
+        curve = None if name in self.absent else curves.validation(self.models / name)
+        if curve is None:
+            raise NotRun(self.absent.get(name, f"the model {name} has no training curve"))
+        return curve
+
+    def _steps(self, comparison: Comparison) -> Result:
+        of, against = (self._curve(name) for name in _rows(comparison))
+        whole = float(against["step"].iloc[-1])
+        first = curves.first_at(of, against[curves.LOSS].iloc[-1])
+        share = math.inf if first is None else first / whole
+        return Result(comparison, Bare(share, "one training run each"), cells=(first, whole))
+
+    def _final_loss(self, comparison: Comparison) -> Result:
+        of, against = (float(self._curve(name)[curves.LOSS].iloc[-1]) for name in _rows(comparison))
+        return Result(comparison, Bare(of - against, "one training run each"), cells=(of, against))
+
+
+def _people(found: Bootstrap) -> str:
+    return f" of {found.units} speakers" if found.unit == "speaker" else ""
+
+
+def _resampled(found: Bootstrap, units: str) -> Resampled:
+    return Resampled(found.value, found, units)

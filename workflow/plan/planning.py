@@ -1,0 +1,318 @@
+"""What is to be run, from data alone (presets, systems, configuration): pure functions that the rules call."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from speechbase.files import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_SCALE = "nano"
+
+
+def read_yaml(path: Path) -> dict:
+    """Read a YAML mapping. Raises: UserError: missing, broken or not a mapping; the message names file and line."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values.")
+    return value
+
+
+def check(value: dict, schema: str, where: str) -> None:
+    """Check against workflow/schemas/<schema>.schema.yaml, or its `$defs/<part>` where `schema` is <schema>#<part>.
+
+    Raises: UserError: names each key that does not fit.
+    """
+    name, _, part = schema.partition("#")
+    whole = read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml")
+    validator = jsonschema.Draft202012Validator({"$defs": whole["$defs"], **whole["$defs"][part]} if part else whole)
+    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    if errors:
+        lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
+        raise UserError(f"{where} does not fit its schema:\n" + "\n".join(lines))
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        hints = [f"unknown key {key!r}" + did_you_mean(str(key), known) for key in unknown]
+        return "; ".join(hints) or error.message
+    if error.validator == "type" and error.validator_value == "boolean":
+        return f"{error.message}; on the command line write True or False"
+    return error.message
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)' for the nearest known name, or the list of what is known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"
+
+
+def scale_file(config: dict, folder: Path = ROOT / "config") -> Path | None:
+    """The scale's own configuration, over which `config` lies; None where `config` is a whole one of another scale.
+
+    Raises: UserError: there is no such scale.
+    """
+    scale = str(config.get("scale", DEFAULT_SCALE))
+    path = folder / f"{scale}.yaml"
+    if not path.is_file():
+        if "corpus" in config:
+            return None
+        hint = did_you_mean(scale, [known.stem for known in folder.glob("*.yaml")])
+        raise UserError(f"There is no {path.name} in config/ for the scale {scale!r}{hint}.")
+    return path
+
+
+def results_folder(scale: str) -> str:
+    """Where a scale's results go: `results` for the default scale, `results/<scale>` for another."""
+    return "results" if scale == DEFAULT_SCALE else f"results/{scale}"
+
+
+def read_preset(path: Path) -> dict:
+    """One table's preset, checked. Raises: UserError: what is wrong with it, and where."""
+    preset = read_yaml(path)
+    check(preset, "preset", str(path))
+    _check_columns(preset, path)
+    return preset
+
+
+def read_presets(folder: Path = ROOT / "workflow" / "presets") -> dict[str, dict]:
+    """Every table under `folder` by its file's name: the YAML files with `rows` (claims and studies have none)."""
+    paths = [path for path in sorted(folder.glob("*.yaml")) if "rows" in read_yaml(path)]
+    return {path.stem: read_preset(path) for path in paths}
+
+
+def _check_columns(preset: dict, path: Path) -> None:
+    roles = [metric["role"] for metric in preset["metrics"]]
+    labels = [row["label"] for row in preset["rows"]]
+    if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):
+        raise UserError(f"{path}: a role or a row's label occurs twice.")
+    for row in preset["rows"]:
+        unknown = (set(row.get("paper", {})) | set(row.get("roles", []))) - set(roles)
+        if unknown:
+            name = sorted(unknown)[0]
+            raise UserError(
+                f"{path}, row {row['label']!r}: no column has the role {name!r}{did_you_mean(name, roles)}."
+            )
+        if not row.get("system") and not row.get("paper"):
+            raise UserError(f"{path}, row {row['label']!r}: a row needs a system to run or the paper's values.")
+
+
+def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "systems.yaml") -> dict[str, dict]:
+    """The SpeechOp systems by name, `base` followed: the registry and each preset's own `systems`."""
+    entries = dict(read_yaml(path))
+    for name, preset in presets.items():
+        for system, entry in preset.get("systems", {}).items():
+            if entries.get(system, entry) != entry:
+                raise UserError(
+                    f"workflow/presets/{name}.yaml: the system {system!r} stands elsewhere with other settings."
+                )
+            entries[system] = entry
+    check(entries, "config#systems", f"{path} (with the presets' own systems)")
+    return {name: _follow_base(name, entries, ()) for name in entries}
+
+
+def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...]) -> dict:
+    if name in seen:
+        raise UserError(f"The systems {', '.join(seen)} take each other as base.")
+    if name not in entries:
+        raise UserError(f"The system {seen[-1]!r} has the unknown base {name!r}{did_you_mean(name, entries)}.")
+    entry = dict(entries[name])
+    base = entry.pop("base", None)
+    return entry if base is None else _follow_base(base, entries, (*seen, name)) | entry
+
+
+def baselines(folder: Path = ROOT / "baselines") -> list[str]:
+    """Names of the compared systems: the folders with a card."""
+    return sorted(card.parent.name for card in folder.glob("*/card.yaml"))
+
+
+def check_references(presets: dict[str, dict], systems: dict[str, dict], config: dict) -> None:
+    """Every system, test set and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
+    measures = config["evaluation"]["metrics"]
+    sets = {name for path in (ROOT / "config").glob("*.yaml") for name in test_sets(read_yaml(path))} | set(
+        test_sets(config)
+    )
+    others = baselines()
+    both = set(others) & set(systems)
+    if both:
+        raise UserError(
+            f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one."
+        )
+    for table, preset in presets.items():
+        where = f"workflow/presets/{table}.yaml"
+        for row in preset["rows"]:
+            system = row.get("system")
+            if system and system not in systems and system not in others:
+                raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, [*systems, *others])}.")
+            name = row.get("set", preset["set"])
+            if system and name not in sets:
+                raise UserError(f"{where}: no scale has a test set {name!r}{did_you_mean(name, sets)}.")
+        for metric in preset["metrics"]:
+            if metric["role"] not in measures:
+                role = metric["role"]
+                raise UserError(
+                    f"{where}: evaluation.metrics says nothing about {role!r}{did_you_mean(role, measures)}."
+                )
+
+
+RECORDED_TASKS = {"librispeech": "tts", "realedit": "edit", "daps": "enhancement"}
+
+
+def test_sets(config: dict) -> dict[str, str]:
+    """The scale's test sets with their tasks; those of recorded corpora are what these are made for."""
+    corpus = config.get("corpus", {})
+    if "recorded" in corpus:
+        sets = corpus["recorded"]["testsets"]
+        return {name: RECORDED_TASKS.get(entry["from"], "separation") for name, entry in sets.items()}
+    return {name: entry.get("task", "") for name, entry in corpus.get("testsets", {}).items()}
+
+
+def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
+    """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
+    needed = {name: entry.get("model") for name, entry in systems.items()}
+    needed |= {name: name for name in baselines() if read_card(name).get("trained_by")}
+    where = f"not run at the scale {config['scale']}: its configuration has no"
+    found = {name: f"{where} model {model!r}" for name, model in needed.items() if model not in config["models"]}
+    sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
+    return found | {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
+
+
+def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
+    """Why a row cannot be measured at this scale; None where it can."""
+    return absent.get(row["system"]) or absent.get(f"set {row.get('set', preset['set'])}")
+
+
+def read_card(name: str) -> dict:
+    """The card of a compared system, as it stands (speechbase.systems.contract checks it when it runs)."""
+    return read_yaml(ROOT / "baselines" / name / "card.yaml")
+
+
+def provenance_of(system: str) -> str:
+    """Whose numbers a system's are: `ours`, or what its card says."""
+    return read_card(system)["provenance"] if system in baselines() else "ours"
+
+
+def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:
+    """The (test set, system, metric) triples that a table needs, in its order, each once.
+
+    A role that nothing measures at this scale (null in `measures`) has no cell.
+    """
+    found: dict[tuple[str, str, str], None] = {}
+    for row in preset["rows"]:
+        if row.get("system") and not why_absent(preset, row, absent):
+            for role in roles_of(preset, row):
+                if metric := measures[role]:
+                    found[row.get("set", preset["set"]), row["system"], metric] = None
+    return list(found)
+
+
+def has_something(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> bool:
+    """Whether a table would say anything at this scale: a measured cell or a printed one."""
+    return any("paper" in row for row in preset["rows"]) or bool(cells(preset, absent, measures))
+
+
+def roles_of(preset: dict, row: dict) -> list[str]:
+    """The roles that a row is measured in."""
+    return row.get("roles") or [column["role"] for column in preset["metrics"]]
+
+
+def scorings(presets: dict[str, dict], config: dict, absent: dict[str, str]) -> list[tuple[str, str, list[str]]]:
+    """(test set, recogniser or "", metrics) of every scoring job that some table asks for.
+
+    Metrics that read a recogniser's transcripts end in its name; they are scored apart, so that a table without them does
+    not wait for that recogniser.
+    """
+    evaluation = config["evaluation"]
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for preset in presets.values():
+        for name, _, metric in cells(preset, absent, evaluation["metrics"]):
+            heard_by = next((asr for asr in evaluation["asr"] if metric.endswith(f"_{asr}")), "")
+            wanted.setdefault((name, heard_by), set()).add(metric)
+    return [(*key, sorted(metrics)) for key, metrics in sorted(wanted.items())]
+
+
+def shipped_models(scale: str, folder: Path = ROOT / "speechbase" / "pretrained") -> list[str]:
+    """Names of the models that the repository ships for a scale."""
+    return sorted(path.parent.name for path in (folder / scale).glob("*/model.safetensors"))
+
+
+def any_of(names: Iterable[str]) -> str:
+    """A wildcard's pattern that matches just these names (nothing at all, where there are none)."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def training_config(config: dict, model: str) -> dict:
+    """What a model's training command is given: its own entry, the seed and how speech is degraded."""
+    entry = {key: value for key, value in config["models"][model].items() if key not in ("stage", "after")}
+    return entry | {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
+
+
+def sampling_settings(config: dict, system: dict) -> dict:
+    """What `speechop.system` is given: the scale's settings, the system's own over them, and a seed.
+
+    `chunk_seconds: crop` becomes the length of the crops that the system's model was trained on.
+    """
+    settings = config["sampling"] | system | {"seed": system.get("seed", config["seed"])}
+    if settings.get("chunk_seconds") == "crop":
+        settings["chunk_seconds"] = config["models"][system["model"]]["batches"]["crop_seconds"]
+    return settings
+
+
+def training_command(config: dict, model: str, folder: Path, state: Path) -> list[str]:
+    """The module that trains a model, with its arguments but data and configuration.
+
+    Args:
+        folder: where the released model goes.
+        state: where every model's resume state lies.
+    """
+    stage = config["models"][model]["stage"]
+    if stage == "matched":
+        return [read_card(model)["trained_by"], "--out", str(folder), "--state", str(state / model)]
+    return ["speechop.stages.train", stage, "--name", model, "--models", str(folder.parent), "--state", str(state)]
+
+
+def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
+    """What one part of the corpus depends on, so that a change elsewhere does not make it again.
+
+    Args:
+        corpus: the `corpus` sub-tree.
+        part: speech, noise, rir or testset.
+        name: of the split or the test set.
+    """
+    others = {"noise", "rir", "degradation", "testsets", "real"} - {part, name}
+    kept = {key: value for key, value in corpus.items() if key not in others}
+    if part == "testset":
+        kept["testsets"] = {name: corpus["testsets"][name]}
+    # A test set reads the speech as it lies there; only that table's own rule depends on how much there is, and on the
+    # size of `test` where it is `test_more`, whose sentences follow.
+    needed = {name, name.partition("_")[0]} if part == "speech" else set()
+    counts = {split: count for split, count in corpus["speech"]["utterances"].items() if split in needed}
+    kept["speech"] = corpus["speech"] | {"utterances": counts}
+    return kept
+
+
+def text_column(config: dict, test_set: str, system: str) -> str:
+    """The test set's column with what a system's audio should say: a recording before its edit says the original text."""
+    return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"
+
+
+def transcripts_for(config: dict, system: dict, name: str) -> str | list:
+    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing."""
+    if test_sets(config).get(name) == "edit":
+        return f"<results>/transcripts/{name}/words.jsonl"
+    if system["transcript"] == "asr":
+        return f"<results>/transcripts/{name}/noisy/{config['evaluation']['guide']}.jsonl"
+    return []

@@ -1,0 +1,153 @@
+"""Walk back from a table's cell to everything that it comes from, and print the command that makes it again.
+
+python -m workflow.record.explain results/table3.csv "SpeechOp + ITC" WER
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from speechbase.files import UserError, plain_errors, read_jsonl, sha256
+from workflow.plan import planning
+from workflow.record.provenance import read_record
+
+WORST = 5
+
+
+@plain_errors
+def main(arguments: list[str] | None = None) -> int:
+    """The command line: prints the walk; exit status 2 where table, system or metric is unknown."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.record.explain", description=__doc__)
+    parser.add_argument("table", type=Path, help="a table's CSV file, such as results/table3.csv")
+    parser.add_argument("system", help="a system's name or its row's label")
+    parser.add_argument("metric", help="a metric's name, or its column's role")
+    options = parser.parse_args(arguments)
+    for line in explain(options.table, options.system, options.metric):
+        print(line)
+    return 0
+
+
+def explain(table: Path, system: str, metric: str) -> list[str]:
+    """The walk from one cell, as lines of text.
+
+    Raises:
+        UserError: no such table, or no such cell in it (the message lists what there is).
+    """
+    cell = find_cell(table, system, metric)
+    head = [f"{cell['label']}, {cell['metric']}, test set {cell['set']} ({table})"]
+    if cell["provenance"] == "paper":
+        return [*head, f"  {cell['paper']:g}, as the paper prints it: nothing here computed it."]
+    value = "none" if pd.isna(cell["value"]) else f"{cell['value']:g} [{cell['low']:g}, {cell['high']:g}]"
+    head.append(f"  value {value}, {cell['status']}, provenance {cell['provenance']}")
+    if pd.isna(cell["n_expected"]):
+        return head
+    head.append(f"  utterances {cell['n_scored']:.0f} scored of {cell['n_expected']:.0f}")
+    scores = table.parent / "scores" / cell["set"] / cell["system"] / f"{cell['metric']}.jsonl"
+    lines = [
+        *head,
+        *_utterances(scores, table, cell),
+        "",
+        "Made of (every file with its record's commit, and whether it changed since):",
+    ]
+    lines += [*_walk(table, None, 1, set()), *_walk(scores, None, 1, set())]
+    return [*lines, "", "To make it again:", f"  {remake(table, scores)}"]
+
+
+def find_cell(table: Path, system: str, metric: str) -> pd.Series:
+    """The cell by system (name or label) and metric (name or role); case and punctuation do not matter.
+
+    Raises:
+        UserError: a file that is no table, or a cell that it does not have.
+    """
+    try:
+        cells = pd.read_csv(table)
+    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{table} cannot be read as a table ({error}); make it with `snakemake --cores all {table}`."
+        ) from None
+    if not {"system", "label", "metric", "role", "set"} <= set(cells):
+        raise UserError(f"{table} is not a table of this project.")
+    rows = cells[_same(cells["system"], system) | _same(cells["label"], system)]
+    if rows.empty:
+        known = ", ".join(
+            f"{name} ({label})" for name, label in cells[["system", "label"]].drop_duplicates().to_numpy()
+        )
+        raise UserError(f"{table} has no system {system!r}; it has {known}.")
+    found = rows[_same(rows["metric"], metric) | _same(rows["role"], metric)]
+    if found.empty:
+        raise UserError(
+            f"{table} has no metric {metric!r} for {system!r}; it has {', '.join(rows['metric'].unique())}."
+        )
+    measured = found[found["provenance"] != "paper"]
+    return (found if measured.empty else measured).iloc[0]
+
+
+def _same(column: pd.Series, wanted: str) -> pd.Series:
+    def bare(text: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", text.lower())
+
+    return column.astype(str).map(bare) == bare(wanted)
+
+
+def _utterances(scores: Path, table: Path, cell: pd.Series) -> list[str]:
+    """The utterances that weigh most against the system, with where to listen to them."""
+    rows = [row for row in read_jsonl(scores) if row["status"] == "ok"]
+    better = next(column["better"] for column in _preset(table)["metrics"] if column["role"] == cell["role"])
+    rows.sort(key=lambda row: row["value"], reverse=better == "lower")
+    audio = table.parent / "audio" / cell["set"] / cell["system"]
+    return ["  worst:", *[f"    {row['id']}  {row['value']:.4g}  {audio / row['id']}.wav" for row in rows[:WORST]]]
+
+
+def _preset(table: Path) -> dict:
+    return planning.read_preset(planning.ROOT / "workflow" / "presets" / f"{table.stem}.yaml")
+
+
+def record_of(path: Path) -> Path | None:
+    """The record, in the file's folder, that lists it among the outputs."""
+    for place in sorted(path.parent.glob("*provenance.json")):
+        if str(path) in read_record(place)["outputs"]:
+            return place
+    return None
+
+
+def _walk(path: Path, expected: str | None, depth: int, seen: set[Path]) -> list[str]:
+    """The file, its record and, one step in, each of the record's inputs; a file met before is not walked again."""
+    indent = "  " * depth
+    if not path.is_file():
+        return [f"{indent}{path}  is gone"]
+    digest = sha256(path)
+    changed = "" if expected in (None, digest) else "  CHANGED since it was used here"
+    line = f"{indent}{path}  {digest[:12]}{changed}"
+    place = record_of(path)
+    if place is None or path in seen:
+        return [line + ("" if place is None else "  (above)")]
+    seen.add(path)
+    record = read_record(place)
+    commit = (record["code"]["commit"] or "no commit")[:12] + (
+        " with local changes" if record["code"]["modified"] else ""
+    )
+    lines = [
+        f"{line}  by {commit}, {record['wall_s']:g} s, {record['peak_memory_mb']:g} MB",
+        f"{indent}  $ {record['command']}",
+    ]
+    for name, used in record["inputs"].items():
+        # The table's record lists every cell's scores; only the asked cell's are walked.
+        if "/scores/" not in name:
+            lines += _walk(Path(name), used, depth + 1, seen)
+    return lines
+
+
+def remake(table: Path, scores: Path) -> str:
+    """The command that makes the cell's audio, transcripts and scores, and then the table, again."""
+    scale = planning.DEFAULT_SCALE if table.parent.name == "results" else table.parent.name
+    index = str(scores.parent / "index.csv").replace("scores", "audio", 1)
+    chosen = "" if scale == planning.DEFAULT_SCALE else f" --config scale={scale}"
+    return f"snakemake --cores all{chosen} --forcerun {index} -- {table}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

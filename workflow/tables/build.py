@@ -1,0 +1,177 @@
+"""Build a table from its preset: `<table>.csv` (tidy, one row a cell) and `<table>.md` (ours beside the paper's).
+
+python -m workflow.tables.build --preset P.yaml --results DIR --data DIR --settings JSON --out DIR/table.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from metrics.summary import summarise
+from speechbase.files import UserError, atomic, plain_errors, read_jsonl, seed_of, write_text
+from workflow.plan import planning
+from workflow.record import curves
+from workflow.record.provenance import parse_settings
+from workflow.tables import listened
+from workflow.tables.text import markdown
+
+COLUMNS = [
+    "system", "metric", "value", "low", "high", "n_expected", "n_scored", "status", "provenance", "paper", "paper_se",
+    "label", "role", "set",
+]  # fmt: skip
+
+
+@plain_errors
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; exit status 0 when both files were written, 2 for a user's error."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.tables.build", description=__doc__)
+    parser.add_argument("--preset", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--settings", required=True, help="JSON: metrics, bootstrap_draws, min_scored, seed, absent, about"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    preset = planning.read_preset(options.preset)
+    settings = parse_settings(options.settings)
+    table = build(preset, options.results, options.data, settings)
+    with atomic(options.out) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    write_text(options.out.with_suffix(".md"), markdown(preset, table, settings["about"]))
+    return 0
+
+
+def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFrame:
+    """Every cell of a table, measured and printed, in the preset's order.
+
+    Args:
+        preset: a checked preset (workflow/schemas/preset.schema.yaml).
+        results: folder that holds `scores/<set>/<system>/<metric>.jsonl`.
+        data: folder that holds `testsets/<set>.csv`.
+        settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why)
+            and, for final validation losses, `models` (a folder).
+
+    Returns:
+        A table with the columns COLUMNS. A value is empty unless at least `min_scored` of the utterances have a score.
+
+    Raises:
+        UserError: a missing or broken manifest or score file.
+    """
+    rows = []
+    for row in preset["rows"]:
+        for column in preset["metrics"]:
+            metric = settings["metrics"][column["role"]]
+            asked = metric if column["role"] in planning.roles_of(preset, row) else None
+            measured = _measured(preset, row, asked, results, data, settings)
+            if metric is None and row.get("system"):
+                metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
+            rows += _merge(preset, row, column, metric, measured)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _merge(preset: dict, row: dict, column: dict, metric: str | None, measured: dict | None) -> list[dict]:
+    """The measured cell and the printed one: one row where both are of the same metric, else a row each."""
+    system = row.get("system") or "paper_" + re.sub(r"[^a-z0-9]+", "_", row["label"].lower()).strip("_")
+    head = {"system": system, "label": row["label"], "role": column["role"], "set": row.get("set", preset["set"])}
+    printed = row.get("paper", {}).get(column["role"])
+    value, error = printed if isinstance(printed, list) else (printed, None)
+    paper = {"paper": value, "paper_se": error}
+    paper_metric = column.get("paper_metric")
+    found = []
+    if measured is not None and metric is not None:
+        found.append(head | {"metric": metric} | measured | (paper if metric == paper_metric else {}))
+    if value is not None and (measured is None or metric != paper_metric):
+        found.append(head | {"metric": paper_metric, "status": "printed", "provenance": "paper"} | paper)
+    return found
+
+
+def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict) -> dict | None:
+    """What no score file holds: MOS of an imported listening study, the final validation loss of a model."""
+    found = None
+    if role in listened.SCALES:
+        reason = planning.why_absent(preset, row, settings["absent"])
+        found = {"status": reason} if reason else listened.cell(preset, row, role, results)
+    elif role == "val_mse" and "models" in settings:
+        found = curves.cell(Path(settings["models"]) / row["system"])
+    return found and found | {"provenance": planning.provenance_of(row["system"])}
+
+
+def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: Path, settings: dict) -> dict | None:
+    system = row.get("system")
+    if system is None or metric is None:
+        return None
+    provenance = planning.provenance_of(system)
+    if reason := planning.why_absent(preset, row, settings["absent"]):
+        return {"status": reason, "provenance": provenance}
+    name = row.get("set", preset["set"])
+    items = select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))
+    path = results / "scores" / name / system / f"{metric}.jsonl"
+    return cell(items, read_jsonl(path), metric, settings) | {"provenance": provenance}
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """The test set's table, its cells as text. Raises: UserError: missing, empty or without ids."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a test set ({error}); make it again.") from None
+    if table.empty or not {"id", "speaker"} <= set(table):
+        raise UserError(f"{path} has no rows or no columns `id` and `speaker`; delete it and make it again.")
+    return table
+
+
+def select(items: pd.DataFrame, where: dict) -> pd.DataFrame:
+    """The rows whose columns have the asked values; [low, high] is an interval with both ends."""
+    for column, wanted in where.items():
+        if column not in items:
+            raise UserError(f"a row asks for {column!r}, and the test set has no such column.")
+        if isinstance(wanted, list):
+            numbers = pd.to_numeric(items[column], errors="coerce")
+            items = items[numbers.between(*wanted)]
+        elif isinstance(wanted, str):
+            items = items[items[column] == wanted]
+        else:
+            items = items[pd.to_numeric(items[column], errors="coerce") == wanted]
+    if items.empty:
+        raise UserError(f"no row of the test set fits {json.dumps(where)}.")
+    return items
+
+
+def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -> dict:
+    """One cell: the scores of the utterances that are expected, summed up with a bootstrap interval.
+
+    Args:
+        items: the rows of the test set that the cell is about.
+        scores: score rows of this metric, at least of these utterances.
+
+    Returns:
+        value, low, high, n_expected, n_scored, status; the status counts what was not scored, by reason.
+
+    Raises:
+        UserError: rows of another metric, two of one utterance, or an `ok` one without a number.
+    """
+    speakers = dict(zip(items["id"], items["speaker"]))
+    rows = [row for row in scores if row.get("id") in speakers]
+    for row in rows:
+        number = isinstance(row.get("value"), int | float) and math.isfinite(row["value"])
+        if not {"metric", "status", "detail"} <= set(row) or (row["status"] == "ok" and not number):
+            raise UserError(f"a row of {metric} lacks its metric, status or value; delete its file and make it again.")
+    seed = seed_of(settings["seed"], "bootstrap")
+    summary = summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=seed)
+    reasons = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if status != "ok")
+    status = f"{summary.n_scored} of {summary.n_expected} scored ({reasons})" if reasons else "ok"
+    found = {"n_expected": summary.n_expected, "n_scored": summary.n_scored, "status": status}
+    if summary.n_scored < max(1, settings["min_scored"] * summary.n_expected):
+        return found
+    return found | {"value": summary.value, "low": summary.low, "high": summary.high}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

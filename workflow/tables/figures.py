@@ -1,0 +1,174 @@
+"""Figures from a run's files: validation curves (Figure 2) and the sweeps beyond the paper.
+
+python -m workflow.tables.figures curves --models M --out fig2.png
+python -m workflow.tables.figures training --models M --names codec tts multitask --out training.png
+python -m workflow.tables.figures sweep --preset P.yaml --table T.csv --out T.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from speechbase.files import UserError, atomic, plain_errors
+from workflow.plan import planning
+from workflow.record.curves import LOSS, TEXT_GAP, first_at, read, validation
+
+COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
+FIG2 = {
+    "Enhancement": {"fig2_enh_rand": "random initialisation", "fig2_enh_tts": "TTS initialisation"},
+    "Separation": {"fig2_sep_rand": "random initialisation", "fig2_sep_tts": "TTS initialisation"},
+}
+
+
+@plain_errors
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.tables.figures", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    drawn = commands.add_parser("curves", help="Figure 2, left: validation loss against steps")
+    drawn.add_argument("--models", type=Path, required=True)
+    trained = commands.add_parser("training", help="losses, validation losses and text gap of models, by step")
+    trained.add_argument("--models", type=Path, required=True)
+    trained.add_argument("--names", nargs="+", required=True)
+    swept = commands.add_parser("sweep", help="one panel a metric, one line a series")
+    swept.add_argument("--preset", type=Path, required=True)
+    swept.add_argument("--table", type=Path, required=True)
+    for command in (drawn, trained, swept):
+        command.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    if options.command == "curves":
+        figure = curves(options.models)
+    elif options.command == "training":
+        figure = training(options.models, options.names)
+    else:
+        figure = sweep(planning.read_preset(options.preset), pd.read_csv(options.table))
+    with atomic(options.out) as temporary:
+        figure.savefig(temporary, dpi=130)
+    plt.close(figure)
+
+
+def curves(models: Path) -> plt.Figure:
+    """Figure 2, left. A dotted line marks random initialisation's final loss, and where TTS initialisation reaches it."""
+    figure, axes = plt.subplots(1, len(FIG2), figsize=(10, 3.8), constrained_layout=True)
+    for axis, (task, runs) in zip(axes, FIG2.items()):
+        found = {name: curve for name in runs if (curve := validation(models / name)) is not None}
+        for colour, (name, curve) in zip(COLOURS, found.items()):
+            axis.plot(curve["step"], curve[LOSS], color=colour, label=runs[name])
+        if len(found) == len(runs):
+            _mark(axis, *found.values())
+        missing = [label for name, label in runs.items() if name not in found]
+        axis.set(title=task + (f" (not trained: {', '.join(missing)})" if missing else ""), xlabel="step")
+        if found:
+            axis.legend(frameon=False)
+    axes[0].set_ylabel("validation loss")
+    return figure
+
+
+def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> None:
+    goal = random[LOSS].iloc[-1]
+    axis.axhline(goal, color="#8a8f98", ls=":")
+    reached = first_at(pretrained, goal)
+    if reached is not None:
+        axis.axvline(reached, color="#8a8f98", ls=":")
+        share = random["step"].iloc[-1] / reached
+        side, shift = ("left", 6) if share > 2 else ("right", -6)  # where there is room
+        place = {
+            "xycoords": axis.get_xaxis_transform(),
+            "textcoords": "offset points",
+            "xytext": (shift, 0),
+            "ha": side,
+        }
+        axis.annotate(f"{share:.1f}x fewer steps", (reached, 0.6), **place)
+
+
+def training(models: Path, names: list[str]) -> plt.Figure:
+    """A panel a model: its training loss in grey, its validation losses; the last panel: the text gap of all that have one."""
+    found = {name: rows for name in names if len(rows := read(models / name))}
+    if not found:
+        raise UserError(
+            f"none of {', '.join(names)} has a curves.jsonl in {models}: train them or copy their curves there."
+        )
+    figure, axes = plt.subplots(1, len(found) + 1, figsize=(4.2 * (len(found) + 1), 3.8), layout="constrained")
+    for axis, (name, rows) in zip(axes, found.items()):
+        validations = [column for column in rows if column.startswith("valid_") and column != TEXT_GAP]
+        own = validations[0].removeprefix("valid_") if len(validations) == 1 else "loss"  # what the validation is of
+        axis.plot(rows["step"], rows[own].rolling(9, 1, center=True).median(), color="#c9ced6", label=f"training {own}")
+        for colour, column in zip(COLOURS, validations):
+            points = rows.dropna(subset=[column])
+            label = column.replace("_", " ").replace("valid", "validation")
+            axis.plot(points["step"], points[column], color=colour, label=label)
+        axis.set(title=name, xlabel="step")
+        axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    for colour, (name, rows) in zip(COLOURS, found.items()):
+        if TEXT_GAP in rows:
+            points = rows.dropna(subset=[TEXT_GAP])
+            axes[-1].plot(points["step"], points[TEXT_GAP], color=colour, label=name)
+    axes[-1].set(title="text gap: what the transcript is worth", xlabel="step")
+    if axes[-1].lines:
+        axes[-1].axhline(0, color="#8a8f98", ls=":")
+        axes[-1].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:
+    """A sweep's table as panels, with bootstrap intervals; cells without a value are left out."""
+    columns = [
+        column for column in preset["metrics"] if table.loc[table["role"] == column["role"], "value"].notna().any()
+    ]
+    panels = max(1, len(columns))
+    figure, axes = plt.subplots(1, panels, figsize=(4.2 * panels, 3.6), squeeze=False, layout="constrained")
+    for axis, column in zip(axes[0], columns):
+        cells = table[table["role"] == column["role"]].set_index("label")
+        for number, (series, rows) in enumerate(_series(preset).items()):
+            _line(axis, [(row["x"], cells.loc[row["label"]]) for row in rows], series, COLOURS[number % len(COLOURS)])
+        arrow = {"higher": "higher is better", "lower": "lower is better"}[column["better"]]
+        axis.set(title=f"{column['label']} ({arrow})", xlabel=preset["sweep"]["label"])
+        _scale(axis, preset, column)
+    if columns and preset["sweep"]["scale"] != "names" and len(_series(preset)) > 1:
+        axes[0][0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _series(preset: dict) -> dict[str, list[dict]]:
+    found: dict[str, list[dict]] = {}
+    for row in preset["rows"]:
+        found.setdefault(row["series"], []).append(row)
+    return found
+
+
+def _line(axis: plt.Axes, points: list[tuple[float, pd.Series]], label: str, colour: str) -> None:
+    """One line; rows of one x are runs with different seeds: their mean, and a bar from the smallest to the largest."""
+    kept = pd.DataFrame([{"x": x, **cell[["value", "low", "high"]]} for x, cell in points if pd.notna(cell["value"])])
+    if kept.empty:
+        return
+    runs = kept.astype(float).groupby("x", sort=False)
+    value, many = runs["value"].mean(), runs.size() > 1
+    low = runs["low"].first().mask(many, runs["value"].min()).fillna(value)
+    high = runs["high"].first().mask(many, runs["value"].max()).fillna(value)
+    bars = np.maximum([value - low, high - value], 0)
+    axis.errorbar(value.index, value, yerr=bars, marker="o", ms=4, lw=1.6, capsize=2, color=colour, label=label)
+
+
+def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:
+    kind = preset["sweep"]["scale"]
+    if kind == "log":
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%d"))
+    elif kind == "names":
+        names = {row["x"]: row["series"] for row in preset["rows"]}
+        axis.set_xticks(list(names), list(names.values()), rotation=30, ha="right", fontsize=8)
+    if preset["sweep"].get("diagonal") == column["role"]:
+        ends = [row["x"] for row in preset["rows"]]
+        axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#8a8f98", ls=":", zorder=0)
+
+
+if __name__ == "__main__":
+    main()
