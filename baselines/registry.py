@@ -7,7 +7,8 @@ import importlib
 from pathlib import Path
 
 from speechbase.files import UserError
-from speechbase.systems.contract import Baseline, Card
+from speechbase.systems.card import Card
+from speechbase.systems.contract import Baseline
 
 ROOM = Path(__file__).parent
 NAMES = (

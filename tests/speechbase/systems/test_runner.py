@@ -12,7 +12,8 @@ from baselines.registry import ROOM
 from speechbase import audio
 from speechbase.files import UserError, sha256
 from speechbase.items import read_items
-from speechbase.systems.contract import Baseline, Card
+from speechbase.systems.card import Card
+from speechbase.systems.contract import Baseline
 from speechbase.systems.runner import COLUMNS, run_manifest
 
 
