@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import difflib
 import hashlib
 import json
 import os
@@ -159,3 +160,10 @@ def seed_of(*parts) -> int:
     """A 63-bit seed from any printable parts, the same on every machine: seed_of(seed, utterance_id)."""
     digest = hashlib.blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)' for the nearest known name, or the list of what is known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"

@@ -1,4 +1,4 @@
-"""The tasks (section 5, Table 9) and the items that every system receives, read from a test-set manifest."""
+"""The suite's tasks, and the items that every system receives, read from a test-set manifest."""
 
 from __future__ import annotations
 
@@ -9,42 +9,36 @@ import numpy as np
 import pandas as pd
 
 from speechbase import audio
-from speechbase.files import UserError
+from speechbase.files import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Task:
-    """One of SpeechOp's tasks: its row in the task embedding, and Table 9's sampling weight and prompt probability."""
+    """What a task of the suite asks of a system; how a system is trained for it is the system's own knowledge.
+
+    Attributes:
+        needs: columns of a test set that must not be empty.
+        gives: `audio`, `text` or `label`.
+        length: what an answer's length is checked against: the `source`, or nothing (`free`).
+    """
 
     name: str
-    index: int
-    weight: float
-    prompt_probability: float
-
-    @property
-    def has_source(self) -> bool:
-        """Whether the audio encoder hears a source (every task but TTS)."""
-        return self.name != "tts"
+    needs: tuple[str, ...] = ("source",)
+    gives: str = "audio"
+    length: str = "source"
 
 
-# Table 9. TTS is drawn as often as all speech-to-speech tasks together, so it has no weight among them.
 TASKS = {
     task.name: task
     for task in (
-        Task("tts", 0, 0.0, 0.75),
-        Task("enhancement", 1, 3.0, 0.1),
-        Task("separation", 2, 3.0, 0.9),
-        Task("noise_isolation", 3, 1.0, 0.1),
-        Task("speech_isolation", 4, 1.0, 0.1),
-        Task("acoustic_matching", 5, 1.0, 0.9),
+        Task("tts", needs=("text", "prompt"), length="free"),
+        Task("edit", needs=("text", "source", "orig_text", "orig_span", "new_span"), length="free"),
+        Task("enhancement"),
+        Task("separation", needs=("source", "prompt")),
+        Task("noise_isolation"),
+        Task("speech_isolation"),
+        Task("acoustic_matching", needs=("source", "prompt")),
     )
-}
-MANIFEST_TASKS = (*TASKS, "edit")
-REQUIRED = {
-    "tts": ("text", "prompt"),
-    "edit": ("text", "source", "orig_text", "orig_span", "new_span"),
-    "separation": ("source", "prompt"),
-    "acoustic_matching": ("source", "prompt"),
 }
 
 
@@ -99,11 +93,18 @@ def read_items(manifest: str | Path) -> list[Item]:
 
 def _item(manifest: Path, row: dict) -> Item:
     where = f"{manifest}, row {row['id']!r}"
-    if row["task"] not in MANIFEST_TASKS:
-        raise UserError(f"{where}: unknown task {row['task']!r}; known are {', '.join(MANIFEST_TASKS)}.")
-    for column in REQUIRED.get(row["task"], ("source",)):
+    if Path(row["id"]).name != row["id"] or row["id"] in ("", ".", ".."):
+        raise UserError(f"{where}: this id cannot be a file name.")
+    for column in task_of(row["task"], where).needs:
         if not row.get(column):
             raise UserError(f"{where}: the task {row['task']} needs the column {column!r}, and it is empty.")
     if not row["rate_hz"].isdigit():
         raise UserError(f"{where}: rate_hz is {row['rate_hz']!r}, not a whole number of hertz.")
     return Item(row["id"], row["task"], int(row["rate_hz"]), row["text"], row, manifest.parent)
+
+
+def task_of(name: str, where: str) -> Task:
+    """The task of a name. Raises: UserError: there is none; `where` names the place that asks for it."""
+    if name not in TASKS:
+        raise UserError(f"{where}: unknown task {name!r}{did_you_mean(name, TASKS)}.")
+    return TASKS[name]

@@ -17,9 +17,9 @@ from torch import nn
 
 from speechbase.codec import build_codec
 from speechbase.files import UserError, plain_errors
-from speechbase.items import TASKS
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.stages.batches import BatchConfig
+from speechop.tasks import TABLE9
 
 BYT5_BASE_PARAMETERS = 415e6  # encoder of google/byt5-base: frozen, in bfloat16
 A100_BF16_FLOPS = 312e12
@@ -36,7 +36,7 @@ def describe(config: dict, devices: int = 32, flops: float = A100_BF16_FLOPS) ->
     models = {name: _model(entry, devices, flops) for name, entry in config["models"].items() if "network" in entry}
     return {
         "scale": config["scale"],
-        "tasks": {t.name: {"weight": t.weight, "prompt_probability": t.prompt_probability} for t in TASKS.values()},
+        "tasks": {t.name: {"weight": t.weight, "prompt_probability": t.prompt_probability} for t in TABLE9.values()},
         "models": models,
     }
 

@@ -1,39 +1,95 @@
-"""Run one system over a test set: `python -m speechop.system --manifest M.csv --models DIR --system JSON --out DIR`.
-
-Finished utterances are kept: a run that was interrupted goes on, and an utterance is made again only when the system, the
-weights or its inputs changed. An utterance that cannot be made is a row with its reason; the others go on.
-"""
+"""SpeechOp under one composition as a system: `python -m speechop.system --help`."""
 
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
+import torch
 import typer
-from tqdm import tqdm
 
-from speechbase import audio, editing
-from speechbase.files import UserError, append_jsonl, plain_errors, read_json, read_jsonl, seed_of, sha256, write_text
-from speechbase.items import Item, read_items
+from speechbase import editing
+from speechbase.codec import build_codec
+from speechbase.files import UserError, plain_errors, read_json, read_jsonl
+from speechbase.items import Item
+from speechbase.systems.contract import Answer, System
+from speechbase.systems.runner import run_manifest
 from speechop.compose import Settings
 from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
+from speechop.tasks import TABLE9
 
 MARK = "Synthetic speech: made or processed by SpeechOp (replication)"
-COLUMNS = ["id", "path", "rate_hz", "seconds", "wall_s", "status", "detail", "sha256"]
 SYSTEM_KEYS = ("model", "transcript", "voice", "chunk_seconds", "codec_only")
 
 
-class Inputs:
-    """Turns manifest items into requests for one system."""
+class ComposedSpeechOp(System):
+    """SpeechOp's answers under one composition.
 
-    def __init__(self, system: dict, pipeline: SpeechOp, transcripts: dict[str, dict]):
-        self.system, self.rate_hz, self.transcripts = system, pipeline.rate_hz, transcripts
+    Args:
+        settings: an entry of `workflow/systems.yaml`: model, transcript (none, asr, gold), voice, chunk_seconds, codec_only,
+            and fields of `speechop.compose.Settings` over those that come with the weights.
+        models: the folder that holds the codec and the model.
+        transcripts: by item, what a recogniser heard in the source (ITC), or the words' times (editing).
+    """
+
+    tasks = (*TABLE9, "edit")
+    mark = MARK
+
+    def __init__(self, name: str, settings: dict, models: Path, transcripts: dict[str, dict] | None = None):
+        self.name, self.settings, self.models, self.transcripts = name, settings, models, transcripts or {}
+        if settings.get("transcript") == "asr" and not self.transcripts:
+            raise UserError("a system that is guided by ASR transcripts needs --transcripts")
+        self.weights = {settings["model"]: read_json(models / settings["model"] / "config.json")}
+        codec = self.weights[settings["model"]].get("codec", "codec")
+        self.weights[codec] = read_json(models / codec / "config.json")
+        with torch.device("meta"):  # its rate, without its weights
+            self.rate_hz = build_codec(self.weights[codec]["network"]).rate_hz
+        own = {key: value for key, value in settings.items() if key not in SYSTEM_KEYS}
+        self.how = Settings.of(self.weights[settings["model"]].get("sampling", {}) | own)
+        self.batch = self.how.batch
+        self._prepared: dict[str, tuple[Request, editing.Edit | None]] = {}
+
+    def load(self, device: str) -> None:
+        """Load codec and network."""
+        self.pipeline = SpeechOp(self.models, self.settings["model"], device)
+
+    def identity(self) -> object:
+        """Composition, sampling settings and the checksums of the weights."""
+        return [self.settings, asdict(self.how), [config["sha256"] for config in self.weights.values()]]
+
+    def evidence(self, item: Item) -> object:
+        """The item's transcript."""
+        return self.transcripts.get(item.id)
+
+    def likeness(self, item: Item) -> tuple:
+        """Which parts a request has, and how long it is."""
+        request, _ = self._prepared[item.id] = self.request(item)
+        parts = (request.source, request.prompt, request.voice, request.left, request.right)
+        length = sum(len(part) for part in parts if part is not None) + (request.seconds or 0) * 16_000
+        kind = (getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
+        return tuple(kind), length
+
+    def answer(self, items: Sequence[Item]) -> list[Answer]:
+        """Audio at the codec's rate; an edit's new part is pasted into its recording."""
+        requests, plans = zip(*(self._prepared[item.id] for item in items))
+        waves = []
+        for item, plan, wave in zip(items, plans, self._process(requests)):
+            waves.append(wave if plan is None else editing.splice(item.wave("source"), wave, plan, self.rate_hz))
+        return [Answer(wave, self.rate_hz) for wave in waves]
+
+    def _process(self, requests: Sequence[Request]) -> list[np.ndarray]:
+        if self.settings.get("codec_only"):
+            return [self.pipeline.round_trip(request.source) for request in requests]
+        if chunk_s := self.settings.get("chunk_seconds"):
+            return self.pipeline.process_chunked(requests, self.how, chunk_s)
+        return self.pipeline.process(requests, self.how)
+
+    # -- items to requests -----------------------------------------------------------------------------------------
 
     def request(self, item: Item) -> tuple[Request, editing.Edit | None]:
         """The request of an item, and for an edit its plan.
@@ -43,19 +99,19 @@ class Inputs:
         """
         if item.rate_hz != self.rate_hz:
             raise UserError(f"the manifest's rate is {item.rate_hz} Hz, the model's {self.rate_hz} Hz")
-        if self.system.get("codec_only"):
+        if self.settings.get("codec_only"):
             return Request(item.id, item.task, source=self._reference(item)), None
         if item.task == "edit":
             return self._edit(item)
         if item.task == "tts":
             return self._tts(item), None
         prompt = item.wave("prompt") if item.task in ("separation", "acoustic_matching") else None
-        voice = item.wave("prompt") if self.system.get("voice") else None
-        if self.system.get("voice") and voice is None:
+        voice = item.wave("prompt") if self.settings.get("voice") else None
+        if self.settings.get("voice") and voice is None:
             raise UserError("no prompt in the manifest for speaker personalisation")
         return Request(
             item.id, item.task, source=item.wave("source"), transcript=self._transcript(item), prompt=prompt, voice=voice,
-            voice_text=(item.row.get("prompt_text") or None) if self.system.get("voice") else None,
+            voice_text=(item.row.get("prompt_text") or None) if self.settings.get("voice") else None,
         ), None  # fmt: skip
 
     @staticmethod
@@ -65,7 +121,7 @@ class Inputs:
         return wave
 
     def _transcript(self, item: Item) -> str | None:
-        kind = self.system.get("transcript", "none")
+        kind = self.settings.get("transcript", "none")
         if kind == "none":
             return None
         if kind == "gold":
@@ -101,112 +157,6 @@ class Inputs:
         return edit_request(item.id, source, item.rate_hz, plan, item.text), plan
 
 
-def run(manifest: Path, system: dict, models: Path, out: Path, transcripts: Path | None) -> Path:
-    """Answer every item of the manifest; returns the index's path."""
-    settings = Settings.of({k: v for k, v in system.items() if k not in SYSTEM_KEYS})
-    items = read_items(manifest)
-    heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
-    if system.get("transcript") == "asr" and not heard:
-        raise UserError("a system that is guided by ASR transcripts needs --transcripts")
-    pipeline = SpeechOp(models, system["model"])
-    inputs = Inputs(system, pipeline, heard)
-    weights = [
-        read_json(models / name / "config.json")["sha256"]
-        for name in (system["model"], pipeline.config.get("codec", "codec"))
-    ]
-    done = _finished(out)
-    entries, failed = [], {}
-    for item in items:
-        text = json.dumps([asdict(settings), system, weights, item.row, heard.get(item.id)], sort_keys=True)
-        try:
-            entries.append((item, f"{seed_of(text):016x}", *inputs.request(item)))
-        except UserError as error:
-            failed[item.id] = str(error)
-    bar = tqdm(total=len(items), desc=out.name, unit="utt", mininterval=2)
-    for group in _groups(entries, settings.batch):
-        missing = [item.id for item, key, _, _ in group if done.get(item.id, {}).get("key") != key]
-        bar.update(len(group) - len(missing))
-        if not missing:
-            continue
-        # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same bytes.
-        started = time.perf_counter()
-        waves = _answer(pipeline, [request for _, _, request, _ in group], system, settings)
-        wall = (time.perf_counter() - started) / len(group)
-        for (item, key, _, plan), wave in zip(group, waves):
-            if item.id not in missing:
-                continue
-            if plan is not None:
-                wave = editing.splice(item.wave("source"), wave, plan, pipeline.rate_hz)
-            done[item.id] = _keep(out, item.id, wave, pipeline.rate_hz, wall, key)
-            bar.update()
-    bar.close()
-    return _write_index(out, items, done, failed)
-
-
-def _answer(pipeline: SpeechOp, requests: list[Request], system: dict, settings: Settings) -> list[np.ndarray]:
-    if system.get("codec_only"):
-        return [pipeline.round_trip(request.source) for request in requests]
-    if chunk_s := system.get("chunk_seconds"):
-        return pipeline.process_chunked(requests, settings, chunk_s)
-    return pipeline.process(requests, settings)
-
-
-def _groups(entries: list, size: int):
-    """Batches of like requests (same parts given), of similar length so that little is padded."""
-
-    def kind(entry):
-        request = entry[2]
-        return tuple(getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
-
-    def length(entry):
-        request = entry[2]
-        parts = (request.source, request.prompt, request.voice, request.left, request.right)
-        return sum(len(part) for part in parts if part is not None) + (request.seconds or 0) * 16_000
-
-    for like in sorted({kind(entry) for entry in entries}):
-        alike = sorted((entry for entry in entries if kind(entry) == like), key=lambda e: (length(e), e[0].id))
-        for start in range(0, len(alike), size):
-            yield alike[start : start + size]
-
-
-def _finished(out: Path) -> dict[str, dict]:
-    """What an earlier run finished, where the audio is still whole."""
-    journal = out / "done.jsonl"
-    if not journal.is_file():
-        return {}
-    rows = {row["id"]: row for row in read_jsonl(journal)}
-    return {
-        i: row
-        for i, row in rows.items()
-        if (out / row["path"]).is_file() and sha256(out / row["path"]) == row["sha256"]
-    }
-
-
-def _keep(out: Path, identity: str, wave: np.ndarray, rate_hz: int, wall_s: float, key: str) -> dict:
-    path = out / f"{identity}.wav"
-    if not np.isfinite(wave).all():
-        raise UserError(
-            f"the model made audio that is not finite for {identity!r}: its weights are broken; train or copy them again."
-        )
-    audio.write(path, wave, rate_hz, comment=MARK)
-    row = {"id": identity, "path": path.name, "rate_hz": rate_hz, "seconds": round(len(wave) / rate_hz, 4),
-           "wall_s": round(wall_s, 3), "sha256": sha256(path), "key": key}  # fmt: skip
-    append_jsonl(out / "done.jsonl", row)
-    return row
-
-
-def _write_index(out: Path, items: list[Item], done: dict[str, dict], failed: dict[str, str]) -> Path:
-    rows = []
-    for item in items:
-        if item.id in failed:
-            rows.append({"id": item.id, "status": "failed", "detail": failed[item.id]})
-        else:
-            rows.append({**done[item.id], "status": "ok", "detail": ""})
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    write_text(out / "index.csv", table.to_csv(index=False))
-    return out / "index.csv"
-
-
 @plain_errors
 def main(
     manifest: Annotated[Path, typer.Option(help="the test set's table")],
@@ -224,8 +174,10 @@ def main(
         values = json.loads(system)
     except json.JSONDecodeError as error:
         raise UserError(f"--system is not valid JSON ({error})") from None
-    index = run(manifest, values, models, out, transcripts)
-    typer.echo(f"wrote {index}")
+    heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run_manifest(ComposedSpeechOp(out.name, values, models, heard), manifest, out, device)
+    typer.echo(f"wrote {out / 'index.csv'}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from speechbase.files import UserError
-from speechbase.items import MANIFEST_TASKS
+from speechbase.items import TASKS
 
 PROVENANCES = ("ours", "public-checkpoint", "stand-in", "paper")
 
@@ -71,8 +71,8 @@ class Card:
             card = cls(**values, folder=path.parent)
         except TypeError as error:
             raise UserError(f"{path} is incomplete: {error}.") from None
-        if bad := set(card.tasks) - set(MANIFEST_TASKS):
-            raise UserError(f"{path} names unknown tasks {sorted(bad)}; known are {', '.join(MANIFEST_TASKS)}.")
+        if bad := set(card.tasks) - set(TASKS):
+            raise UserError(f"{path} names unknown tasks {sorted(bad)}; known are {', '.join(TASKS)}.")
         if card.provenance not in PROVENANCES or card.scale not in ("preserved", "arbitrary"):
             raise UserError(f"{path}: provenance is one of {PROVENANCES} and scale 'preserved' or 'arbitrary'.")
         return card

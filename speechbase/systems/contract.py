@@ -1,10 +1,12 @@
-"""What every compared system offers: a card that describes it and an adapter that runs it on one item."""
+"""What every system offers to the runner: SpeechOp under a composition, a compared system, a floor, a ceiling."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,70 @@ MODELS_DIR = "models/nano"
 SUMS = "SHA256SUMS"  # beside a system's weights, in the form that `sha256sum --check` reads
 
 
-class Baseline:
-    """The contract. An adapter module defines `class Adapter(Baseline)` with `load` and `run`."""
+@dataclass(frozen=True)
+class Answer:
+    """What a system gives for one item: audio (float32 [n] at `rate_hz`), text or a label, as the task's `gives` says.
+
+    `status` is `ok` or why there is no answer (`speechbase.systems.runner.STATUSES`); `detail` explains it, or says
+    anything about an answer that the index should keep (how a generation ended, what was drawn).
+    """
+
+    wave: np.ndarray | None = None
+    rate_hz: int | None = None
+    text: str | None = None
+    label: str | None = None
+    status: str = "ok"
+    detail: str = ""
+
+
+class System:
+    """The contract between a system and the runner.
+
+    Attributes:
+        name: as logs and rows say it.
+        tasks: names of `speechbase.items.TASKS` that it does; other items are rows with `not_applicable`.
+        batch: how many items `answer` is given at once, at most.
+        mark: what the metadata of its audio files says, such as that the speech is synthetic.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    batch: int = 1
+    mark: str | None = None
+
+    def skip(self) -> str | None:
+        """Why the system cannot run here, with the remedy; None when it can."""
+        return None
+
+    def load(self, device: str) -> None:
+        """Load what answers need, once, before the first item that has to be answered. Raises: UserError: it cannot be."""
+
+    def pin(self) -> None:
+        """Note the weights that were loaded, where nobody published their checksum."""
+
+    def identity(self) -> object:
+        """Everything but the item that decides an answer, as JSON: settings, sources, checksums of weights."""
+        raise NotImplementedError
+
+    def evidence(self, item: Item) -> object:
+        """What an answer is made from besides the item's row, as JSON, such as a transcript that was heard."""
+        return None
+
+    def likeness(self, item: Item) -> tuple:
+        """A sort key: items with an equal first part may be answered together, those with near keys are alike in length.
+
+        Raises:
+            UserError: the item lacks something that the system needs; it becomes a row that says so.
+        """
+        return ((),)
+
+    def answer(self, items: Sequence[Item]) -> list[Answer]:
+        """One answer an item. An exception costs the items that raise it when they are asked alone, and no others."""
+        raise NotImplementedError
+
+
+class Baseline(System):
+    """A compared system. An adapter module defines `class Adapter(Baseline)` with `load` and `run`."""
 
     def __init__(self, card: Card, settings: dict | None = None):
         """Take a card and overrides of its settings.
@@ -37,6 +101,7 @@ class Baseline:
         if unknown := set(settings) - set(card.settings):
             raise UserError(f"{card.name} has no settings {sorted(unknown)}; its card has {sorted(card.settings)}.")
         self.settings = {**card.settings, **settings}
+        self.name, self.tasks = card.name, card.tasks
 
     def skip(self) -> str | None:
         """Why the system cannot run here, with the remedy; None when it can."""
@@ -88,8 +153,15 @@ class Baseline:
             sums = noted | {name: sha256(self.weights_dir / name) for name in new}
             write_text(self.weights_dir / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
 
-    def load(self, device: str) -> None:
-        """Load the model once, before the first item."""
+    def answer(self, items: Sequence[Item]) -> list[Answer]:
+        """The adapter's `run`, item by item."""
+        return [Answer(*self.run(item)) for item in items]
+
+    def identity(self) -> object:
+        """Card, settings, adapter source and weights."""
+        folder = self.card.folder
+        sources = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.yaml")), *self.files()]
+        return [self.settings, self.seed, [sha256(path) for path in sources]]
 
     def run(self, item: Item) -> tuple[np.ndarray, int]:
         """One item's output: float32 [n] and its rate in Hz, aligned with the source and as long where there is one."""

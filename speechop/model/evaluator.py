@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speechbase.items import TASKS
 from speechop.guidance import Leaf
 from speechop.model.network import SpeechOpNetwork, Text
 from speechop.model.text import tokenize
@@ -84,9 +83,8 @@ class NetworkEvaluator:
         self.calls = 0
 
     def term(self, task: str, **condition) -> Leaf:
-        """A leaf for `task`, a name of `speechbase.items.TASKS`; see `Condition`, each entry a sequence over utterances."""
-        if task not in TASKS:
-            raise ValueError(f"unknown task {task!r}; known are {', '.join(TASKS)}")
+        """A leaf for `task`, which the weights know; see `Condition`, each entry a sequence over utterances."""
+        self.network.rows([task])
         given = {key: tuple(value) for key, value in condition.items() if value is not None}
         for key, value in given.items():
             if len(value) != len(self.lengths):
@@ -148,9 +146,7 @@ class NetworkEvaluator:
         rows, places, utterances, frames = torch.tensor(index, device=self.device).T
         lengths = torch.tensor(totals, device=self.device)
         mask = None if min(totals) == longest else torch.arange(longest, device=self.device) < lengths[:, None]
-        task = torch.tensor([TASKS[c.task].index for c in conditions], device=self.device).repeat_interleave(
-            len(self.lengths)
-        )
+        task = self.network.rows([c.task for c in conditions]).repeat_interleave(len(self.lengths))
         heard = torch.tensor([c.source is not None for c in conditions], device=self.device)
         heard = heard.repeat_interleave(len(self.lengths))[:, None, None]
         ready = _Prepared(canvas, clean, mask, task, rows, places, utterances, frames, self._text(conditions, lengths),

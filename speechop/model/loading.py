@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechbase.files import UserError
 from speechbase.training import checkpoint
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 
@@ -17,6 +18,10 @@ UNTRAINED = {"tts": ENCODER, "s2s": ("text_encoder.",)}
 def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     """A released diffusion network and its configuration; errors as `speechbase.codec.loading.load_codec`."""
     tensors, config = checkpoint.read_model(folder)
+    if "tasks" not in config["network"]:
+        raise UserError(
+            f"{folder} does not name the tasks of its weights: an earlier version wrote it; train it again."
+        )
     network = SpeechOpNetwork(NetworkConfig(**config["network"]))
     checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["stage"], ()), FROZEN_TEXT))
     return network.eval().requires_grad_(False), config

@@ -6,21 +6,26 @@ Legend: b batch, n latent frames, c latent channels (64), d backbone width, e en
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechbase.items import TASKS
+from speechbase.files import UserError, did_you_mean
 from speechop.model.text import ByT5, ByteEncoder
 from speechop.model.transformer import CrossMemory, Transformer, TransformerConfig
 from speechop.schedule import alpha_sigma
+from speechop.tasks import ROWS
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Resolved sizes of the network. `source_mixing` is `framewise` (section 5) or `cross_attention` (Appendix F)."""
+    """Resolved sizes of the network. `source_mixing` is `framewise` (section 5) or `cross_attention` (Appendix F).
+
+    `tasks` names the rows of the task embedding; it is stored with the weights, which so know what they were trained for.
+    """
 
     latent_dim: int = 64
     dit: dict = field(default_factory=lambda: {"dim": 1024, "ff_dim": 3072, "layers": 20, "heads": 8})
@@ -29,8 +34,10 @@ class NetworkConfig:
     cross_rotary: bool = False
     encoder_time: bool = True
     source_mixing: str = "framewise"
+    tasks: tuple[str, ...] = ROWS
 
     def __post_init__(self):
+        object.__setattr__(self, "tasks", tuple(self.tasks))
         if self.source_mixing not in ("framewise", "cross_attention"):
             raise ValueError(f"source_mixing is {self.source_mixing!r}: framewise or cross_attention")
 
@@ -84,7 +91,7 @@ class SpeechOpNetwork(nn.Module):
         self.dit, self.encoder = Transformer(dit), Transformer(encoder)
         self.latent_in = nn.Linear(config.latent_dim, d)
         self.clean = nn.Embedding(2, d)
-        self.task = nn.Embedding(len(TASKS), d)
+        self.task = nn.Embedding(len(config.tasks), d)
         self.timestep = Timestep(d)
         self.text_encoder = text_encoder if text_encoder is not None else build_text_encoder(config.text)
         self.text_pool = nn.Linear(config.text["dim"], d)
@@ -100,6 +107,19 @@ class SpeechOpNetwork(nn.Module):
             nn.init.zeros_(self.source_out.weight)
             nn.init.zeros_(self.source_out.bias)
         nn.init.normal_(self.clean.weight, std=0.02)
+
+    def rows(self, tasks: Sequence[str]) -> Tensor:
+        """Rows [b] of the task embedding. Raises: UserError: these weights were not trained for a task."""
+        known = self.config.tasks
+        for name in tasks:
+            if name not in known:
+                raise UserError(f"these weights were not trained for the task {name!r}{did_you_mean(name, known)}.")
+        return torch.tensor([known.index(name) for name in tasks], device=self.task.weight.device)
+
+    def begin_as_tts(self) -> None:
+        """Let every task begin as TTS (section 5): the rows of the tasks that stage 1 left at random become the TTS row."""
+        with torch.no_grad():
+            self.task.weight.copy_(self.task.weight[self.config.tasks.index("tts")].expand_as(self.task.weight))
 
     def encode_text(self, tokens: Tensor, lengths: Tensor, keep: Tensor, frames: Tensor) -> Text:
         """Encode transcripts [b, t]; rows where `keep` [b] is false get the null condition.
@@ -147,7 +167,7 @@ class SpeechOpNetwork(nn.Module):
         Args:
             z: noisy latents [b, n, c]; frames marked `clean` hold clean latents (inpainting, prompts).
             logsnr: [b]
-            task: [b], indices of `speechbase.items.TASKS`
+            task: [b], rows of the task embedding (`rows`)
             text: encoded transcripts, or `no_text`
             mixed: encoded source to be added framewise [b, n, d], zero where a row has none
             clean: [b, n], true on given frames

@@ -16,8 +16,8 @@ from speechbase.codec import Codec
 from speechbase.corpus.shards import ShardTable
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
-from speechbase.items import TASKS
 from speechop.schedule import SigmoidWeight
+from speechop.tasks import ROWS, TABLE9
 
 # Beta distribution with mode 0.01 and concentration 5 (section 5): a = mode (conc - 2) + 1, b = (1 - mode) (conc - 2) + 1.
 CLEAN_SHARE = (1.03, 3.97)
@@ -62,12 +62,12 @@ class BatchConfig:
     pause_seconds: tuple[float, float] = (0.15, 0.35)
     drop: float = 0.1
     speed: tuple[float, float] = (1.0, 1.0)
-    tasks: tuple[str, ...] = tuple(name for name in TASKS if name != "tts")
+    tasks: tuple[str, ...] = tuple(name for name in TABLE9 if name != "tts")
 
     @property
     def pair_seconds(self) -> float:
         """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
-        tasks = [TASKS[name] for name in self.tasks]
+        tasks = [TABLE9[name] for name in self.tasks]
         prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
         return self.crop_seconds + prompted * sum(self.prompt_seconds) / 2
 
@@ -76,7 +76,7 @@ class Drawer:
     """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.
 
     `ranks` processes share a global batch: item i belongs to rank i mod ranks. Single sentences of a table with stored
-    latents are not encoded again.
+    latents are not encoded again. `tasks` are the rows of the network's task embedding.
     """
 
     def __init__(
@@ -89,9 +89,10 @@ class Drawer:
         degrader=None,
         rank: int = 0,
         ranks: int = 1,
+        tasks: tuple[str, ...] = ROWS,
     ):
         self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
-        self.degrader, self.rank, self.ranks = degrader, rank, ranks
+        self.degrader, self.rank, self.ranks, self.tasks = degrader, rank, ranks, tasks
         self.encoded = isinstance(speech, ShardTable) and speech.has_latents
 
     def _generators(self, size: int, *stream) -> list[np.random.Generator]:
@@ -144,7 +145,7 @@ class Drawer:
     def _inpainting(rng: np.random.Generator, n: int) -> np.ndarray:
         """Given frames [n]: none (25 %), a prefix, or all but a middle part (half of the rest each; section 5)."""
         clean = np.zeros(n, bool)
-        if rng.random() >= TASKS["tts"].prompt_probability:
+        if rng.random() >= TABLE9["tts"].prompt_probability:
             return clean
         given = round(rng.beta(*CLEAN_SHARE) * n)
         left = given if rng.random() < 0.5 else int(rng.integers(given + 1))
@@ -160,7 +161,7 @@ class Drawer:
         Tasks that prepend a prompt and tasks that do not fill separate micro-batches, in proportion to Table 9's weights.
         """
         shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
-        tasks = [TASKS[name] for name in self.config.tasks]
+        tasks = [TABLE9[name] for name in self.config.tasks]
         prepending = [task for task in tasks if task.prompt_probability > 0.5]
         share = sum(task.weight for task in prepending) / sum(task.weight for task in tasks)
         prepend = bool(shared.random() < share)
@@ -186,7 +187,7 @@ class Drawer:
     def _prompt(rng: np.random.Generator, name: str, crop: int, prompt: int) -> np.ndarray:
         """Given frames: the prepended prompt, or in 10 % of the other tasks' items their own first frames."""
         clean = np.zeros(prompt + crop, bool)
-        if rng.random() < TASKS[name].prompt_probability:
+        if rng.random() < TABLE9[name].prompt_probability:
             clean[: prompt or round(rng.beta(*CLEAN_SHARE) * crop)] = True
         return clean
 
@@ -216,6 +217,6 @@ class Drawer:
             mask[:, :prompt] &= given[:, :prompt]
         device = target.device
         return Batch(
-            target=target, mask=mask, clean=given, task=torch.tensor([TASKS[name].index for name in names]), keep=kept,
+            target=target, mask=mask, clean=given, task=torch.tensor([self.tasks.index(name) for name in names]), keep=kept,
             logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
         ).to(device)  # fmt: skip

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from speechbase.codec import Codec
-from speechbase.items import TASKS
 from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.network import SpeechOpNetwork
@@ -120,8 +119,8 @@ class DiffusionTrainee:
         """A held-out sentence spoken, and a held-out recording processed, without prompts: 32 steps, guidance 2."""
         codec, made = self.drawer.codec, {}
         for kind, batches in self.held_out.items():
-            batch, row = _heard(batches)
-            task = next(name for name, entry in TASKS.items() if entry.index == int(batch.task[row]))
+            batch, row = self._heard(batches)
+            task = self.drawer.tasks[int(batch.task[row])]
             free = batch.mask[row] if kind == "tts" else batch.mask[row] & ~batch.clean[row]
             given = {"transcript": [batch.texts[row]]} if kind == "tts" else {"source": [batch.source[row][free]]}
             frames = [int(free.sum())]
@@ -132,15 +131,22 @@ class DiffusionTrainee:
                 made[f"{task}-source"] = codec.decode(given["source"][0][None])[0]
         return made, codec.rate_hz
 
-    @staticmethod
-    def _by_task(network: nn.Module, batches: list[Batch], kind: str) -> dict[str, float]:
+    def _by_task(self, network: nn.Module, batches: list[Batch], kind: str) -> dict[str, float]:
         losses = torch.cat([network(batch) for batch in batches])
         tasks = torch.cat([batch.task for batch in batches])
         figures = {kind: float(losses.mean())}
-        for task in TASKS.values():
-            if (tasks == task.index).any() and kind == "s2s":
-                figures[task.name] = float(losses[tasks == task.index].mean())
+        for row, name in enumerate(self.drawer.tasks):
+            if (tasks == row).any() and kind == "s2s":
+                figures[name] = float(losses[tasks == row].mean())
         return figures
+
+    def _heard(self, batches: list[Batch]) -> tuple[Batch, int]:
+        """The item to listen to: the first that is enhanced, where there is one."""
+        for batch in batches:
+            rows = (batch.task == self.drawer.tasks.index("enhancement")).nonzero()
+            if len(rows):
+                return batch, int(rows[0])
+        return batches[0], 0
 
     @staticmethod
     def _text_gap(network: nn.Module, batch: Batch) -> float:
@@ -149,12 +155,3 @@ class DiffusionTrainee:
         with_text = network(Batch(**vars(batch) | {"keep": everything, "clean": free}))
         without = network(Batch(**vars(batch) | {"keep": ~everything, "clean": free}))
         return float((without - with_text).mean())
-
-
-def _heard(batches: list[Batch]) -> tuple[Batch, int]:
-    """The item to listen to: the first that is enhanced, where there is one."""
-    for batch in batches:
-        rows = (batch.task == TASKS["enhancement"].index).nonzero()
-        if len(rows):
-            return batch, int(rows[0])
-    return batches[0], 0

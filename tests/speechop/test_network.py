@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from speechbase.files import UserError
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.model.text import tokenize
 from speechop.model.transformer import attention
@@ -31,11 +34,32 @@ def test_transcripts_of_some_rows_equal_masked_ones_of_all(network):
     torch.testing.assert_close(network(z, logsnr, task, some), network(z, logsnr, task, masked), atol=1e-5, rtol=1e-4)
 
 
-def test_stage_2_starts_as_the_tts_model():
+def test_stage_2_starts_as_the_tts_model_in_every_task():
+    """What the network says before its first step of stage 2 is what TTS says, source or none (section 5)."""
     torch.manual_seed(0)
-    net = SpeechOpNetwork(TINY)
-    source = torch.randn(2, 9, 16)
-    assert not net.encode_source(source, torch.tensor([1, 1]), None, None).any()
+    tts = SpeechOpNetwork(TINY)
+    nn.init.normal_(tts.latent_out.weight, std=0.1)
+    nn.init.normal_(tts.final.weight, std=0.1)
+    stage2 = SpeechOpNetwork(TINY)
+    stage2.load_state_dict(tts.state_dict())
+    stage2.begin_as_tts()
+    z, logsnr, source = torch.randn(1, 9, 16), torch.tensor([0.3]), torch.randn(1, 9, 16)
+    said = tts(z, logsnr, tts.rows(["tts"]), tts.no_text())
+    assert said.abs().max() > 0.1
+    for name in TINY.tasks:
+        row = stage2.rows([name])
+        mixed = stage2.encode_source(source, row, None, None)
+        assert torch.equal(stage2(z, logsnr, row, stage2.no_text(), mixed), said), name
+        if name != "tts":
+            drawn = tts(z, logsnr, tts.rows([name]), tts.no_text(), tts.encode_source(source, row, None, None))
+            assert not torch.allclose(drawn, said), "rows as stage 1 leaves them are not the TTS model"
+
+
+def test_weights_name_their_tasks_and_refuse_others():
+    net = SpeechOpNetwork(replace(TINY, tasks=("tts", "enhancement")))
+    assert net.task.weight.shape[0] == 2 and net.rows(["enhancement", "tts"]).tolist() == [1, 0]
+    with pytest.raises(UserError, match="not trained for the task 'separation'"):
+        net.rows(["separation"])
 
 
 def test_null_transcript_by_masking_equals_the_cheap_one(network):

@@ -9,12 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 from speechbase import audio
-from speechbase.files import UserError
+from speechbase.files import UserError, read_jsonl
+from speechbase.systems.runner import run_manifest
 from speechbase.training import checkpoint
 from speechop import cli, describe, pipeline
-from speechop import system as generate
 from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
+from speechop.system import ComposedSpeechOp
 from tests.speechop.conftest import TINY
 from workflow.plan import planning
 
@@ -141,7 +142,9 @@ def manifest(tmp_path):
 
 def run(manifest, models, out, transcripts=None, **system):
     values = {"model": "multitask", "transcript": "none", "composition": "none", "voice": False, **HOW, **system}
-    return pd.read_csv(generate.run(manifest, values, models, out, transcripts), keep_default_na=False)
+    heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
+    run_manifest(ComposedSpeechOp("speechop", values, models, heard), manifest, out)
+    return pd.read_csv(out / "index.csv", keep_default_na=False)
 
 
 def test_manifest_runner_writes_every_row_and_goes_on_where_it_stopped(manifest, models, tmp_path, monkeypatch):

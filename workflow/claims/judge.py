@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from metrics.statistics import holm
-from speechbase.files import UserError, atomic, plain_errors, write_text
+from speechbase.files import UserError, atomic, did_you_mean, plain_errors, write_text
 from workflow.claims import wording
 from workflow.claims.comparisons import EXPECTATIONS, Comparison, Evidence, Result, evidence, verdict
 from workflow.claims.evidence import Ours, printed
@@ -82,21 +82,21 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
     if table == "fig4":
         rows, roles = TOY["rows"], TOY["roles"]
     elif table not in presets:
-        raise UserError(f"{where}: unknown table {table!r}{planning.did_you_mean(table, [*presets, 'fig4'])}.")
+        raise UserError(f"{where}: unknown table {table!r}{did_you_mean(table, [*presets, 'fig4'])}.")
     else:
         preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * (comparison.table == "fig2")
     for row in filter(None, (comparison.of, comparison.against)):
         if row not in rows:
-            raise UserError(f"{where}: {comparison.table} has no row {row!r}{planning.did_you_mean(row, set(rows))}.")
+            raise UserError(f"{where}: {comparison.table} has no row {row!r}{did_you_mean(row, set(rows))}.")
         if rows.count(row) > 1:
             raise UserError(
                 f"{where}: {comparison.table} has the row {row!r} more than once: write system@set or its label."
             )
     if comparison.role not in roles:
         role = comparison.role
-        raise UserError(f"{where}: {comparison.table} has no column {role!r}{planning.did_you_mean(role, roles)}.")
+        raise UserError(f"{where}: {comparison.table} has no column {role!r}{did_you_mean(role, roles)}.")
 
 
 def names_of(row: dict, preset: dict) -> list[str]:

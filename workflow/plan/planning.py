@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
 import yaml
 
-from speechbase.files import UserError
+from speechbase.files import UserError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
@@ -51,13 +50,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "type" and error.validator_value == "boolean":
         return f"{error.message}; on the command line write True or False"
     return error.message
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """' (did you mean ...?)' for the nearest known name, or the list of what is known."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, 1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"
 
 
 def scale_file(config: dict, folder: Path = ROOT / "config") -> Path | None:

@@ -11,9 +11,9 @@ from baselines.__main__ import main
 from baselines.registry import ROOM
 from speechbase import audio
 from speechbase.files import UserError, sha256
-from speechbase.items import read_items
+from speechbase.items import TASKS, Task, read_items
 from speechbase.systems.card import Card
-from speechbase.systems.contract import Baseline
+from speechbase.systems.contract import Answer, Baseline, System
 from speechbase.systems.runner import COLUMNS, run_manifest
 
 
@@ -66,7 +66,7 @@ def test_one_failing_item_is_a_row_and_is_tried_again(manifest, tmp_path):
     flaky = Flaky(make_card())
     flaky.bad = ("u1",)
     index = run_manifest(flaky, manifest(), tmp_path / "out")
-    assert list(index["status"]) == ["ok", "error", "ok"] and "cannot hear" in index["detail"][1]
+    assert list(index["status"]) == ["ok", "failed", "ok"] and "cannot hear" in index["detail"][1]
     flaky.bad, flaky.ran = (), []
     index = run_manifest(flaky, tmp_path / "set.csv", tmp_path / "out")
     assert flaky.ran == ["u1"] and list(index["status"]) == ["ok"] * 3
@@ -102,7 +102,12 @@ def test_full_disk_stops_the_run(manifest, tmp_path):
 
 @pytest.mark.parametrize(
     ("wave", "status"),
-    [(np.zeros(5, np.float32), "length"), (np.full(12800, np.nan), "invalid"), (np.zeros((2, 12800)), "invalid")],
+    [
+        (np.zeros(5, np.float32), "length"),
+        (np.full(12800, np.nan), "invalid"),
+        (np.zeros((2, 12800)), "invalid"),
+        (np.full(12800, 3000.0, np.float32), "invalid"),
+    ],
 )
 def test_bad_output_is_not_written(manifest, tmp_path, wave, status):
     class Bad(Flaky):
@@ -213,3 +218,64 @@ def test_every_card_says_what_it_must():
         assert all(weight["url"].startswith("https://") for weight in card.weights), name
         if runs:
             assert registry.create(name).run.__doc__, name
+
+
+class Batched(System):
+    """Answers in batches of two; a batch with the item `bad` fails as a whole, as a network's would."""
+
+    name, tasks, batch = "batched", ("enhancement", "hear"), 2
+
+    def __init__(self, bad=""):
+        self.bad, self.asked = bad, []
+
+    def identity(self):
+        return ["batched", 1]
+
+    def likeness(self, item):
+        if item.row.get("text") == "lacking":
+            raise UserError("lacks a voice")
+        return (item.task,), len(item.wave("source"))
+
+    def answer(self, items):
+        self.asked.append([item.id for item in items])
+        if self.bad in self.asked[-1]:
+            raise ValueError("cannot hear")
+        if items[0].task == "hear":
+            return [Answer(text="a b" if item.id != "u2" else None) for item in items]
+        return [Answer(item.wave("source"), item.rate_hz, detail="source") for item in items]
+
+
+def test_a_bad_item_of_a_batch_costs_its_own_row(manifest, tmp_path):
+    path = manifest()
+    table = pd.read_csv(path)
+    table.loc[2, "text"] = "lacking"
+    table.to_csv(path, index=False)
+    system = Batched(bad="u1")
+    index = run_manifest(system, path, tmp_path / "out")
+    assert list(index["status"]) == ["ok", "failed", "failed"]
+    assert "cannot hear" in index["detail"][1] and "lacks a voice" in index["detail"][2]
+    assert system.asked == [["u0", "u1"], ["u0"], ["u1"]] and index["detail"][0] == "source"
+
+
+def test_text_goes_the_road_of_audio(manifest, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "hear", Task("hear", gives="text", length="free"))
+    index = run_manifest(Batched(), manifest("hear"), tmp_path / "out")
+    assert list(index["status"]) == ["ok", "ok", "invalid"] and list(index["text"]) == ["a b", "a b", ""]
+    assert not list((tmp_path / "out").glob("*.wav"))
+
+
+def test_a_folder_of_an_earlier_version_is_refused(manifest, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "done.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match="earlier version"):
+        run_manifest(Batched(), manifest(), tmp_path / "out")
+
+
+def test_an_id_that_leaves_the_folder_is_refused(manifest, tmp_path):
+    path = manifest()
+    for bad in ("../u0", "..", "a/b"):
+        table = pd.read_csv(path)
+        table.loc[0, "id"] = bad
+        table.to_csv(path, index=False)
+        with pytest.raises(UserError, match="cannot be a file name"):
+            run_manifest(Batched(), path, tmp_path / "out")
