@@ -42,11 +42,11 @@ def describe(config: dict, devices: int = 32, flops: float = A100_BF16_FLOPS) ->
 
 
 def _model(entry: dict, devices: int, flops: float) -> dict:
-    if entry["stage"] == "codec":
+    if entry["kind"] == "codec":
         with torch.device("meta"):
             codec = build_codec(entry["network"])
         return {
-            "stage": "codec",
+            "kind": "codec",
             "parameters": _count(codec),
             "rate_hz": codec.rate_hz,
             "samples_per_latent": codec.hop,
@@ -54,8 +54,8 @@ def _model(entry: dict, devices: int, flops: float) -> dict:
             "latent_channels": codec.latent_dim,
             "context_frames": codec.context_frames,
         }
-    if entry["stage"] == "matched":
-        return {"stage": "matched"}
+    if entry["kind"] not in ("tts", "multitask", "s2s"):
+        return {"kind": entry["kind"]}
     return _diffusion(entry, devices, flops)
 
 
@@ -70,8 +70,8 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
     }
     parts["diffusion_transformer"] = _count(network) - sum(parts.values())
     training, batches = entry["training"], BatchConfig(**{k: _tuple(v) for k, v in entry.get("batches", {}).items()})
-    tts = entry["stage"] in ("tts", "multitask")
-    s2s = entry["stage"] in ("s2s", "multitask")
+    tts = entry["kind"] in ("tts", "multitask")
+    s2s = entry["kind"] in ("s2s", "multitask")
     spoken, pairs = batches.tts_batch * tts, batches.s2s_batch * s2s
     micro = max(1, training.get("accumulate", 2) // (2 if tts and s2s else 1))
     steps = training["steps"] * micro * devices
@@ -80,7 +80,7 @@ def _diffusion(entry: dict, devices: int, flops: float) -> dict:
     work = 6 * parts["diffusion_transformer"] * (spoken_frames + pair_frames) + 6 * parts["audio_encoder"] * pair_frames
     trained = sum(parts.values())
     return {
-        "stage": entry["stage"],
+        "kind": entry["kind"],
         "parameters": parts
         | {"frozen_text_encoder": int(BYT5_BASE_PARAMETERS) if config.text["kind"] == "byt5" else 0},
         "training": {

@@ -175,7 +175,7 @@ class SpeechOp:
             transcript: what is said, to guide by (TC-CFG, Eq. 4).
             transcribe: a recogniser (samples, rate) -> text: implicit task composition; each window is transcribed.
             voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
-            settings: fields of `speechop.compose.Settings`.
+            settings: fields of `speechop.compose.Settings`, over those that come with the weights.
         """
         return self._windows(
             "enhancement", wave, rate_hz, transcript, transcribe, settings, voice=voice, voice_text=voice_text
@@ -219,7 +219,7 @@ class SpeechOp:
         return editing.splice(wave, audio.resample(middle, self.rate_hz, rate_hz), plan, rate_hz)
 
     def _settings(self, values: dict, guided: bool) -> Settings:
-        settings = Settings.of({"steps": 32, **values})
+        settings = Settings.of(self.config["sampling"] | values)
         return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
 
     def _listen(self, wave: np.ndarray, rate_hz: int) -> np.ndarray:

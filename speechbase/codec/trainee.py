@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechbase.codec import Codec
+from speechbase.codec import Codec, build_codec
 from speechbase.codec.base import kl_divergence
 from speechbase.codec.losses import Discriminators, MultiScaleMel
+from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
+from speechbase.training import checkpoint
+from speechbase.training.kinds import Context, settings_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,28 @@ class CodecTrainee:
         estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
         return {"mel": float(self.mel(estimate, self.held_out))}
 
+    def weights(self, averaged: Codec) -> dict[str, Tensor]:
+        """The codec's weights, the statistics of its latents measured."""
+        self.measure(averaged)
+        return averaged.state_dict()
+
     def samples(self, codec: Codec) -> tuple[dict[str, Tensor], int]:
         """A held-out utterance and its round trip."""
         original = torch.from_numpy(self.heard).to(self.device)
         return {"original": original, "reconstruction": codec.decode(codec.encode(original[None]))[0]}, codec.rate_hz
+
+
+def build(config: dict, context: Context) -> CodecTrainee:
+    """The trainee of a codec; begun from other weights it takes their encoder too, so that latents stay the same."""
+    codec = build_codec(config["network"])
+    speech, valid = (open_speech(context.data, split, codec.rate_hz) for split in ("train", "valid"))
+    if context.init is not None:
+        tensors, _ = checkpoint.read_model(context.init)
+        checkpoint.load_into(codec, tensors, context.init)
+    elif hasattr(codec, "fit"):
+        torch.manual_seed(config["seed"])
+        picks = torch.randperm(len(speech))[:1000].tolist()
+        kept = codec.fit([torch.from_numpy(speech.wave(place)) for place in picks])
+        context.accelerator.print(f"the encoder keeps {kept:.1%} of the log-mel variance")
+    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
+    return CodecTrainee(codec, speech, valid, losses, config["seed"], context.accelerator)

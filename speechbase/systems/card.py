@@ -23,7 +23,7 @@ class Card:
             public) or `paper` (only the printed figures exist).
         scale: `arbitrary` where the output's level means nothing.
         environment: a conda file of its own, where the system's pins conflict with ours.
-        trained_by: the module that trains a matched system here, into `<models>/<name>/`.
+        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into `<models>/<name>/`.
         packages: importable module -> the requirement that installs it.
         repository: {url, commit} of code that no package carries; cloned into the weights folder.
         weights: {file, url, checksum} under the weights folder; checksum is "sha256:..." or "md5:...", left out where

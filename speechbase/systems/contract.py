@@ -113,7 +113,8 @@ class Baseline(System):
                 own = f", in its own environment ({card.environment})" if card.environment else ""
                 return f"the package {module} is not installed: pip install '{requirement}'{own}"
         if card.trained_by and not (self.model_dir / "model.safetensors").is_file():
-            return f"{self.model_dir} holds no trained model: run python -m {card.trained_by}, or the rule that does"
+            how = f"run python -m speechbase.training {card.trained_by}, or the rule that does"
+            return f"{self.model_dir} holds no trained model: {how}"
         if card.repository and not self.clone.is_dir():
             url, commit = card.repository["url"], card.repository["commit"]
             return f"the code is missing: git clone {url} {self.clone} && git -C {self.clone} checkout {commit}"

@@ -25,6 +25,17 @@ def package_version() -> str:
         return "source"
 
 
+def folder_of(models: Path, name: str) -> Path:
+    """A model's folder; `tts@1` is what the model `tts` was after the first of its runs, kept while it is trained."""
+    model, _, run = name.partition("@")
+    return models / model / "runs" / run if run else models / model
+
+
+def exists(folder: Path) -> bool:
+    """Whether a model was released there."""
+    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+
+
 def save_model(folder: str | Path, tensors: dict[str, Tensor], config: dict, dtype: torch.dtype | None = None) -> None:
     """Write a model folder: `model.safetensors` (optionally in half precision) and `config.json` with its checksum."""
     folder = Path(folder)

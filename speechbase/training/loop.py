@@ -63,6 +63,10 @@ class Trainee(Protocol):
         """Named validation figures with averaged weights, on fixed data and noise."""
         ...
 
+    def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
+        """What is released of the averaged network, by name."""
+        ...
+
     def samples(self, network: nn.Module) -> tuple[dict[str, Tensor], int]:
         """Held-out items by name as averaged weights make them, audio [s], and their rate in Hz; with `samples_every` only."""
         ...

@@ -18,10 +18,9 @@ UNTRAINED = {"tts": ENCODER, "s2s": ("text_encoder.",)}
 def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     """A released diffusion network and its configuration; errors as `speechbase.codec.loading.load_codec`."""
     tensors, config = checkpoint.read_model(folder)
-    if "tasks" not in config["network"]:
-        raise UserError(
-            f"{folder} does not name the tasks of its weights: an earlier version wrote it; train it again."
-        )
+    for what, where in (("tasks", config["network"]), ("sampling", config), ("kind", config)):
+        if what not in where:
+            raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")
     network = SpeechOpNetwork(NetworkConfig(**config["network"]))
-    checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["stage"], ()), FROZEN_TEXT))
+    checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT))
     return network.eval().requires_grad_(False), config

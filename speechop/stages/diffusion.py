@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from speechbase.codec import Codec
 from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
+from speechop.model.loading import FROZEN_TEXT, UNTRAINED
 from speechop.model.network import SpeechOpNetwork
 from speechop.model.text import tokenize
 from speechop.sampler import Noise, Sampling, sample
@@ -95,9 +96,10 @@ class DiffusionTrainee:
         stages: tuple[str, ...],
         batches: int = 2,
         losses: DiffusionLossConfig = DiffusionLossConfig(),
+        kind: str = "multitask",
     ):
         self.network = DiffusionLoss(network, drawer.codec, losses)
-        self.drawer, self.kinds = drawer, stages
+        self.drawer, self.kinds, self.kind = drawer, stages, kind
         self.held_out = {kind: [getattr(valid, kind)("valid", i) for i in range(batches)] for kind in stages}
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
@@ -114,6 +116,12 @@ class DiffusionTrainee:
             gaps = [self._text_gap(network, batch) for batch in self.held_out["tts"]]
             figures["text_gap"] = sum(gaps) / len(gaps)
         return figures
+
+    def weights(self, averaged: DiffusionLoss) -> dict[str, Tensor]:
+        """The network's weights without what this kind does not train and what is frozen."""
+        left_out = UNTRAINED.get(self.kind, ())
+        tensors = averaged.network.state_dict()
+        return {k: v for k, v in tensors.items() if FROZEN_TEXT not in k and not k.startswith(left_out)}
 
     def samples(self, network: DiffusionLoss) -> tuple[dict[str, Tensor], int]:
         """A held-out sentence spoken, and a held-out recording processed, without prompts: 32 steps, guidance 2."""

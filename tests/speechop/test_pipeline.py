@@ -27,10 +27,12 @@ def models(network, codec, tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     codec_config = {
         "network": {"kind": "mel", "latent_dim": 16, "decoder_dim": 16, "decoder_layers": 2},
-        "stage": "codec",
+        "kind": "codec",
     }
     checkpoint.save_model(root / "codec", codec.state_dict(), codec_config)
-    checkpoint.save_model(root / "multitask", network.state_dict(), {"network": TINY.as_dict(), "stage": "multitask"})
+    checkpoint.save_model(
+        root / "multitask", network.state_dict(), {"network": TINY.as_dict(), "kind": "multitask", "sampling": {}}
+    )
     return root
 
 
@@ -235,8 +237,8 @@ def test_describe_counts_without_weights():
     paper = {
         "scale": "paper",
         "models": {
-            "codec": {"stage": "codec", "network": {"kind": "dac"}},
-            "multitask": {"stage": "multitask", "network": {}, "training": {"steps": 200_000}, "batches": {}},
+            "codec": {"kind": "codec", "network": {"kind": "dac"}},
+            "multitask": {"kind": "multitask", "network": {}, "training": {"steps": 200_000}, "batches": {}},
         },
     }
     paper["models"]["multitask"]["network"] = {"text": {"kind": "byt5", "dim": 1536, "folder": "byt5-base"}}
@@ -253,7 +255,7 @@ def test_describe_counts_every_model_of_a_scale(scale):
     told = describe.describe(planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml"))["models"]
     trained = {name: model["training"] for name, model in told.items() if "training" in model}
     assert trained["tts"]["samples"] > 0 and trained["multitask"]["latent_frames_about"] > 0
-    assert all(model["stage"] in ("codec", "matched") or name in trained for name, model in told.items())
+    assert all(model["kind"] in ("codec", "predictive", "sepformer") or name in trained for name, model in told.items())
 
 
 def test_torch_state_is_not_needed(models):

@@ -46,7 +46,7 @@ def training(made, out):
     if not (out / "models" / "codec").exists():
         (out / "models" / "codec").symlink_to(made / "models/smoke/codec")
     return [
-        "-m", "speechop.stages.train", "tts", "--name", "tts", "--config", json.dumps(config), "--data", made / "data/smoke",
+        "-m", "speechbase.training", "tts", "--name", "tts", "--config", json.dumps(config), "--data", made / "data/smoke",
         "--models", out / "models", "--state", out / "state",
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Start a training module on whatever was allotted: one process, one node's GPUs, or several nodes under SLURM.
 
-    python -m workflow.cluster.launch -- speechop.stages.train tts --name tts ...
+    python -m workflow.cluster.launch -- speechbase.training tts --name tts ...
 
 Several nodes need the job's shell to be allowed to call srun, which the profile's `mpi: srun` arranges.
 """

@@ -83,17 +83,17 @@ def _stage(name: str, model: dict, encoder: float) -> Stage:
     counter = flops.Counter(dict(model["network"]))
     sizes, batches, training = counter.parameters(), model["batches"], model["training"]
     spoken = pair = 0.0
-    if model["stage"] != "s2s":
+    if model["kind"] != "s2s":
         text = round(TTS_SECONDS * LETTERS_PER_SECOND)
         frozen = 2.0 * flops.BYT5_PARAMETERS * text
         spoken = 3 * (counter.forward(round(TTS_SECONDS * FRAME_RATE), text) - frozen) + frozen
-    if model["stage"] != "tts":
+    if model["kind"] != "tts":
         pair_s = BatchConfig(**batches).pair_seconds
         pair = 3 * counter.forward(round(pair_s * FRAME_RATE), 0, source=True) + encoder * 2 * pair_s
     operations = spoken * batches.get("tts_batch", 0) + pair * batches.get("s2s_batch", 0)
-    if model["stage"] == "multitask":
+    if model["kind"] == "multitask":
         operations /= 2  # the two kinds alternate
-    parameters = sizes["transformer"] if model["stage"] == "tts" else sum(sizes.values())
+    parameters = sizes["transformer"] if model["kind"] == "tts" else sum(sizes.values())
     precision = training["precision"]
     label = NAMES.get(name, name)
     return Stage(label, operations, training["accumulate"], training["steps"], GPUS, parameters, precision)

@@ -9,6 +9,7 @@ import jsonschema
 import yaml
 
 from speechbase.files import UserError, did_you_mean
+from speechbase.training import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
@@ -247,17 +248,21 @@ def any_of(names: Iterable[str]) -> str:
 
 
 def training_config(config: dict, model: str) -> dict:
-    """What a model's training command is given: its own entry, the seed and how speech is degraded."""
-    entry = {key: value for key, value in config["models"][model].items() if key not in ("stage", "after")}
-    return entry | {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
+    """What a model's training command is given: its own entry, the seed, how speech is degraded, and how it samples.
+
+    Sampling settings are released with the weights: tables, library and command line read them there.
+    """
+    entry = {key: value for key, value in config["models"][model].items() if key not in ("kind", "after")}
+    shared = {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
+    return {"sampling": config["sampling"]} | entry | shared
 
 
 def sampling_settings(config: dict, system: dict) -> dict:
-    """What `speechop.system` is given: the scale's settings, the system's own over them, and a seed.
+    """What `speechop.system` is given: the system's own settings, over those that come with its weights, and a seed.
 
     `chunk_seconds: crop` becomes the length of the crops that the system's model was trained on.
     """
-    settings = config["sampling"] | system | {"seed": system.get("seed", config["seed"])}
+    settings = system | {"seed": system.get("seed", config["seed"])}
     if settings.get("chunk_seconds") == "crop":
         settings["chunk_seconds"] = config["models"][system["model"]]["batches"]["crop_seconds"]
     return settings
@@ -270,10 +275,13 @@ def training_command(config: dict, model: str, folder: Path, state: Path) -> lis
         folder: where the released model goes.
         state: where every model's resume state lies.
     """
-    stage = config["models"][model]["stage"]
-    if stage == "matched":
-        return [read_card(model)["trained_by"], "--out", str(folder), "--state", str(state / model)]
-    return ["speechop.stages.train", stage, "--name", model, "--models", str(folder.parent), "--state", str(state)]
+    kind = config["models"][model]["kind"]
+    return ["speechbase.training", kind, "--name", model, "--models", str(folder.parent), "--state", str(state)]
+
+
+def training_modules(config: dict, model: str) -> list[str]:
+    """The modules whose sources decide what a model's training does: the command's and its kind's."""
+    return ["speechbase.training.__main__", kinds.module_of(config["models"][model]["kind"])]
 
 
 def corpus_part(corpus: dict, part: str, name: str = "") -> dict:

@@ -27,7 +27,7 @@ FIG2_MODELS = [
 TRAINED_MODELS = [
     name
     for name, entry in config["models"].items()
-    if entry["stage"] in ("codec", "tts", "multitask")
+    if entry["kind"] in ("codec", "tts", "multitask")
     and (name in SHIPPED or not SHIPPED)
     and name not in ON_REQUEST_MODELS
 ]

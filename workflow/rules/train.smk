@@ -40,14 +40,14 @@ rule trained_model:
         ],
         shards=lambda wildcards: (
             paper_plan.training_shards(
-                config["models"][wildcards.model]["stage"],
+                config["models"][wildcards.model]["kind"],
                 config["corpus"]["recorded"],
             )
             if RECORDED_SPEECH
             else []
         ),
         src=lambda wildcards: sources(
-            planning.training_command(config, wildcards.model, Path(), Path())[0]
+            *planning.training_modules(config, wildcards.model)
         ),
     output:
         weights="<models>/{model}/model.safetensors",

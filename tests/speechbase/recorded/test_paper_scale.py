@@ -78,7 +78,7 @@ def test_the_whole_experiment_is_planned_from_nothing(tmp_path):
         "recorded_test_set": 5,
     }
     assert {rule: jobs.get(rule) for rule in expected} == expected, done.stderr
-    assert "-- python -m workflow.cluster.launch -- speechop.stages.train multitask --name multitask" in said
+    assert "-- python -m workflow.cluster.launch -- speechbase.training multitask --name multitask" in said
     stage1 = next(block for block in said.split("\n\n") if "output: models/paper/tts/model.safetensors" in block)
     assert "data/paper/shards/tts/.encoded/63.done" in stage1 and "data/paper/shards/valid/.written/0.done" in stage1
 
@@ -211,7 +211,7 @@ def test_the_workstation_profile_runs_a_job(tmp_path):
 
 
 def test_the_launcher_fits_what_was_allotted():
-    module = ["speechop.stages.train", "tts", "--config", '{"a": 1}']
+    module = ["speechbase.training", "tts", "--config", '{"a": 1}']
 
     def host(nodes):
         assert nodes == "gpu[3-6]"

@@ -13,9 +13,9 @@ from speechbase.corpus.shards import ShardTable, open_speech, tts_split
 from speechbase.corpus.speech import COLUMNS
 from speechbase.files import UserError, read_jsonl
 from speechbase.recorded import shards
+from speechbase.training import __main__ as train
 from speechbase.training import checkpoint
 from speechop.schedule import SigmoidWeight
-from speechop.stages import train
 from speechop.stages.batches import BatchConfig, Drawer
 from tests.speechop.conftest import TINY
 from workflow.cluster import plan

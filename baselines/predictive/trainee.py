@@ -1,12 +1,13 @@
-"""Train the predictive enhancer on SpeechOp's degraded speech: `python -m baselines.predictive.train --help`."""
+"""Training of the predictive enhancer on SpeechOp's degraded speech."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from baselines.matched import command
+from baselines.matched import MatchedTrainee, matched
 from baselines.predictive.model import Enhancer, Size, spectral_loss
 from speechbase.corpus.pairs import Pair
+from speechbase.training.kinds import Context
 
 
 def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
@@ -14,7 +15,6 @@ def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
     return spectral_loss(network, {"noisy": pair.source, "clean": pair.target})
 
 
-main = command("predictive", "enhancement", lambda model: Enhancer(Size.of(model)), loss, __doc__)
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def build(config: dict, context: Context) -> MatchedTrainee:
+    """The trainee of `predictive`."""
+    return matched(Enhancer(Size.of(config["network"])), loss, "enhancement", config, context)

@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from speechbase import audio
 from speechbase.corpus.speech import COLUMNS
 from speechbase.files import UserError, read_jsonl
-from speechbase.training import checkpoint
+from speechbase.training import __main__ as train
+from speechbase.training import checkpoint, kinds
 from speechbase.training.loop import Loop, TrainingConfig
-from speechop.stages import train
 from tests.speechop.conftest import TINY
 
 CODEC = {
@@ -92,7 +92,7 @@ def weights(folder):
 
 def test_released_folders_hold_weights_configuration_and_curves(models):
     tensors, config = checkpoint.read_model(models / "tts")
-    assert config["stage"] == "tts" and config["record"]["steps"] == 6
+    assert config["kind"] == "tts" and config["record"]["steps"] == 6
     assert not any(name.startswith("encoder.") for name in tensors), "stage 1 has no audio encoder"
     curves = read_jsonl(models / "tts" / "curves.jsonl")
     assert curves[-1]["step"] == 6 and {"loss", "valid_tts", "valid_text_gap"} <= set(curves[-1])
@@ -100,7 +100,7 @@ def test_released_folders_hold_weights_configuration_and_curves(models):
 
 def test_the_fitted_encoder_survives_training_unchanged(data, models):
     """The mel encoder is fitted once: what stage 1 hears is what stage 2 hears, however long the decoder trains."""
-    trainee = train._codec_trainee("codec", CODEC, data, models, Accelerator(cpu=True))
+    trainee = kinds.builder("codec")(CODEC, kinds.Context("codec", data, models, None, Accelerator(cpu=True)))
     released = weights(models / "codec")
     torch.testing.assert_close(trainee.network.basis, released["basis"], atol=1e-3, rtol=1e-3)
 
@@ -231,9 +231,9 @@ def command(data, root, settings, name, processes=1):
         launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     arguments = ["tts", "--name", name, "--config", root / f"{name}.json", "--data", data, "--models", root]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return [*launch, "-m", "speechop.stages.train", *arguments, "--state", root / "state"], {
+    return [*launch, "-m", "speechbase.training", *arguments, "--state", root / "state"], {
         "env": environment,
-        "cwd": Path(__file__).parents[2],
+        "cwd": Path(__file__).parents[3],
     }
 
 
@@ -258,7 +258,7 @@ def test_killed_by_force_and_resumed_equals_undisturbed(data, models, tmp_path):
 CODEC_RANK = """
 import json, os, sys
 from pathlib import Path
-from speechop.stages import train
+from speechbase.training import __main__ as train
 from speechbase.training.loop import Loop
 
 data, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -281,8 +281,8 @@ def test_processes_stop_at_one_step_and_keep_one_discriminator(data, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "rank.py"]
     for limit, step in (([0.0, None], 1), ([None, None], 3)):
         subprocess.run(
-            [*launch, data, tmp_path, json.dumps(limit)], check=True, timeout=300, cwd=Path(__file__).parents[2],
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+            [*launch, data, tmp_path, json.dumps(limit)], check=True, timeout=300, cwd=Path(__file__).parents[3],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])},
         )  # fmt: skip
         first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
         assert first[0] == second[0] == step
@@ -329,3 +329,30 @@ def test_truncated_and_foreign_checkpoints_are_refused(models, tmp_path):
         checkpoint.load_into(
             SpeechOpNetwork(NetworkConfig(**other)), tensors, models / "tts", may_lack=("encoder.", "source")
         )
+
+
+def test_several_runs_are_one_model(data, models, tmp_path):
+    """Each run begins from the averaged weights of the one before, with its own length; killed between two, it goes on."""
+    (tmp_path / "codec").symlink_to(models / "codec")
+    runs = [{"steps": 2}, {"steps": 3, "lr": 5e-4, "batches": {"tts_batch": 3}}]
+    config = DIFFUSION | {"training": DIFFUSION["training"] | {"runs": runs}}
+    assert train.train("tts", "whole", config, data, tmp_path, tmp_path / "state", None, False)
+    first, _ = checkpoint.read_model(tmp_path / "whole" / "runs" / "1")
+    assert checkpoint.read_model(tmp_path / "whole")[1]["record"]["steps"] == 3
+    while not train.train("tts", "pieces", config, data, tmp_path, tmp_path / "state", 0.0, False):
+        pass
+    one, two = (weights(tmp_path / name) for name in ("whole", "pieces"))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    alone = DIFFUSION | {"training": DIFFUSION["training"] | {"steps": 2}}
+    assert train.train("tts", "alone", alone, data, tmp_path, tmp_path / "state", None, False)
+    assert all(torch.equal(tensor, first[name]) for name, tensor in weights(tmp_path / "alone").items())
+    further = DIFFUSION | {"init": "whole@1", "training": DIFFUSION["training"] | {"steps": 1}}
+    assert train.train("multitask", "further", further, data, tmp_path, tmp_path / "state", None, False)
+
+
+def test_an_unknown_kind_or_key_is_a_sentence(data, tmp_path):
+    with pytest.raises(UserError, match=r"no kind of model 'multitsk' .did you mean 'multitask'"):
+        train.train("multitsk", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
+    wrong = DIFFUSION | {"training": DIFFUSION["training"] | {"runs": [{"stepz": 1}]}}
+    with pytest.raises(UserError, match=r"unknown key 'stepz' in training .did you mean 'steps'"):
+        train.train("tts", "x", wrong, data, tmp_path, tmp_path / "state", None, False)

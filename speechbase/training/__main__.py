@@ -1,0 +1,116 @@
+"""Train any model of the suite: `python -m speechbase.training KIND --help`.
+
+A model may be trained in several runs (`training: {runs: [...]}`): each begins from the averaged weights of the one before,
+with an optimiser and a schedule of its own. Runs are resumable: the state lies in `<state>/<name>/` and a killed run goes on
+where it was saved. `--max-minutes` ends a run early with status 75 (try again) and its state kept; the weights are released
+once all steps are done, or at once with `--release`. On several GPUs or nodes start it with `accelerate launch` or `torchrun`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from speechbase.files import UserError, plain_errors, seed_of
+from speechbase.training import checkpoint, kinds
+from speechbase.training.loop import Loop, TrainingConfig, check_same_run
+from speechbase.training.release import release as write_release
+
+UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
+
+
+def runs_of(config: dict) -> list[dict]:
+    """The configuration of each run of a model: what `training.runs` changes of it, in `training` or in `batches`."""
+    training = {key: value for key, value in config["training"].items() if key != "runs"}
+    found = []
+    for number, changes in enumerate(config["training"].get("runs") or [{}]):
+        own = {key: value for key, value in changes.items() if key != "batches"}
+        batches = config.get("batches", {}) | changes.get("batches", {})
+        seed = seed_of(config["seed"], "run", number) if number else config["seed"]
+        found.append(config | {"training": training | own, "batches": batches, "seed": seed})
+    return found
+
+
+def train(
+    kind: str, name: str, config: dict, data: Path, models: Path, state: Path, max_minutes: float | None, release: bool
+) -> bool:
+    """Train one model through all its runs; returns whether all steps are done.
+
+    Raises:
+        UserError: an unknown kind or key, or a state that another configuration left.
+    """
+    build, runs = kinds.builder(kind), runs_of(config)
+    settings = [kinds.settings_of(TrainingConfig, run["training"], "training") for run in runs]
+    init = checkpoint.folder_of(models, config["init"]) if config.get("init") else None
+    accelerator = _accelerator(settings[0])
+    until = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    for number, (run, training) in enumerate(zip(runs, settings), 1):
+        last = number == len(runs)
+        kept = checkpoint.folder_of(models, f"{name}@{number}")
+        if not last and checkpoint.exists(kept) and not release:
+            init = kept
+            continue
+        left = None if until is None else (until - time.monotonic()) / 60
+        folder = state / name if len(runs) == 1 else state / name / f"run{number}"
+        loop = _loop(build, run, training, kinds.Context(kind, data, models, init, accelerator), folder)
+        done = loop.run(left)
+        if loop.accelerator.is_main_process and done and not last:
+            write_release(kept, loop, run | {"kind": kind})
+        if loop.accelerator.is_main_process and ((done and last) or release):
+            write_release(models / name, loop, config | {"kind": kind})
+        if not done:
+            return False
+        init = kept
+    return True
+
+
+def _accelerator(training: TrainingConfig) -> Accelerator:
+    return Accelerator(
+        mixed_precision={"bf16": "bf16", "fp32": "no"}[training.precision],
+        cpu=not torch.cuda.is_available(),
+        # A batch may leave parts of a network without a gradient (SpeechOp's text path or audio encoder).
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def _loop(build, config: dict, training: TrainingConfig, context: kinds.Context, folder: Path) -> Loop:
+    torch.manual_seed(config["seed"])
+    if context.accelerator.is_main_process:
+        check_same_run(folder, config)
+    return Loop(build(config, context), training, folder, context.accelerator)
+
+
+@plain_errors
+def main(
+    kind: Annotated[str, typer.Argument(help=", ".join(kinds.KINDS))],
+    name: Annotated[str, typer.Option(help="the model's folder under --models")],
+    config: Annotated[str, typer.Option(help="JSON, or a JSON file: seed, network, training, batches, ...")],
+    data: Annotated[Path, typer.Option(help="data/<scale>, made by speechbase.corpus.corpus")],
+    models: Annotated[Path, typer.Option(help="where released models lie")],
+    state: Annotated[Path, typer.Option(help="where resume states lie")] = Path(".state"),
+    max_minutes: Annotated[float | None, typer.Option(help="stop after so many minutes, keeping the state")] = None,
+    release: Annotated[bool, typer.Option(help="release the averaged weights even if steps remain")] = False,
+) -> None:
+    """Train a model of any kind, or go on where an earlier run stopped."""
+    kinds.module_of(kind)
+    try:
+        settings = json.loads(Path(config).read_text() if Path(config).suffix == ".json" else config)
+    except (json.JSONDecodeError, FileNotFoundError) as error:
+        raise UserError(f"--config is not JSON ({error}).") from None
+    for section in ("seed", "network", "training"):
+        if section not in settings:
+            raise UserError(f"--config lacks the section {section!r}.")
+    if not train(kind, name, settings, data, models, state, max_minutes, release):
+        typer.echo(f"stopped before the last step; run the same command again to go on (state in {state / name})")
+        raise typer.Exit(0 if release else UNFINISHED)
+
+
+if __name__ == "__main__":
+    typer.run(main)

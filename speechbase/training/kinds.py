@@ -1,0 +1,58 @@
+"""What trains a model: the one table from a model's kind to what builds its trainee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from speechbase.files import UserError, did_you_mean
+from speechbase.training.loop import Trainee
+
+# Kind -> module:function. Names alone: nothing is imported before it is asked for, so that the ground knows no system.
+KINDS = {
+    "codec": "speechbase.codec.trainee:build",
+    "tts": "speechop.stages.build:build",  # stage 1
+    "multitask": "speechop.stages.build:build",  # stage 2
+    "s2s": "speechop.stages.build:build",  # single speech-to-speech tasks
+    "predictive": "baselines.predictive.trainee:build",
+    "sepformer": "baselines.sepformer.trainee:build",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a trainee is built: `data/<scale>`, the models' folder, the weights to begin from (None: fresh) and the devices."""
+
+    kind: str
+    data: Path
+    models: Path
+    init: Path | None
+    accelerator: Accelerator
+
+
+def module_of(kind: str) -> str:
+    """The module that builds a kind's trainee. Raises: UserError: an unknown kind, with the nearest right one."""
+    if kind not in KINDS:
+        raise UserError(f"There is no kind of model {kind!r}{did_you_mean(kind, KINDS)}.")
+    return KINDS[kind].partition(":")[0]
+
+
+def builder(kind: str) -> Callable[[dict, Context], Trainee]:
+    """What builds a kind's trainee from its configuration; errors as `module_of`."""
+    return getattr(import_module(module_of(kind)), KINDS[kind].partition(":")[2])
+
+
+def settings_of(dataclass_type, values: dict, section: str):
+    """A settings dataclass from plain values. Raises: UserError: an unknown or a missing key of `section`."""
+    known = dataclass_type.__dataclass_fields__
+    for key in values:
+        if key not in known:
+            raise UserError(f"unknown key {key!r} in {section}{did_you_mean(key, known)}.")
+    try:
+        return dataclass_type(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except TypeError as error:
+        raise UserError(f"{section} is incomplete: {error}.") from None

@@ -1,0 +1,32 @@
+"""A trained model's folder: averaged weights, configuration with its record, curves and samples."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+
+import torch
+
+from speechbase.files import read_jsonl, write_jsonl
+from speechbase.training import checkpoint
+from speechbase.training.loop import Loop
+
+
+def release(folder: Path, loop: Loop, config: dict) -> None:
+    """Write what a loop has reached to `folder`; `config` is the resolved one, its `kind` included."""
+    tensors = loop.trainee.weights(loop.ema)
+    record = {
+        "steps": loop.step,
+        "wall_minutes": round(loop.seconds / 60, 1),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine() + " CPU",
+        "threads": torch.get_num_threads(),
+        "processes": loop.accelerator.num_processes,
+        "torch": torch.__version__,
+    }
+    half = torch.float16 if config.get("store", "fp16") == "fp16" else None
+    checkpoint.save_model(folder, tensors, config | {"record": record}, half)
+    write_jsonl(folder / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))
+    if (loop.folder / "samples").is_dir():
+        shutil.copytree(loop.folder / "samples", folder / "samples", dirs_exist_ok=True)

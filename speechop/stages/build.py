@@ -1,0 +1,60 @@
+"""The trainees of SpeechOp: stage 1 (`tts`), stage 2 (`multitask`) and single speech-to-speech tasks (`s2s`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from speechbase.codec.loading import load_codec
+from speechbase.corpus.pairs import Pairs
+from speechbase.corpus.shards import open_speech, tts_split
+from speechbase.training import checkpoint
+from speechbase.training.kinds import Context, settings_of
+from speechop.model.loading import ENCODER, FROZEN_TEXT, UNTRAINED
+from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.schedule import ShiftedCosine, SigmoidWeight
+from speechop.stages.batches import BatchConfig, Drawer
+from speechop.stages.diffusion import DiffusionLossConfig, DiffusionTrainee
+
+BATCHES = {"tts": ("tts",), "multitask": ("tts", "s2s"), "s2s": ("s2s",)}
+
+
+def build(config: dict, context: Context) -> DiffusionTrainee:
+    """The trainee of a diffusion stage.
+
+    Raises:
+        UserError: an unknown key, weights of another model, or a corpus that does not fit the codec.
+    """
+    accelerator, kinds = context.accelerator, BATCHES[context.kind]
+    codec = load_codec(context.models / config.get("codec", "codec")).to(accelerator.device)
+    torch.manual_seed(config["seed"])
+    network = _network(config, context)
+    batches = settings_of(BatchConfig, config.get("batches", {}), "batches")
+    diffusion = dict(config.get("diffusion", {}))
+    weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)
+    drawers = []
+    for split in ("train", "valid"):
+        drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0))
+        degrader = (
+            Pairs.load(context.data, split, config["degradation"], codec.rate_hz, codec.mean.device)
+            if "s2s" in kinds
+            else None
+        )
+        speech = open_speech(context.data, tts_split(context.data, split) if "tts" in kinds else split, codec.rate_hz)
+        share = (accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)
+        drawers.append(Drawer(speech, codec, drawn, weight, config["seed"], degrader, *share, network.config.tasks))
+    losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
+    return DiffusionTrainee(network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind)
+
+
+def _network(config: dict, context: Context) -> SpeechOpNetwork:
+    """The network to train; from stage 1's weights, every task begins as TTS."""
+    network = SpeechOpNetwork(settings_of(NetworkConfig, config["network"], "network"))
+    if context.init is not None:
+        tensors, before = checkpoint.read_model(context.init)
+        lacking = (*ENCODER, FROZEN_TEXT, *UNTRAINED.get(context.kind, ()))
+        checkpoint.load_into(network, tensors, context.init, may_lack=lacking)
+        if before["kind"] == "tts" and context.kind != "tts":
+            network.begin_as_tts()
+    return network
