@@ -29,6 +29,7 @@ class Batch:
 
     `target` [b, n, c] latents, `mask` [b, n] real frames, `clean` [b, n] given frames, `task` [b], `source` [b, n, c] or None,
     `keep` [b] false where the condition is dropped (10 %), `texts` or None, `logsnr` [b], `eps` [b, n, c].
+    `prompt` frames are prepended.
     """
 
     target: Tensor
@@ -40,6 +41,7 @@ class Batch:
     eps: Tensor
     source: Tensor | None = None
     texts: list[str] | None = None
+    prompt: int = 0
 
     def to(self, device) -> Batch:
         """The batch on a device."""
@@ -51,7 +53,8 @@ class Batch:
 class BatchConfig:
     """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
 
-    `speed` is the range of speed perturbation, one factor an item: more voices than a small corpus has.
+    Validation drops no condition, and has at least `valid_items` items of each kind of micro-batch. `speed` is the range of
+    speed perturbation, one factor an item: more voices than a small corpus has.
     """
 
     tts_batch: int = 4
@@ -61,6 +64,7 @@ class BatchConfig:
     sentences: tuple[int, ...] = (1,)
     pause_seconds: tuple[float, float] = (0.15, 0.35)
     drop: float = 0.1
+    valid_items: int = 512
     speed: tuple[float, float] = (1.0, 1.0)
     tasks: tuple[str, ...] = tuple(name for name in TABLE9 if name != "tts")
 
@@ -218,5 +222,5 @@ class Drawer:
         device = target.device
         return Batch(
             target=target, mask=mask, clean=given, task=torch.tensor([self.tasks.index(name) for name in names]), keep=kept,
-            logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
+            logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts, prompt=prompt,
         ).to(device)  # fmt: skip

@@ -35,7 +35,7 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
     weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)
     drawers = []
     for split in ("train", "valid"):
-        drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0))
+        drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0), drop=0.0)
         degrader = (
             Pairs.load(context.data, split, config["degradation"], codec.rate_hz, codec.mean.device)
             if "s2s" in kinds

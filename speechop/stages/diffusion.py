@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -94,13 +95,21 @@ class DiffusionTrainee:
         drawer: Drawer,
         valid: Drawer,
         stages: tuple[str, ...],
-        batches: int = 2,
         losses: DiffusionLossConfig = DiffusionLossConfig(),
         kind: str = "multitask",
     ):
         self.network = DiffusionLoss(network, drawer.codec, losses)
         self.drawer, self.kinds, self.kind = drawer, stages, kind
-        self.held_out = {kind: [getattr(valid, kind)("valid", i) for i in range(batches)] for kind in stages}
+        self.held_out = {kind: list(self._items(valid, kind)) for kind in stages}
+
+    @staticmethod
+    def _items(valid: Drawer, kind: str) -> Iterator[Batch]:
+        """Fixed batches of at least `valid_items` items (of each of the processes the same)."""
+        count = number = 0
+        while count < valid.config.valid_items:
+            batch = getattr(valid, kind)("valid", number)
+            count, number = count + len(batch.keep), number + 1
+            yield batch
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         kind = self.kinds[micro % len(self.kinds)]
@@ -108,10 +117,15 @@ class DiffusionTrainee:
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss by kind, by task, and the text gap: loss with a null transcript minus loss with the transcript."""
+        """Loss by kind and by task with the condition given, `<kind>_unconditional` without it, and the text gap.
+
+        The text gap is the loss with a null transcript minus the loss with the transcript, no frames given.
+        """
         figures: dict[str, float] = {}
         for kind, batches in self.held_out.items():
             figures |= self._by_task(network, batches, kind)
+            dropped = [network(_without_condition(batch)) for batch in batches]
+            figures[f"{kind}_unconditional"] = float(torch.cat(dropped).mean())
         if "tts" in self.held_out:
             gaps = [self._text_gap(network, batch) for batch in self.held_out["tts"]]
             figures["text_gap"] = sum(gaps) / len(gaps)
@@ -158,8 +172,13 @@ class DiffusionTrainee:
 
     @staticmethod
     def _text_gap(network: nn.Module, batch: Batch) -> float:
-        everything = torch.ones_like(batch.keep)
-        free = torch.zeros_like(batch.clean)
-        with_text = network(Batch(**vars(batch) | {"keep": everything, "clean": free}))
-        without = network(Batch(**vars(batch) | {"keep": ~everything, "clean": free}))
-        return float((without - with_text).mean())
+        with_text = network(Batch(**vars(batch) | {"clean": torch.zeros_like(batch.clean)}))
+        return float((network(_without_condition(batch)) - with_text).mean())
+
+
+def _without_condition(batch: Batch) -> Batch:
+    """The batch with every condition dropped: no source, transcript or given frames."""
+    mask = batch.mask.clone()
+    mask[:, : batch.prompt] = False  # a prepended prompt that is not given does not exist
+    nothing = {"keep": torch.zeros_like(batch.keep), "clean": torch.zeros_like(batch.clean)}
+    return Batch(**vars(batch) | nothing | {"mask": mask})

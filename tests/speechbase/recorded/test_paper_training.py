@@ -30,7 +30,14 @@ CODEC = {
 DIFFUSION = {
     "seed": 1,
     "network": TINY.as_dict(),
-    "batches": {"tts_batch": 2, "s2s_batch": 3, "crop_seconds": 0.3, "prompt_seconds": [0.1, 0.2], "sentences": [1]},
+    "batches": {
+        "tts_batch": 2,
+        "s2s_batch": 3,
+        "crop_seconds": 0.3,
+        "prompt_seconds": [0.1, 0.2],
+        "sentences": [1],
+        "valid_items": 4,
+    },
     "training": TRAINING,
     "degradation": {"noise": {"probability": 1, "snr_db": [0, 10]}, "reverb": {"probability": 0.5}},
 }

@@ -21,6 +21,8 @@ from speechbase.files import UserError, read_jsonl
 from speechbase.training import __main__ as train
 from speechbase.training import checkpoint, kinds
 from speechbase.training.loop import Loop, TrainingConfig
+from speechop.stages.batches import BatchConfig
+from speechop.stages.diffusion import _without_condition
 from tests.speechop.conftest import TINY
 
 CODEC = {
@@ -33,7 +35,14 @@ CODEC = {
 DIFFUSION = {
     "seed": 1,
     "network": json.loads(json.dumps(TINY.as_dict())),
-    "batches": {"tts_batch": 2, "s2s_batch": 2, "crop_seconds": 0.5, "prompt_seconds": [0.2, 0.3], "sentences": [1, 2]},
+    "batches": {
+        "tts_batch": 2,
+        "s2s_batch": 2,
+        "crop_seconds": 0.5,
+        "prompt_seconds": [0.2, 0.3],
+        "sentences": [1, 2],
+        "valid_items": 4,
+    },
     "training": {
         "steps": 6,
         "lr": 1e-3,
@@ -356,3 +365,19 @@ def test_an_unknown_kind_or_key_is_a_sentence(data, tmp_path):
     wrong = DIFFUSION | {"training": DIFFUSION["training"] | {"runs": [{"stepz": 1}]}}
     with pytest.raises(UserError, match=r"unknown key 'stepz' in training .did you mean 'steps'"):
         train.train("tts", "x", wrong, data, tmp_path, tmp_path / "state", None, False)
+
+
+def test_validation_drops_nothing_and_shows_what_the_source_is_worth(data, models, tmp_path):
+    """512 items or as many as asked for, every condition given; the loss without it is a figure of its own."""
+    (tmp_path / "codec").symlink_to(models / "codec")
+    context = kinds.Context("multitask", data, tmp_path, None, Accelerator(cpu=True))
+    config = DIFFUSION | {"batches": DIFFUSION["batches"] | {"valid_items": 5}}
+    trainee = kinds.builder("multitask")(config, context)
+    assert BatchConfig().valid_items >= 512
+    for kind, batches in trainee.held_out.items():
+        assert sum(len(batch.keep) for batch in batches) >= 5 and all(batch.keep.all() for batch in batches), kind
+    prepended = next(batch for batch in trainee.held_out["s2s"] if batch.prompt)
+    bare = _without_condition(prepended)
+    assert not bare.clean.any() and not bare.keep.any() and not bare.mask[:, : bare.prompt].any()
+    figures = trainee.validate(trainee.network.eval())
+    assert {"tts", "s2s", "text_gap", "tts_unconditional", "s2s_unconditional"} <= set(figures)
