@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from speechbase.files import UserError, atomic
+from speechbase import files
+from speechbase.files import UserError, atomic, warn
+
+LARGEST = 16.0  # +24 dBFS; no recording is as far above full scale, samples of 16 bits as they are start beyond
+RATES_HZ = (1000, 1_000_000)
+BLOCK = 2**20  # samples that are read at once, whatever a header claims
+# suffix -> (container, sample format) of what is written; float where the format has it, since float does not clip
+WRITTEN = {
+    ".wav": ("WAV", "FLOAT"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".oga": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+    ".aiff": ("AIFF", "FLOAT"),
+    ".aif": ("AIFF", "FLOAT"),
+    ".caf": ("CAF", "FLOAT"),
+    ".rf64": ("RF64", "FLOAT"),
+}
+# All that libsndfile reads and that holds audio alone, for looking through folders
+SUFFIXES = frozenset(
+    {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw", ".mat4", ".mat5"}
+    | {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph", ".sf", ".mp1", ".mp2"}
+    | set(WRITTEN)
+)
 
 
 def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = None, resampled: bool = False):
@@ -17,38 +42,79 @@ def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = 
     Args:
         path: any file that libsndfile reads.
         rate_hz: the rate the caller needs; another rate is a UserError unless `resampled` is true.
-        channel: which channel to take of a multi-channel file (else such a file is a UserError).
+        channel: which channel to take of a multi-channel file, from 0 (else such a file is a UserError).
         resampled: convert to `rate_hz` (soxr HQ) where the file has another rate.
 
     Returns:
         (samples, rate): float32 [n], full scale is 1.0, and its rate in Hz.
 
     Raises:
-        UserError: missing, unreadable, empty, multi-channel or non-finite audio, or another rate than asked for.
+        UserError: missing, unreadable, empty, cut-off, multi-channel or non-finite audio, samples that are not at full scale 1,
+            or another rate than asked for.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name an audio file.")
     if not path.is_file():
         raise UserError(f"{path} does not exist.")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        wave, rate, channels, cut_off = _decode(path, channel)
+    except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
         raise UserError(
             f"{path} cannot be read as audio ({error}); replace it, or convert it to WAV or FLAC."
         ) from None
-    if samples.shape[0] == 0:
+    if channels > 1 and channel is None:
+        raise UserError(f"{path} has {channels} channels; mono is needed: choose one (--channel 0 is the first).")
+    if not 0 <= (channel or 0) < channels:
+        raise UserError(f"{path} has no channel {channel}: it has {channels}, counted from 0.")
+    if len(wave) == 0:
         raise UserError(f"{path} holds no audio samples; replace it.")
-    if samples.shape[1] > 1 and channel is None:
-        raise UserError(f"{path} has {samples.shape[1]} channels; mono is needed: choose one with channel=0.")
-    if (channel or 0) >= samples.shape[1]:
-        raise UserError(f"{path} has no channel {channel} (it has {samples.shape[1]}).")
-    wave = np.ascontiguousarray(samples[:, channel or 0])
-    if not np.isfinite(wave).all():
-        raise UserError(f"{path} holds NaN or infinite samples; make it again.")
+    if cut_off:
+        raise UserError(
+            f"{path} is cut off: it holds {len(wave) / rate:.2f} s and promises more; copy it again, or save what is there "
+            "as a new file."
+        )
+    _check(path, wave, rate)
     if rate_hz is not None and rate != rate_hz:
         if not resampled:
             raise UserError(f"{path} has a rate of {rate} Hz where {rate_hz} Hz is needed; resample it first.")
         return resample(wave, rate, rate_hz), rate_hz
     return wave, rate
+
+
+def _decode(path: Path, channel: int | None) -> tuple[np.ndarray, int, int, bool]:
+    """(one channel's samples [n], rate, channels, whether the file ends before its time); no samples without a channel."""
+    with soundfile.SoundFile(path) as stream:
+        rate, channels = stream.samplerate, stream.channels
+        if not 0 <= (channel or 0) < channels or (channels > 1 and channel is None):
+            return np.zeros(0, np.float32), rate, channels, False
+        blocks = []
+        while len(block := stream.read(max(1, BLOCK // channels), dtype="float32", always_2d=True)):
+            blocks.append(block[:, channel or 0])
+        wave = np.concatenate([np.zeros(0, np.float32), *blocks])
+        missing = stream.frames - len(wave)  # a compressed header may be off by the coder's delay
+        cut_off = missing > max(0.1 * rate, 0.02 * stream.frames) or _promises_more(stream.extra_info)
+        return wave, rate, channels, cut_off
+
+
+def _promises_more(log: str) -> bool:
+    """Whether libsndfile's log says that the file is shorter than its header; an unknown length (a pipe's) is no promise."""
+    sizes = [(int(a), int(b)) for a, b in re.findall(r": (\d+) \(should be (\d+)\)", log)]
+    return any(b + 64 < a < 0x7FFF0000 for a, b in sizes) or "without an End-Of-Stream flag" in log
+
+
+def _check(path: Path, wave: np.ndarray, rate: int) -> None:
+    if not np.isfinite(wave).all():
+        raise UserError(f"{path} holds NaN or infinite samples; make it again.")
+    if (peak := float(np.abs(wave).max())) > LARGEST:
+        raise UserError(
+            f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as floats; "
+            "divide them by 32768 and write it again."
+        )
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise UserError(
+            f"{path} claims a rate of {rate} Hz; {RATES_HZ[0]} to {RATES_HZ[1]} Hz are read. Correct its header."
+        )
 
 
 def resample(wave: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
@@ -63,27 +129,56 @@ def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
     return resample(wave, speed, 1.0)
 
 
+def check_output(path: str | Path) -> None:
+    """Find out before any work whether audio can be written to `path`.
+
+    Raises:
+        UserError: a suffix that names no format (any case does), a folder, or a place where nothing can be written.
+    """
+    files.check_output(path)
+    _format(Path(path))
+
+
+def _format(path: Path) -> tuple[str, str]:
+    if (found := WRITTEN.get(path.suffix.lower())) is None:
+        raise UserError(f"{path}: no audio format has the suffix {path.suffix!r}; write {', '.join(WRITTEN)}.")
+    return found
+
+
 def write(
     path: str | Path, wave: np.ndarray, rate_hz: int, *, subtype: str | None = None, comment: str | None = None
 ) -> None:
-    """Write mono audio, whole or not at all; WAV is float32 by default (no clipping), FLAC is 16 bit.
+    """Write mono audio, whole or not at all, in the format of the suffix; WAV is float32 by default, FLAC is 16 bit.
+
+    Formats without floats clip at full scale: that is said.
 
     Args:
         comment: free text for the file's metadata, such as the mark of synthetic speech.
 
     Raises:
-        UserError: samples that are not finite or not one-dimensional.
+        UserError: samples that are not finite or not one-dimensional, an unknown suffix, or a rate that the format lacks.
     """
     path = Path(path)
+    container, usual = _format(path)
     wave = np.asarray(wave)
     if wave.ndim != 1 or wave.size == 0 or not np.isfinite(wave).all():
         raise UserError(f"{path} was not written: audio of shape {wave.shape} is empty, not mono or not finite.")
-    subtype = subtype or {".wav": "FLOAT", ".flac": "PCM_16"}[path.suffix]
+    subtype = subtype or usual
+    if subtype not in ("FLOAT", "DOUBLE") and (peak := float(np.abs(wave).max())) > 1:
+        clipped = int((np.abs(wave) > 1).sum())
+        warn(f"{path} clips {clipped} samples (peak {peak:.3g}); write .wav to keep them.")
     with atomic(path) as temporary:
-        with soundfile.SoundFile(temporary, "w", rate_hz, 1, subtype) as stream:
+        try:
+            stream = soundfile.SoundFile(temporary, "w", rate_hz, 1, subtype, format=container)
+        except soundfile.LibsndfileError as error:
+            raise UserError(
+                f"{path} was not written: {container} with {subtype} at {rate_hz} Hz is refused ({error}); write .wav."
+            ) from None
+        with stream:
             if comment:
                 stream.comment = comment
-            stream.write(wave)
+            for start in range(0, len(wave), BLOCK):  # libsndfile's Vorbis coder overflows its stack on long pieces
+                stream.write(wave[start : start + BLOCK])
         _forget_time(temporary)
 
 

@@ -1,11 +1,13 @@
-"""Whole-or-nothing files, JSON lines that tolerate a torn tail, checksums, per-item seeds and user errors."""
+"""Whole-or-nothing files, JSON lines that tolerate a torn tail, checked YAML, checksums, per-item seeds and user errors."""
 
 from __future__ import annotations
 
 import ctypes
 import difflib
+import errno
 import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -14,13 +16,16 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
+import yaml
+
 
 class UserError(Exception):
     """Something a user can mend; its message names what is wrong and the remedy."""
 
 
 def plain_errors(main):
-    """Decorate a command's entry point: a UserError or a full disk becomes one sentence on stderr and exit status 2.
+    """Decorate a command's entry point: a UserError or what the file system refuses becomes one sentence on stderr and exit
+    status 2.
 
     The process also keeps the memory that it frees: see `keep_freed_memory`.
     """
@@ -32,17 +37,69 @@ def plain_errors(main):
             return main(*args, **kwargs)
         except UserError as error:
             sys.exit(_complain(str(error)))
+        except BrokenPipeError:  # the reader of our output left: `... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except OSError as error:
-            if error.errno == 28:
-                sys.exit(
-                    _complain(
-                        f"No space left on the disk that holds {error.filename or os.getcwd()}. Finished files are kept: "
-                        "free some space and run the same command again."
-                    )
-                )
-            raise
+            if (sentence := _refusal(error)) is None:
+                raise
+            sys.exit(_complain(sentence))
 
     return wrapped
+
+
+REMEDIES = {
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+    errno.EROFS: "this place is read-only: name another one",
+    errno.EISDIR: "it is a folder where a file is needed: name a file",
+    errno.ENOTDIR: "a part of this path is a file where a folder is needed: name another place",
+    errno.EEXIST: "a file is in the way: remove it, or name another place",
+    errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n) or use fewer processes",
+}
+
+
+def _refusal(error: OSError) -> str | None:
+    """What the file system refuses and what to do, as one sentence; None for errors that are not about files."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"No space left on the disk that holds {error.filename or os.getcwd()}. Finished files are kept: "
+            "free some space and run the same command again."
+        )
+    if error.filename is None or error.errno is None:
+        return None
+    return f"{error.filename}: {error.strerror}; {REMEDIES.get(error.errno, 'name another place')}."
+
+
+def warn(message: str) -> None:
+    """Tell the user what is done all the same, in one sentence on stderr."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def check_output(path: str | Path, *, folder: bool = False) -> None:
+    """Find out before any work whether `path` can be written, a file's or, with `folder`, a folder's; leaves no trace.
+
+    Raises:
+        UserError: a folder where a file is meant (or the other way round), or a place where nothing can be written.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir() and not folder:
+            raise UserError(f"{path} is a folder; name the file that is to be written.")
+        if path.exists() and folder and not path.is_dir():
+            raise UserError(f"{path} is a file where a folder is needed; name another place.")
+        place = path if folder else path.parent
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+        if path.is_file() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except OSError as error:
+        why = _refusal(OSError(error.errno, error.strerror, str(path))) if error.errno else str(error)
+        raise UserError(f"Nothing can be written at {why}") from None
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
@@ -100,11 +157,77 @@ def write_json(path: str | Path, value) -> None:
 def read_json(path: str | Path):
     """Read JSON; a missing or broken file is a UserError that names it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and make it again.") from None
+
+
+def parse_json(text: str, where: str) -> dict:
+    """The JSON object in a text that a user gave; `where` names it, such as "--config".
+
+    Raises:
+        UserError: broken JSON, too deeply nested, or another value than an object.
+    """
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{where} is not valid JSON ({error}).") from None
+    if not isinstance(value, dict):
+        raise UserError(f'{where} must be a JSON object, such as {{"key": "value"}}.')
+    return value
+
+
+MAX_YAML_NODES = 1_000_000  # aliases written out
+MAX_YAML_DEPTH = 100
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML mapping of plain values.
+
+    Raises:
+        UserError: missing, unreadable, not YAML, not a mapping, too deep, or multiplied by aliases beyond any use.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if _too_deep(text):  # the loader's own recursion would end the process
+            raise UserError(f"{path} is nested deeper than {MAX_YAML_DEPTH} levels; no configuration is.")
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None and _written_out(node, {}) > MAX_YAML_NODES:
+            raise UserError(f"{path} multiplies its aliases beyond {MAX_YAML_NODES} values; write it without them.")
+        value = None if node is None else loader.construct_document(node)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a mapping of keys to values.")
+    return value
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _too_deep(text: str) -> bool:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_YAML_DEPTH:
+            return True
+    return False
+
+
+def _written_out(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """How many values a node has when every alias is written out; infinite where one holds itself."""
+    if id(node) not in sizes:
+        sizes[id(node)] = math.inf  # while its parts are counted
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
+        sizes[id(node)] = 1 + sum(_written_out(part, sizes) for part in flat)
+    return sizes[id(node)]
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
@@ -115,7 +238,7 @@ def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
 def read_jsonl(path: str | Path) -> list[dict]:
     """Read JSON objects, one a line; a torn last line (a killed writer's) is left out, another one is a UserError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").split("\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     rows = []

@@ -1,0 +1,66 @@
+"""Settings that a user gives, checked by a model of types and ranges before any work is done."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from speechbase.files import UserError
+
+SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+class Settings(BaseModel):
+    """A group of settings: no other keys, no conversion of types (but whole numbers are numbers), read-only."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def checked(model: type[AnySettings], values: Mapping[str, Any], where: str) -> AnySettings:
+    """The settings of `model` with the values given.
+
+    Args:
+        where: what has these settings, as the message's subject: "recogniser whisper_base".
+
+    Raises:
+        UserError: an unknown key, a wrong type or a value out of range; names the key and what it may be.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"The settings of {where} must be an object of keys and values, not {_short(values)}.")
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError("; ".join(_sentence(one, model, where) for one in error.errors()) + ".") from None
+
+
+def _sentence(error: Mapping[str, Any], model: type[Settings], where: str) -> str:
+    key = ".".join(str(part) for part in error["loc"] if part in model.model_fields or not _is_branch(part)) or "it"
+    if error["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
+        return f"{where} has no setting {key!r} ({hint})"
+    if error["type"] == "missing":
+        return f"{where} lacks the setting {key!r}"
+    return f"{where}: {key} is {_short(error['input'])}: {_lower(error['msg'])}"
+
+
+def _is_branch(part: Any) -> bool:
+    """Whether a part of an error's place names pydantic's own branch of a union instead of a key."""
+    return isinstance(part, str) and part in ("int", "float", "bool", "str", "none")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _lower(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

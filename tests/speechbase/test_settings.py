@@ -1,0 +1,43 @@
+"""Settings of a wrong name, type or range are refused in a sentence that names key and choices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from speechbase.files import UserError
+from speechbase.settings import Settings, checked
+
+
+class Lamp(Settings):
+    colour: Literal["red", "green"] = "red"
+    watts: Annotated[float, Field(gt=0, le=100)] = 5.0
+    bulbs: int | None = None
+    on: bool = False
+
+
+def test_what_fits_is_taken():
+    assert checked(Lamp, {"watts": 7, "bulbs": None}, "the lamp").watts == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"color": "red"}, "did you mean 'colour'"),
+        ({"colour": "blue"}, "'red' or 'green'"),
+        ({"watts": 0}, "watts is 0: input should be greater than 0"),
+        ({"watts": float("nan")}, "watts"),
+        ({"bulbs": "2"}, "bulbs is '2': input should be a valid integer"),
+        ({"bulbs": True}, "bulbs is True"),
+        ({"on": "yes"}, "on is 'yes'"),
+        ({"on": "x" * 1_000_000}, "on is 'xxxx"),
+        (16000, "must be an object"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_does_not_fit_is_a_sentence(given, said):
+    with pytest.raises(UserError, match=said) as refused:
+        checked(Lamp, given, "the lamp")
+    assert "the lamp" in str(refused.value) and len(str(refused.value)) < 300
