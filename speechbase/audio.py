@@ -12,7 +12,7 @@ import soxr
 from speechbase import files
 from speechbase.files import UserError, atomic, warn
 
-LARGEST = 16.0  # +24 dBFS; no recording is as far above full scale, samples of 16 bits as they are start beyond
+LOUDEST = 16.0  # +24 dBFS; no recording is as far above full scale, samples of 16 bits as they are start beyond
 RATES_HZ = (1000, 1_000_000)
 BLOCK = 2**20  # samples that are read at once, whatever a header claims
 # suffix -> (container, sample format) of what is written; float where the format has it, since float does not clip
@@ -106,7 +106,7 @@ def _promises_more(log: str) -> bool:
 def _check(path: Path, wave: np.ndarray, rate: int) -> None:
     if not np.isfinite(wave).all():
         raise UserError(f"{path} holds NaN or infinite samples; make it again.")
-    if (peak := float(np.abs(wave).max())) > LARGEST:
+    if (peak := float(np.abs(wave).max())) > LOUDEST:
         raise UserError(
             f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as floats; "
             "divide them by 32768 and write it again."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from speechbase.files import UserError
+from speechbase.files import UserError, did_you_mean
 
 SHOWN = 60  # characters of a wrong value that a message repeats
 
@@ -42,10 +41,7 @@ def checked(model: type[AnySettings], values: Mapping[str, Any], where: str) -> 
 def _sentence(error: Mapping[str, Any], model: type[Settings], where: str) -> str:
     key = ".".join(str(part) for part in error["loc"] if part in model.model_fields or not _is_branch(part)) or "it"
     if error["type"] == "extra_forbidden":
-        known = list(model.model_fields)
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
-        return f"{where} has no setting {key!r} ({hint})"
+        return f"{where} has no setting {key!r}{did_you_mean(str(error['loc'][-1]), model.model_fields)}"
     if error["type"] == "missing":
         return f"{where} lacks the setting {key!r}"
     return f"{where}: {key} is {_short(error['input'])}: {_lower(error['msg'])}"

@@ -12,11 +12,10 @@ from typing import Annotated
 
 import torch
 import typer
-import yaml
 from torch import nn
 
 from speechbase.codec import build_codec
-from speechbase.files import UserError, plain_errors
+from speechbase.files import UserError, plain_errors, read_yaml
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.stages.batches import BatchConfig
 from speechop.tasks import TABLE9
@@ -109,13 +108,8 @@ def main(
     devices: Annotated[int, typer.Option(help="GPUs that train together (the paper: 32 A100)")] = 32,
 ) -> None:
     """Print parameter counts by part, latent rate, tasks, training budget and memory as JSON."""
-    if not config.is_file():
-        raise UserError(f"{config} does not exist.")
-    try:
-        values = yaml.safe_load(config.read_text())
-    except yaml.YAMLError as error:
-        raise UserError(f"{config} is not valid YAML ({error}).") from None
-    if not isinstance(values, dict) or "models" not in values:
+    values = read_yaml(config)
+    if "models" not in values:
         raise UserError(f"{config} has no `models` section.")
     typer.echo(json.dumps(describe(values, devices), indent=2))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from speechbase.files import UserError, plain_errors
+from speechbase.files import UserError, parse_json, plain_errors, read_yaml
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -34,16 +32,8 @@ def read_config(given: str) -> dict:
     Raises:
         UserError: neither, or without the keys that a corpus needs.
     """
-    try:
-        if given.lstrip().startswith("{"):
-            config = json.loads(given)
-        else:
-            config = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{given} does not exist; give --config a file, or the corpus settings as JSON.") from None
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--config is neither valid JSON nor valid YAML ({error}).") from None
-    config = config.get("corpus", config) if isinstance(config, dict) else {}
+    config = parse_json(given, "--config") if given.lstrip().startswith("{") else read_yaml(given)
+    config = config.get("corpus", config)
     missing = [key for key in ("seed", "rate_hz", "level_dbfs", "text", "speech", "voices") if key not in config]
     if missing:
         raise UserError(f"--config lacks the corpus settings {', '.join(missing)}.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
-
-from speechbase.files import UserError
+from speechbase.files import UserError, read_yaml
 from speechbase.items import TASKS
 
 PROVENANCES = ("ours", "public-checkpoint", "stand-in", "paper")
@@ -61,7 +59,7 @@ class Card:
         Raises:
             UserError: missing or unknown keys, an unknown task, provenance or scale.
         """
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path)
         known = {f.name for f in fields(cls)} - {"folder"}
         if unknown := set(values) - known:
             raise UserError(f"{path} has unknown keys {sorted(unknown)}; known are {sorted(known)}.")

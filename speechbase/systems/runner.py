@@ -30,7 +30,6 @@ STATUSES = {
 }
 JOURNAL = "journal.jsonl"
 OLD_JOURNAL = "done.jsonl"  # of folders that were made before all systems had one runner
-LOUDEST = 16.0  # float audio may exceed 1; samples on the scale of 16-bit integers are a mistake
 
 
 def run_manifest(system: System, manifest: Path, out: Path, device: str = "cpu") -> pd.DataFrame:
@@ -173,7 +172,7 @@ def _checked(item: Item, answer: Answer) -> Answer:
         return Answer(status="invalid", detail=f"output of shape {wave.shape} is empty, not mono or not finite")
     if not answer.rate_hz or answer.rate_hz < 1:
         return Answer(status="invalid", detail=f"output at a rate of {answer.rate_hz} Hz")
-    if np.abs(wave).max() > LOUDEST:
+    if np.abs(wave).max() > audio.LOUDEST:
         return Answer(
             status="invalid", detail=f"samples of up to {np.abs(wave).max():.0f}: not on the scale of [-1, 1]"
         )

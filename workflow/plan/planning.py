@@ -6,26 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
-import yaml
 
-from speechbase.files import UserError, did_you_mean
+from speechbase.files import UserError, did_you_mean, read_yaml
 from speechbase.training import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
-
-
-def read_yaml(path: Path) -> dict:
-    """Read a YAML mapping. Raises: UserError: missing, broken or not a mapping; the message names file and line."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold a mapping of keys to values.")
-    return value
 
 
 def check(value: dict, schema: str, where: str) -> None:
