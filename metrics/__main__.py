@@ -13,7 +13,9 @@ from pathlib import Path
 
 from metrics import inputs, registry, scorer, transcripts
 from metrics.contract import Metric
-from speechbase.files import UserError, plain_errors, write_json
+from metrics.judges import recognisers
+from metrics.utterance import Rules
+from speechbase.files import UserError, check_output, parse_json, plain_errors, write_json
 
 DEFAULT_METRICS = "pesq,si_sdr,mcd"
 
@@ -46,12 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         "--transcripts", type=Path, action="append", default=[], metavar="JSONL", help="one a recogniser"
     )
     score.add_argument("--metrics", default=DEFAULT_METRICS, metavar="A,B", help=f"default: {DEFAULT_METRICS}")
-    score.add_argument(
-        "--asr", type=_json, action="append", default=[], metavar="JSON", help="recogniser, without transcripts"
-    )
-    score.add_argument("--config", type=_json, default={}, metavar="JSON", help="settings (docs/metrics.md)")
+    score.add_argument("--asr", action="append", default=[], metavar="JSON", help="recogniser, without transcripts")
+    score.add_argument("--config", default="{}", metavar="JSON", help="settings (docs/metrics.md)")
     score.add_argument("--resample", action="store_true", help="allow files of different or lower rates")
-    score.add_argument("--channel", type=int, metavar="N", help="channel of multi-channel files")
+    score.add_argument("--channel", type=int, metavar="N", help="channel of multi-channel files, from 0")
     score.add_argument("--out", type=Path, metavar="DIR", help="folder for <metric>.jsonl and summary.json")
     score.add_argument(
         "--features", type=Path, metavar="DIR", help="keep what is computed of references alone, for the next system"
@@ -62,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
 
     hear = commands.add_parser("transcribe", help="transcribe audio indexes; the model is loaded once")
     hear.add_argument("--index", type=Path, action="append", required=True, metavar="CSV")
-    hear.add_argument("--asr", type=_json, required=True, metavar="JSON", help='such as {"model": "whisper_base"}')
+    hear.add_argument("--asr", required=True, metavar="JSON", help='such as {"model": "whisper_base"}')
     hear.add_argument("--out", type=Path, action="append", required=True, metavar="JSONL", help="one for each index")
+    hear.add_argument("--channel", type=int, metavar="N", help="channel of multi-channel files, from 0")
     hear.set_defaults(run=_transcribe)
 
     commands.add_parser("list", help="name the metrics").set_defaults(run=_list)
@@ -72,26 +73,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _json(value: str) -> dict:
-    try:
-        found = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError("must be a JSON object")
-    return found
-
-
 def _score(options: argparse.Namespace) -> int:
     from metrics import reports  # it loads SciPy, which scoring processes need not
 
     metrics = registry.find_all(name.strip() for name in options.metrics.split(",") if name.strip())
-    utterances = _with_recognisers(_utterances(options), metrics, options)
-    config = dict(options.config)
+    config = parse_json(options.config, "--config")
     if options.resample:
         config["resample"] = True
     if options.channel is not None:
         config["channel"] = options.channel
+    rules = scorer.configure(config, metrics).rules
+    asked = {asr.get("name", asr.get("model")): asr for asr in (parse_json(text, "--asr") for text in options.asr)}
+    for settings in asked.values():
+        recognisers.resolve(settings)
+    if options.out:
+        check_output(options.out, folder=True)
+    if options.features:
+        check_output(options.features, folder=True)
+    utterances = _with_recognisers(_utterances(options), metrics, asked, options.transcripts, rules)
     rows = scorer.score(
         utterances, metrics, config, out=options.out, features=options.features, jobs=max(1, options.jobs)
     )
@@ -118,17 +117,24 @@ def _utterances(options: argparse.Namespace) -> list[inputs.Files]:
     return inputs.from_files(options.reference, options.estimate, options.mixture, options.prompt, options.text)
 
 
-def _with_recognisers(utterances: list, metrics: list[Metric], options: argparse.Namespace) -> list:
-    """Transcribe for recognisers that metrics name, unless transcripts were given."""
+def _with_recognisers(utterances: list, metrics: list[Metric], asked: dict, given: list[Path], rules: Rules) -> list:
+    """Transcribe for recognisers that metrics name, unless transcripts were given.
+
+    Args:
+        asked: recogniser -> its settings; one that is not here has its model's name.
+        given: transcript files.
+    """
     wanted = dict.fromkeys(metric.asr for metric in metrics if metric.asr)
-    if options.transcripts:
+    if given:
         have = {asr for files in utterances for asr in files.transcripts}
         if missing := [asr for asr in wanted if asr not in have]:
             raise UserError(f"The transcripts are by {sorted(have)}; the metrics ask for {missing[0]!r}.")
         return utterances
-    settings = {asr.get("name", asr.get("model")): asr for asr in options.asr}
-    for asr in wanted:
-        utterances = scorer.with_transcripts(utterances, settings.get(asr, {"model": asr}))
+    settings = {asr: asked.get(asr, {"model": asr}) for asr in wanted}
+    for one in settings.values():
+        recognisers.resolve(one)  # a wrong one is found before the first is at work
+    for one in settings.values():
+        utterances = scorer.with_transcripts(utterances, one, rules)
     return utterances
 
 
@@ -137,8 +143,13 @@ def _transcribe(options: argparse.Namespace) -> int:
         raise UserError(
             f"{len(options.index)} indexes but {len(options.out)} outputs; give one --out for each --index."
         )
+    if options.channel is not None and options.channel < 0:
+        raise UserError("Channels are counted from 0.")
+    asr, rules = parse_json(options.asr, "--asr"), Rules(channel=options.channel)
+    for out in options.out:
+        check_output(out)
     for index, out in zip(options.index, options.out, strict=True):
-        rows = transcripts.transcribe_index(index, options.asr, out)
+        rows = transcripts.transcribe_index(index, asr, out, rules)
         failed = sum(row["status"] != "ok" for row in rows)
         print(f"{out}: {len(rows)} utterances" + (f", {failed} without a transcript" if failed else ""))
     return 0

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from speechbase.settings import Settings
+
 if TYPE_CHECKING:
     from metrics.utterance import Utterance
 
@@ -75,7 +77,7 @@ class Metric:
     model: bool = False
     min_seconds: float = 0.0
     max_seconds: float = 600.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: type[Settings] = Settings
     libraries: tuple[str, ...] = ()
     ratio: Ratio | None = None
     asr: str | None = None

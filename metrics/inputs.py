@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from metrics.transcripts import read_index, read_transcripts
 from metrics.utterance import Files
+from speechbase import audio
 from speechbase.files import UserError
+from speechbase.texts import read_table, read_text
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 ROLES = {"reference": "reference", "source": "mixture", "prompt": "prompt"}  # manifest column -> role
 
 
@@ -49,17 +49,12 @@ def from_manifest(
 
 
 def _read_table(path: Path, required: Sequence[str]) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise UserError(f"{path} does not exist.")
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        rows = list(reader)
-    for column in required:
-        if column not in (reader.fieldnames or ()):
-            raise UserError(f"{path} has no column {column!r}.")
+    rows = read_table(path, required)
     ids = [row["id"] for row in rows]
-    if not rows or len(set(ids)) < len(ids):
-        raise UserError(f"{path} is empty or holds an id twice.")
+    if not rows:
+        raise UserError(f"{path} has no rows.")
+    if doubled := next((one for one in ids if ids.count(one) > 1), None):
+        raise UserError(f"{path} holds the id {doubled!r} twice; ids must differ.")
     return rows
 
 
@@ -101,12 +96,13 @@ def from_files(
     prompt: Path | None = None,
     text: str | None = None,
 ) -> list[Files]:
-    """Utterances of single files, or of folders whose files have the same stems.
+    """Utterances of single files, or of folders and their sub-folders whose files have the same paths without suffixes.
 
-    `text` is the text itself or a .txt file for single files, a folder of <stem>.txt for folders.
+    What this project's commands make of x.wav, such as x.enhanced.wav, is matched to x.wav. `text` is the text itself or a
+    .txt file for single files, a folder of <stem>.txt for folders.
 
     Raises:
-        UserError: a file beside a folder, two files with one stem, or estimates that no reference has the name of.
+        UserError: a file beside a folder, two files with one name, or estimates that no reference has the name of.
     """
     given = {"reference": reference, "estimate": estimate, "mixture": mixture, "prompt": prompt}
     given = {role: path for role, path in given.items() if path is not None}
@@ -118,8 +114,10 @@ def from_files(
         raise UserError(f"Give files or folders, not both: {', '.join(str(path) for path in given.values())}.")
     if not estimate.is_dir():
         return [Files(estimate.stem, text=_text(text), **given)]
-    folders = {role: _by_stem(path, AUDIO_SUFFIXES) for role, path in given.items()}
+    folders = {role: _by_stem(path, audio.SUFFIXES, "audio") for role, path in given.items()}
     stems = sorted(folders["reference"] if reference else folders["estimate"])
+    if reference:
+        folders["estimate"] = _own_outputs(folders["estimate"], set(stems))
     if extra := sorted(set(folders["estimate"]) - set(stems)):
         raise UserError(
             f"{folders['estimate'][extra[0]]} has no counterpart in {reference}; remove it or add its reference."
@@ -133,24 +131,36 @@ def _from_folders(stem: str, folders: Mapping[str, Mapping[str, Path]], text: st
     return Files(stem, text=text, status="ok" if paths["estimate"] else "no file of that name", **paths)
 
 
-def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, suffixes: Collection[str], what: str) -> dict[str, Path]:
+    """Files below `folder` by their path without suffix; hidden files and folders (`._a.wav`) are passed over."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes:
-            if path.stem in found:
-                raise UserError(f"{found[path.stem]} and {path} have the same name; keep one of them.")
-            found[path.stem] = path
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in inside.parts) or path.is_dir():
+            continue
+        stem = inside.with_suffix("").as_posix()
+        if stem in found:
+            raise UserError(f"{found[stem]} and {path} have the same name; keep one of them.")
+        found[stem] = path
     if not found:
-        raise UserError(f"{folder} holds no {' or '.join(suffixes[:2])} files.")
+        raise UserError(f"{folder} holds no {what} files.")
+    return found
+
+
+def _own_outputs(estimates: Mapping[str, Path], stems: Collection[str]) -> dict[str, Path]:
+    """Estimates by the reference that each belongs to: x.enhanced.wav belongs to x where no reference has its full name."""
+    found: dict[str, Path] = {}
+    for stem, path in estimates.items():
+        plain = stem.rpartition(".")[0]
+        name = plain if stem not in stems and plain in stems else stem
+        if name in found:
+            raise UserError(f"{found[name]} and {path} both belong to {name}; keep one of them in the folder.")
+        found[name] = path
     return found
 
 
 def _text(text: str | None) -> str | None:
-    if text is not None and text.endswith(".txt"):
-        if not Path(text).is_file():
-            raise UserError(f"{text} does not exist.")
-        return Path(text).read_text(encoding="utf-8")
-    return text
+    return read_text(text) if text is not None and text.lower().endswith(".txt") else text
 
 
 def _texts(text: str | None) -> dict[str, str]:
@@ -158,4 +168,4 @@ def _texts(text: str | None) -> dict[str, str]:
         return {}
     if not Path(text).is_dir():
         raise UserError("--text must be a folder of .txt files when the audio is given as folders.")
-    return {stem: path.read_text(encoding="utf-8") for stem, path in _by_stem(Path(text), (".txt",)).items()}
+    return {stem: read_text(path) for stem, path in _by_stem(Path(text), (".txt",), ".txt").items()}

@@ -9,8 +9,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from pydantic import field_validator
 
 from metrics.contract import Metric, Unscorable, Value
+from speechbase.settings import Settings
 
 N_FFT = 1024
 HOP = 256
@@ -100,11 +102,28 @@ def _compute_mcd_espnet_16k(utterance, settings) -> Value:
 
 def _compute_mcd_pymcd(utterance, settings) -> Value:
     _pysptk()  # pymcd imports it
+    import librosa
     from pymcd.mcd import Calculate_MCD
 
-    utterance.native("reference"), utterance.native("estimate")  # refuses what cannot be read, or is silent
     tool = Calculate_MCD("dtw")
-    return Value(float(tool.calculate_mcd(str(utterance.path("reference")), str(utterance.path("estimate")))))
+    # pymcd would open the files itself, all their channels: it is handed what every other metric hears
+    tool.load_wav = lambda role, sample_rate: librosa.resample(
+        utterance.native(role)[0], orig_sr=utterance.native(role)[1], target_sr=sample_rate
+    )
+    return Value(float(tool.calculate_mcd("reference", "estimate")))
+
+
+class RateSettings(Settings):
+    """The rate at which mel-cepstra are taken; None is the reference's."""
+
+    rate_hz: int | None = None
+
+    @field_validator("rate_hz")
+    @classmethod
+    def _agreed(cls, rate_hz: int | None) -> int | None:
+        if rate_hz is not None and rate_hz not in ORDER_AND_ALPHA:
+            raise ValueError(f"the order is agreed for {', '.join(map(str, ORDER_AND_ALPHA))} Hz")
+        return rate_hz
 
 
 def _metric(name: str, compute, definition: str, pitfalls: Sequence[str], **fields) -> Metric:
@@ -135,7 +154,7 @@ METRICS = (
         rate="the reference's, or `rate_hz`",
         source="Kubichek 1993; analysis of ESPnet's evaluate_mcd.py; package pysptk",
         aligned=True,
-        settings={"rate_hz": None},
+        settings=RateSettings,
         libraries=("pysptk", "soxr"),
     ),
     _metric(
@@ -145,7 +164,7 @@ METRICS = (
         ("Lower than mcd by construction. FastDTW is approximate (radius 1).", _EPS),
         rate="the reference's, or `rate_hz`",
         source="as mcd; package fastdtw",
-        settings={"rate_hz": None},
+        settings=RateSettings,
         libraries=("pysptk", "fastdtw", "soxr"),
     ),
     _metric(

@@ -34,14 +34,22 @@ def find(name: str) -> Metric:
         if name == metric.name or (stem != metric.name and name.startswith(stem) and len(name) > len(stem)):
             found = metric if found is None or len(metric.name) > len(found.name) else found
     if found is None or "{" in name:  # a family's own name is no column
-        known = [metric.name for metric in families()]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else "`python -m metrics list` names them all."
-        raise UserError(f"There is no metric {name!r}: {hint}")
+        raise UserError(f"There is no metric {name!r}: {_hint(name)}")
     stem = found.name.removesuffix("{asr}")
     return found if stem == found.name else replace(found, name=name, asr=name.removeprefix(stem))
 
 
+def _hint(name: str) -> str:
+    known = [metric.name.replace("{asr}", "whisper_base") for metric in families()]
+    wanted = name.lower().replace("-", "_")
+    near = [one for one in known if one == wanted] or [one for one in known if one.startswith(wanted)]
+    near = near or difflib.get_close_matches(wanted, known, 1)
+    return f"did you mean {near[0]}?" if near else "`python -m metrics list` names them all."
+
+
 def find_all(names: Iterable[str]) -> list[Metric]:
-    """Metrics by name, in order, each once."""
-    return [find(name) for name in dict.fromkeys(names)]
+    """Metrics by name, in order, each once. Raises: UserError: an unknown name, or none at all."""
+    found = [find(name) for name in dict.fromkeys(names)]
+    if not found:
+        raise UserError("No metric is named; `python -m metrics list` names them all.")
+    return found

@@ -57,7 +57,10 @@ number of expected and of scored
 utterances; below 99 % scored it is marked and may not be compared.
 
 ## Rules for all of them
-- Audio is mono, full scale 1, any format that libsndfile reads. A multi-channel file needs `--channel`.
+- Audio is mono, full scale 1, any format that libsndfile reads. A multi-channel file needs `--channel`. Every metric and
+  recogniser hears the same checked samples.
+- Texts: UTF-8, UTF-16 with a byte-order mark or Windows-1252; tables with comma, semicolon, tab or bar. Unicode variants
+  of a letter count as that letter.
 - All files of one utterance have the same rate, unless `--resample` (`"resample": true`) allows otherwise; nor may a
   rate lie
   below the metric's own. The only resampler is soxr HQ, from the file's rate to the metric's, after any cut.
@@ -72,11 +75,12 @@ utterances; below 99 % scored it is marked and may not be compared.
 | `ok` | the value stands |
 | `no_estimate` | the system made no audio for this utterance; the reason is in `detail` |
 | `no_reference`, `no_mixture`, `no_prompt`, `no_text`, `no_transcript`, `no_others` | what the metric needs is not there |
-| `unusable_<file>` | missing, unreadable, empty, multi-channel, or with NaN samples |
+| `unusable_<file>` | missing, unreadable, cut off, empty, multi-channel, with NaN samples, or not at full scale 1 |
 | `silent_<file>` | digital silence |
 | `too_short`, `too_long` | outside the metric's limits (table below; ten minutes at most) |
 | `rate_mismatch`, `rate_too_low`, `length_mismatch`, `unsupported_rate` | see the rules above |
 | `empty_reference` | nothing is left of the reference text after normalisation, such as punctuation only |
+| `unsupported_script` | the reference's words are of a script without blanks between words; no word error rate exists |
 | `no_utterances`, `pesq_failed`, `no_embedding` | the metric's own model gives up |
 | `infinite`, `not_a_number` | the value exists but is no number, such as the SI-SDR of a perfect estimate |
 | `failed` | an unforeseen error; `detail` holds it |
@@ -120,7 +124,7 @@ def _section(metric: Metric) -> str:
         ("version", metric.version),
         ("pitfalls", metric.pitfalls),
     ]
-    if metric.settings:
-        rows.insert(4, ("settings", ", ".join(f"`{key}` ({value})" for key, value in metric.settings.items())))
+    if own := metric.settings.model_fields:
+        rows.insert(4, ("settings", ", ".join(f"`{key}` ({field.default})" for key, field in own.items())))
     body = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return f"## `{metric.name}`\n{metric.definition}\n\n| | |\n|---|---|\n{body}\n"

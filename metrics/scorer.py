@@ -13,7 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from metrics import registry
 from metrics.contract import Metric, Unscorable, Value
@@ -22,10 +24,21 @@ from metrics.judges import packaged
 from metrics.judges.blas import one_thread
 from metrics.utterance import Files, Rules, Utterance
 from speechbase.files import UserError, append_jsonl, read_jsonl, write_jsonl
+from speechbase.settings import Settings, checked
 
 Job = tuple[str, dict, str, str]  # metric's name, its settings, its version, key of its inputs
 Done = dict[str, dict]  # key of the inputs -> finished row
-GLOBAL = {"resample": False, "channel": None, "weights": {}, "device": "cpu"}
+Weights = Literal["wavlm_large", "hubert_base", "wavlm_tdcnn"]
+REASON = 500  # characters of an unforeseen error that a row keeps
+
+
+class General(Settings):
+    """What holds for all metrics of a run."""
+
+    resample: bool = False
+    channel: int | None = Field(None, ge=0)
+    weights: dict[Weights, str] = Field(default_factory=dict)
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True)
@@ -39,21 +52,34 @@ class Config:
 
     def settings(self, metric: Metric) -> dict[str, Any]:
         """All that `metric.compute` is given."""
-        own = {**metric.settings, **self.of_metrics.get(metric.name, {})}
+        own = {**metric.settings().model_dump(), **self.of_metrics.get(metric.name, {})}
         return {**own, "asr": metric.asr, "weights": dict(self.weights), "device": self.device}
 
 
 def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
-    """Check a configuration. Raises: UserError: a key that is neither general nor one of the metrics, or an unknown setting."""
-    general = {**GLOBAL, **{key: value for key, value in config.items() if key in GLOBAL}}
-    of_metrics = {key: value for key, value in config.items() if key not in GLOBAL}
+    """Check a configuration.
+
+    Raises:
+        UserError: a key that is neither general nor a metric's name, an unknown setting, a value of a wrong type or out of
+            range, or a device that is not there.
+    """
+    known = General.model_fields
+    general = checked(General, {key: config[key] for key in config if key in known}, "the configuration")
     asked = {metric.name: metric for metric in metrics}
-    for name, own in of_metrics.items():
-        known = asked[name].settings if name in asked else registry.find(name).settings
-        if unknown := sorted(set(own) - set(known)):
-            raise UserError(f"{name} has no setting {unknown[0]!r}; it has {', '.join(known) or 'none'}.")
-    rules = Rules(resample=general["resample"], channel=general["channel"])
-    return Config(rules, general["weights"], general["device"], of_metrics)
+    of_metrics = {}
+    for name in (key for key in config if key not in known):
+        metric = asked.get(name) or registry.find(name)
+        of_metrics[name] = checked(metric.settings, config[name], f"metric {name}").model_dump()
+    if general.device == "cuda" and not _has_cuda():
+        raise UserError("The configuration's device is 'cuda', and there is no CUDA device here; take 'cpu'.")
+    weights = {str(model): path for model, path in general.weights.items()}
+    return Config(Rules(general.resample, general.channel), weights, general.device, of_metrics)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def score(
@@ -115,7 +141,7 @@ def score_one(files: Files, rules: Rules, jobs: Sequence[Job], features: Path | 
         except UserError:
             raise
         except Exception as error:
-            row |= {"status": "failed", "detail": {"reason": f"{type(error).__name__}: {error}"}}
+            row |= {"status": "failed", "detail": {"reason": f"{type(error).__name__}: {error}"[:REASON]}}
         rows.append(row | {"inputs": key})
     return rows
 
@@ -153,7 +179,7 @@ def _jobs(files: Files, metrics: Sequence[Metric], config: Config) -> list[Job]:
     for metric in metrics:
         settings = config.settings(metric)
         version = _version(metric, config)
-        own = {key: settings[key] for key in metric.settings}
+        own = {key: settings[key] for key in metric.settings.model_fields}
         facts = [
             files.id,
             metric.name,
@@ -234,7 +260,7 @@ class _Store:
         return rows
 
 
-def with_transcripts(utterances: Sequence[Files], asr: Mapping[str, Any]) -> list[Files]:
+def with_transcripts(utterances: Sequence[Files], asr: Mapping[str, Any], rules: Rules | None = None) -> list[Files]:
     """Utterances with what a recogniser hears in their estimates: one pass a file, however many metrics use it."""
     from metrics import transcripts
     from metrics.judges import recognisers
@@ -244,9 +270,6 @@ def with_transcripts(utterances: Sequence[Files], asr: Mapping[str, Any]) -> lis
     for files in utterances:
         row = {"text": "", "status": files.status, "asr": recogniser.description}
         if files.estimate is not None and files.status == "ok":
-            try:
-                row["text"] = transcripts.transcribe_file(files.estimate, recogniser)
-            except UserError as error:
-                row["status"] = f"unusable audio: {error}"
+            row |= transcripts.transcribe_file(files.estimate, recogniser, rules or Rules())
         heard.append(replace(files, transcripts={**files.transcripts, recogniser.name: row}))
     return heard

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from metrics.judges import recognisers
+from metrics.utterance import Rules, read_mono
 from speechbase import audio
-from speechbase.files import UserError, append_jsonl, read_jsonl, sha256, write_jsonl
+from speechbase.files import UserError, append_jsonl, check_output, read_jsonl, sha256, write_jsonl
+from speechbase.texts import read_table
 
 MAX_SECONDS = 600.0
 
 
 def read_index(path: Path) -> list[dict[str, str]]:
     """Rows of an audio index; `path` becomes absolute. Raises: UserError: missing file or columns, an id twice."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist.")
-    try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            columns, rows = set(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a readable CSV table ({error}); make it again.") from None
-    if missing := {"id", "path", "status"} - columns:
-        raise UserError(f"{path} has no column {sorted(missing)[0]!r}; make it again.")
-    if any(row["status"] is None for row in rows):
+    rows = read_table(path, ("id", "path", "status"))
+    if any(not row["status"] for row in rows):
         raise UserError(f"{path} has a row that is too short; make it again.")
     if len({row["id"] for row in rows}) < len(rows):
         raise UserError(f"{path} holds an id twice; make it again.")
     return [{**row, "path": str(path.parent / row["path"]) if row["path"] else ""} for row in rows]
 
 
-def transcribe_index(index: Path, asr: Mapping[str, Any], out: Path) -> list[dict]:
+def transcribe_index(index: Path, asr: Mapping[str, Any], out: Path, rules: Rules | None = None) -> list[dict]:
     """Transcribe every file of an audio index into `out` (JSONL, in the index's order).
 
     A file that cannot be transcribed has text "" and a status with the reason. Finished rows of an interrupted run lie
-    beside `out` and are used again if the audio, the recogniser and its version are the same.
+    beside `out` and are used again if the audio, its channel, the recogniser and its version are the same.
+
+    Raises:
+        UserError: see `recognisers.resolve`; a recogniser that cannot be loaded.
     """
     recogniser = recognisers.resolve(asr)
+    check_output(out)
     unfinished = out.with_name(f".unfinished-{out.name}")
     done = _finished(out, unfinished)
     rows = []
     for entry in read_index(index):
-        row = _row(entry, recogniser, done)
+        row = _row(entry, recogniser, done, rules or Rules())
         if row["inputs"] not in done:
             append_jsonl(unfinished, row)
         rows.append(row)
@@ -61,7 +58,7 @@ def _finished(*paths: Path) -> dict[str, dict]:
     return {row["inputs"]: row for row in rows if row.get("inputs") and row["status"] == "ok"}
 
 
-def _row(entry: Mapping[str, str], recogniser: recognisers.Recogniser, done: Mapping[str, dict]) -> dict:
+def _row(entry: Mapping[str, str], recogniser: recognisers.Recogniser, done: Mapping[str, dict], rules: Rules) -> dict:
     path = Path(entry["path"])
     row = {"id": entry["id"], "text": "", "words": [], "status": "ok", "asr": recogniser.description}
     row |= {"version": recogniser.version, "inputs": ""}
@@ -70,22 +67,32 @@ def _row(entry: Mapping[str, str], recogniser: recognisers.Recogniser, done: Map
     if not path.is_file():
         return row | {"status": f"no audio: {path.name} does not exist"}
     key = f"{entry['id']}:{sha256(path)[:16]}:{recogniser.description}:{recogniser.version}"
+    key += f":channel {rules.channel}" if rules.channel is not None else ""
     if key in done:
         return done[key]
+    heard = transcribe_file(path, recogniser, rules)
+    return row | heard | ({"inputs": key} if heard["status"] == "ok" else {})
+
+
+def transcribe_file(path: Path, recogniser: recognisers.Recogniser, rules: Rules) -> dict[str, str]:
+    """`text` and `status` of one audio file: a file that cannot be heard has no text and a status with the reason.
+
+    Raises:
+        UserError: the recogniser cannot be loaded, which is no file's fault.
+    """
     try:
-        row["text"] = transcribe_file(path, recogniser)
+        wave, rate_hz = _read(path, rules)
     except UserError as error:
-        return row | {"status": f"unusable audio: {error}"}
-    return row | {"inputs": key}
+        return {"text": "", "status": f"unusable audio: {error}"}
+    text = recognisers.transcribe(recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+    return {"text": text, "status": "ok"}
 
 
-def transcribe_file(path: Path, recogniser: recognisers.Recogniser) -> str:
-    """Text of one audio file, resampled to 16 kHz. Raises: UserError: unusable audio, or longer than ten minutes."""
+def _read(path: Path, rules: Rules) -> tuple[np.ndarray, int]:
     with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as header:  # audio.read names what is wrong
         if (seconds := header.frames / header.samplerate) > MAX_SECONDS:
             raise UserError(f"{path} lasts {seconds:.0f} s; cut it to at most {MAX_SECONDS:.0f} s.")
-    wave, rate_hz = audio.read(path)
-    return recognisers.transcribe(recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+    return read_mono(path, rules)
 
 
 def read_transcripts(paths: Sequence[Path]) -> dict[str, dict[str, dict]]:

@@ -44,6 +44,18 @@ class Rules:
     channel: int | None = None
 
 
+def read_mono(path: Path, rules: Rules) -> tuple[np.ndarray, int]:
+    """(float32 [n], rate in Hz): what every judge of a file hears. A mono file has no choice of channels.
+
+    Raises:
+        UserError: see `speechbase.audio.read`.
+    """
+    channels = 1
+    with suppress(soundfile.LibsndfileError, RuntimeError):  # audio.read says what is wrong with the file
+        channels = soundfile.info(path).channels
+    return audio.read(path, channel=rules.channel if channels > 1 else None)
+
+
 class Utterance:
     """Loads audio once per file and rate, and keeps features that several metrics share (`remember`)."""
 
@@ -90,17 +102,12 @@ class Utterance:
 
     def _read(self, path: Path, role: str) -> tuple[np.ndarray, int]:
         try:
-            wave, rate_hz = audio.read(path, channel=self.rules.channel if self._channels(path) > 1 else None)
+            wave, rate_hz = read_mono(path, self.rules)
         except UserError as error:
             raise Unscorable(f"unusable_{role}", str(error)) from None
         if np.abs(wave).max() < SILENT_PEAK:
             raise Unscorable(f"silent_{role}", f"{path.name} is digital silence.")
         return wave, rate_hz
-
-    def _channels(self, path: Path) -> int:
-        with suppress(soundfile.LibsndfileError, RuntimeError):  # audio.read says what is wrong with the file
-            return soundfile.info(path).channels
-        return 1
 
     def wave(self, role: str, rate_hz: int) -> np.ndarray:
         """A role's audio at `rate_hz` (soxr HQ), float32 [n]. Raises: Unscorable: recorded below that rate, and not allowed."""
@@ -168,7 +175,7 @@ class Utterance:
     def _header(self, role: str) -> tuple[float, int]:
         path = self.path(role)
         if not path.is_file():
-            raise Unscorable(f"unusable_{role}", f"{path} does not exist.")
+            raise Unscorable(f"unusable_{role}", f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.")
         try:
             info = self.remember(("header", path), lambda: soundfile.info(path))
         except (soundfile.LibsndfileError, RuntimeError) as error:

@@ -1,7 +1,8 @@
 """Error rates of a recogniser's transcripts: words or characters, with the counts they are made of.
 
 The normaliser is part of every name, since rates of different ones differ by whole points: `whispernorm` is Whisper's English
-normaliser, `lower_nopunct` lower case without punctuation, `refpunct` the latter against references that keep theirs.
+normaliser, `lower_nopunct` lower case without punctuation, `refpunct` the latter against references that keep theirs. All of
+them fold the Unicode variants of a letter first.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ def error_rate(*, reference: str, hypothesis: str, unit: str = "words") -> Value
     An empty hypothesis is 100 % deletions.
 
     Raises:
-        Unscorable: nothing is left of the reference, so that no rate exists.
+        Unscorable: nothing is left of the reference, so that no rate exists; or words of a script that does not part them.
     """
+    if unit == "words" and (letter := text.unspaced_script(reference)):
+        raise Unscorable(
+            "unsupported_script",
+            f"{letter!r} belongs to a script without blanks between words: no word error rate exists, but cer_whispernorm.",
+        )
     split: Callable[[str], Any] = str.split if unit == "words" else lambda s: " ".join(s.split())
     tokens = split(reference)
     if not tokens:
@@ -57,7 +63,7 @@ def _family(
         "higher": False,
         "rate": "the recogniser's (16 kHz)",
         "source": "Radford et al. 2022 (normaliser); package rapidfuzz (alignment)",
-        "version": "1",
+        "version": "2",  # 2: Unicode variants of a letter are one letter; vowel signs of other scripts are kept
         "needs": ("text", "transcript"),
         "audio": False,
         "libraries": ("rapidfuzz", *(("whisper-normalizer",) if stem.endswith("whispernorm") else ())),

@@ -8,28 +8,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from metrics.contract import library_version
 from metrics.judges import packaged
-from speechbase.files import UserError
+from speechbase.files import UserError, did_you_mean
+from speechbase.settings import Settings, checked
 
 RATE_HZ = 16000
 SILENT_PEAK = 2.0**-15
 
-WHISPER_DEFAULTS = {
-    "compute_type": "int8",
-    "beam_size": 5,
-    "context_s": 10.0,
-    "vad": False,
-    "language": "en",
-    "initial_prompt": None,
-    "device": "cpu",
-    "threads": 1,
-}
-CTC_DEFAULTS = {"device": "cpu", "threads": 1}
+
+class Engine(Settings):
+    """Settings of every recogniser."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(1, ge=1, le=1024)
+
+
+class WhisperSettings(Engine):
+    """Settings of Whisper: how it is computed, how it searches, and what it expects to hear."""
+
+    compute_type: Literal[
+        "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+    ] = "int8"
+    beam_size: int = Field(5, ge=1, le=100)
+    context_s: float = Field(10.0, ge=5, le=30)
+    vad: bool = False
+    language: str = Field("en", max_length=20)
+    initial_prompt: str | None = Field(None, max_length=1000)
+
+
+class CtcSettings(Engine):
+    """Settings of a CTC recogniser: greedy decoding has none of its own."""
+
+
+class Asked(Settings):
+    """Which recogniser: a known model, or the user's own with its engine and folder."""
+
+    model: str = Field(min_length=1, max_length=200)
+    engine: Literal["whisper", "ctc"] | None = None
+    path: str | None = Field(None, min_length=1)
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", max_length=100)
+
+
+SETTINGS: dict[str, type[Engine]] = {"whisper": WhisperSettings, "ctc": CtcSettings}
 # model -> (engine, whether a package carries it)
 MODELS = {
     "whisper_base": ("whisper", True),
@@ -86,29 +112,57 @@ def resolve(settings: Mapping[str, Any]) -> Recogniser:
     """A recogniser from its JSON object: `model`, or `engine` and `path`; `name`; and the engine's options.
 
     Raises:
-        UserError: an unknown model, engine or option, or a model that no package carries and no path is given for.
+        UserError: an unknown model, engine or option, a value of a wrong type or out of range, a model that no package carries
+            and no folder is given for, or what this machine cannot compute.
     """
-    given = dict(settings)
-    model = given.pop("model", None)
-    if not isinstance(model, str):
+    if "model" not in settings:
         raise UserError(f'A recogniser needs a model: {{"model": "{next(iter(MODELS))}"}}.')
-    engine, has_package = MODELS.get(model, (None, False))
-    engine = given.pop("engine", engine)
-    if engine not in ("whisper", "ctc"):
+    asked = checked(Asked, {key: settings[key] for key in Asked.model_fields if key in settings}, "the recogniser")
+    known_engine, has_package = MODELS.get(asked.model, (None, False))
+    engine = asked.engine or known_engine
+    if engine is None:
         raise UserError(
-            f'Model {model!r} is unknown (known: {", ".join(MODELS)}); give "engine": "whisper" or "ctc" and "path".'
+            f'Model {asked.model!r} is unknown{did_you_mean(asked.model, MODELS)}; for one of your own give "engine": '
+            '"whisper" or "ctc", and "path".'
         )
-    path = given.pop("path", None)
-    if path is None and not has_package:
-        raise UserError(f'No package carries {model!r}: give "path", the folder of its weights.')
-    name = given.pop("name", model)
-    defaults = WHISPER_DEFAULTS if engine == "whisper" else CTC_DEFAULTS
-    if unknown := sorted(set(given) - set(defaults)):
-        raise UserError(f"Unknown option {unknown[0]!r} of recogniser {name}; there are {', '.join(defaults)}.")
-    options = {**defaults, **given}
-    if engine == "whisper" and not 5 <= options["context_s"] <= 30:
-        raise UserError("context_s must lie between 5 and 30 s.")
-    return Recogniser(name, model, engine, path, options)
+    if asked.path is None and not has_package:
+        raise UserError(f'No package carries {asked.model!r}: give "path", the folder of its weights.')
+    if asked.path is not None and not Path(asked.path).is_dir():
+        raise UserError(f"The recogniser's path {asked.path} is no folder; give the folder of its weights.")
+    name = asked.name or asked.model
+    rest = {key: value for key, value in settings.items() if key not in Asked.model_fields}
+    options = checked(SETTINGS[engine], rest, f"recogniser {name}")
+    _check_machine(options, name)
+    if isinstance(options, WhisperSettings):
+        _check_language(options.language, asked.model)
+    return Recogniser(name, asked.model, engine, asked.path, options.model_dump())
+
+
+def _check_machine(options: Engine, name: str) -> None:
+    if options.device == "cpu" and getattr(options, "compute_type", "int8") in ("int8", "float32"):
+        return  # every machine can
+    import ctranslate2
+
+    if options.device == "cuda" and not ctranslate2.get_cuda_device_count():
+        raise UserError(f"Recogniser {name}: device is 'cuda', and there is no CUDA device here; take 'cpu'.")
+    if isinstance(options, WhisperSettings):
+        able = sorted(ctranslate2.get_supported_compute_types(options.device))
+        if options.compute_type not in able:
+            raise UserError(
+                f"Recogniser {name}: this machine's {options.device} cannot compute in {options.compute_type!r}; "
+                f"it can in {', '.join(able)}."
+            )
+
+
+def _check_language(language: str, model: str) -> None:
+    if language == "en":
+        return
+    if model.endswith(("_en", ".en")):
+        raise UserError(f"{model} knows English alone; leave out language {language!r} or take another model.")
+    from faster_whisper.tokenizer import _LANGUAGE_CODES as CODES
+
+    if language not in CODES:
+        raise UserError(f"Whisper does not know the language {language!r}; it knows {', '.join(CODES)}.")
 
 
 def transcribe(recogniser: Recogniser, wave: np.ndarray) -> str:

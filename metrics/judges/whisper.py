@@ -43,7 +43,7 @@ class Whisper:
             else:
                 _require_model(Path(path))
                 self.model = WhisperModel(path, **options)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise UserError(f"Whisper cannot be loaded as asked: {error}") from None
         # In float32 the sums of this product, and with them now and then a word, depend on the kernel that BLAS takes.
         extractor = self.model.feature_extractor

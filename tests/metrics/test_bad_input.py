@@ -11,8 +11,7 @@ import soundfile
 
 from metrics import registry, scorer, transcripts
 from metrics.judges import recognisers
-from metrics.utterance import Files
-from speechbase.files import UserError
+from metrics.utterance import Files, Rules
 from tests.metrics.signals import RATE_HZ, noisy, speech_like
 
 LIGHT = ("pesq", "mcd", "mcd_dtw", "mcd_espnet_16k", "si_sdr", "log_mel", "duration_error", "rate_error")
@@ -82,8 +81,76 @@ def test_an_hour(tmp_path, clean, write):
             stream.write(np.zeros(60 * 8000, np.int16))
     found = statuses(Files("u", reference=path, estimate=path, text="x"))
     assert set(found.values()) == {"too_long"}
-    with pytest.raises(UserError, match="3600 s"):
-        transcripts.transcribe_file(path, recognisers.resolve({"model": "whisper_base"}))
+    heard = transcripts.transcribe_file(path, recognisers.resolve({"model": "whisper_base"}), Rules())
+    assert heard["text"] == "" and "3600 s" in heard["status"]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Judges that are networks, replaced by what they hear."""
+    from metrics import dnsmos, sim, spbs
+    from metrics.judges import transformer_features, wavlm_tdcnn, whisper
+
+    class Heard:
+        def features(self, wave):
+            return wave[: len(wave) // 8 * 8].reshape(-1, 8)
+
+        def layer(self, wave, layer):
+            return self.features(wave)
+
+        def embed(self, wave):
+            return wave[:800]
+
+    for module in (transformer_features, wavlm_tdcnn, whisper):
+        monkeypatch.setattr(module, "load", lambda *_: Heard())
+    monkeypatch.setattr(sim, "_ge2e", lambda: Heard().embed)
+    scores = {"ovrl": 1, "sig": 2, "bak": 3, "p808": 4}
+    for name in ("p835", "p808"):
+        monkeypatch.setattr(
+            dnsmos, name, lambda *, estimate: {k: v + float(np.abs(estimate).mean()) for k, v in scores.items()}
+        )
+    monkeypatch.setattr(recognisers, "transcribe", lambda _, wave: f"word {np.abs(wave).sum():.4f}")
+    assert spbs.METRICS
+
+
+@pytest.mark.parametrize("name", [metric.name.replace("{asr}", "whisper_base") for metric in registry.families()])
+def test_every_metric_hears_the_chosen_channel_of_two(write, clean, stand_ins, name):
+    other = speech_like(seed=5)
+    waves = {
+        "reference": clean,
+        "estimate": noisy(clean, 10),
+        "mixture": noisy(clean, 0, seed=3),
+        "prompt": speech_like(seed=2),
+        "other_estimate": noisy(other, 5),
+        "other_reference": other,
+    }
+    values = []
+    for channels in (1, 2):
+        paths = {
+            role: write(f"{channels}/{role}.wav", wave if channels == 1 else np.stack([speech_like(seed=9), wave], 1))
+            for role, wave in waves.items()
+        }
+        others = ((paths.pop("other_estimate"), paths.pop("other_reference")),)
+        utterances = [Files("u", text="two words", others=others, **paths)]
+        config = {"channel": 1, "resample": True}
+        utterances = scorer.with_transcripts(utterances, {"model": "whisper_base"}, Rules(channel=1))
+        (row,) = scorer.score(utterances, [registry.find(name)], config)[name]
+        assert row["status"] == "ok", row
+        values.append(row["value"])
+    assert values[0] == pytest.approx(values[1], rel=1e-12)
+
+
+def test_a_float_file_at_16_bit_scale_and_a_cut_off_file_have_no_score(write, clean):
+    reference = write("r.wav", clean)
+    scaled = write("e.wav", 32768 * noisy(clean, 10))
+    assert set(statuses(Files("u", reference=reference, estimate=scaled), SIGNAL).values()) == {"unusable_estimate"}
+    half = write("h.wav", noisy(clean, 10))
+    half.write_bytes(half.read_bytes()[:40_000])
+    assert set(statuses(Files("u", reference=reference, estimate=half), ("si_sdr", "mcd_dtw")).values()) <= {
+        "unusable_estimate",
+        "length_mismatch",
+    }
+    assert statuses(Files("u", reference=reference, estimate=half), ("mcd_dtw",)) == {"mcd_dtw": "unusable_estimate"}
 
 
 def test_lengths_and_rates(write, clean):
@@ -136,6 +203,32 @@ def test_empty_and_punctuation_only_texts():
         "no_transcript"
     }
     assert set(statuses(Files("u", text="two words"), WER).values()) == {"no_transcript"}
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("don’t go", "don't go"),
+        ("the “co‑op” ﬁnds 20 cafés", 'the "co-op" finds ２０ cafés'),
+        ("na­ive​ cats", "naive cats"),
+        ("dog—cat", "dog — cat"),
+        ("कि दिन", "कि दिन"),
+    ],
+)
+def test_variants_of_a_letter_are_no_error(said, heard):
+    for name in WER[:1] + WER[2:4]:
+        for a, b in ((said, heard), (heard, said)):
+            rows = scorer.score([Files("u", text=a, transcripts=transcript(b))], registry.find_all([name]))
+            assert rows[name][0]["value"] == 0, (name, rows)
+
+
+def test_vowel_signs_tell_words_apart_and_scripts_without_blanks_have_no_words():
+    files = Files("u", text="कि दिन hello", transcripts=transcript("की दिन hello"))
+    rows = scorer.score([files], registry.find_all(WER))
+    assert [round(rows[name][0]["value"], 1) for name in (WER[0], WER[2])] == [33.3, 33.3]
+    for said in ("你好世界", "สวัสดีครับ", "これはペンです", "hello 世界"):
+        found = statuses(Files("u", text=said, transcripts=transcript(said)), WER)
+        assert {found[name] for name in WER if name != WER[3]} == {"unsupported_script"} and found[WER[3]] == "ok"
 
 
 def test_an_estimate_that_was_never_made():

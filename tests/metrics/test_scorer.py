@@ -15,6 +15,7 @@ import pytest
 from metrics import dnsmos, features, inputs, mcd, registry, scorer, sim
 from metrics.__main__ import main
 from metrics.utterance import Files
+from speechbase import audio
 from speechbase.files import UserError, read_jsonl
 from tests.metrics.signals import noisy, speech_like
 
@@ -187,10 +188,30 @@ def test_permutation_undoes_swapped_estimates(test_set, write):
     assert right["si_sdri_pit"][2]["status"] == "no_others"  # its mixture's other estimate is missing
 
 
-def test_settings_are_checked(test_set):
-    for config in ({"mcd": {"rate": 8000}}, {"mdc": {}}, {"pesq": {"mode": "nb"}}):
-        with pytest.raises(UserError):
-            scorer.score(utterances(test_set), registry.find_all(["mcd"]), config)
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"mcd": {"rate": 8000}}, "did you mean 'rate_hz'"),
+        ({"mdc": {}}, "did you mean mcd"),
+        ({"pesq": {"mode": "nb"}}, "no setting 'mode'"),
+        ({"mcd": 16000}, "must be an object"),
+        ({"mcd": {"rate_hz": "16000"}}, "rate_hz is '16000'"),
+        ({"mcd": {"rate_hz": 12345}}, "16000"),
+        ({"channel": "left"}, "channel is 'left'"),
+        ({"channel": -1}, "greater than or equal to 0"),
+        ({"resample": "yes"}, "resample is 'yes'"),
+        ({"device": "gpu"}, "'cpu' or 'cuda'"),
+        ({"device": "cuda"}, "no CUDA device"),
+        ({"weights": {"wavlm": "x"}}, "'wavlm_large'"),
+        ({"weights": {"wavlm_large": 3}}, "wavlm_large is 3"),
+    ],
+)
+def test_settings_are_checked_before_any_file_is_read(config, said, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=said):
+        scorer.score([Files("u")], registry.find_all(["mcd"]), config)
 
 
 def test_names_are_resolved_with_hints():
@@ -198,8 +219,18 @@ def test_names_are_resolved_with_hints():
     assert registry.find("wer_whispernorm_whisper_base").asr == "whisper_base" and registry.find("pesq").asr is None
     with pytest.raises(UserError, match="si_sdri"):
         registry.find("si_sdrii")
+    for name, meant in (
+        ("PESQ", "pesq"),
+        ("wer", "wer_whispernorm_whisper_base"),
+        ("SI-SDR", "si_sdr"),
+        ("dnsmos", "dnsmos"),
+    ):
+        with pytest.raises(UserError, match=f"did you mean {meant}"):
+            registry.find(name)
     with pytest.raises(UserError):
         registry.find("wer_whispernorm_{asr}")
+    with pytest.raises(UserError, match="No metric is named"):
+        registry.find_all([])
 
 
 def test_command_scores_a_test_set(test_set, capsys):
@@ -242,6 +273,109 @@ def test_command_scores_folders_and_refuses_strays(tmp_path, write, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2 and "stray" in capsys.readouterr().err
+
+
+def refused(capsys, *arguments) -> str:
+    """What the command line says when it refuses: one sentence, status 2."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1, said
+    return said
+
+
+def test_what_can_be_refused_is_refused_before_a_file_is_read(tmp_path, write, capsys, monkeypatch):
+    pair = ("--reference", write("r.wav", speech_like()), "--estimate", write("e.wav", speech_like()))
+    monkeypatch.setattr(scorer, "score", None)
+    monkeypatch.setattr(scorer, "with_transcripts", None)
+    file = tmp_path / "r.wav"
+    whisper = '{"model": "whisper_base", %s}'
+    for arguments, said in (
+        (("--out", file), "is a file where a folder is needed"),
+        (("--features", file), "is a file where a folder is needed"),
+        (("--out", "/proc/nothing"), "/proc/nothing"),
+        (("--metrics", ""), "No metric is named"),
+        (("--metrics", "PESQ"), "did you mean pesq"),
+        (("--config", "[" * 100_000), "not valid JSON"),
+        (("--config", "[]"), "must be a JSON object"),
+        (("--channel", "-1"), "greater than or equal to 0"),
+        (("--asr", whisper % '"threads": "2"'), "threads is '2'"),
+        (("--asr", whisper % '"language": "xx"'), "does not know the language 'xx'"),
+        (("--asr", whisper % '"beam_size": 0'), "beam_size is 0"),
+        (("--asr", whisper % '"context_s": 31'), "context_s is 31"),
+        (("--asr", whisper % '"device": "gpu"'), "'cpu' or 'cuda'"),
+        (("--asr", whisper % '"compute_type": "float64"'), "compute_type is 'float64'"),
+        (("--asr", whisper % '"compute_type": "float16"'), "cannot compute in 'float16'"),
+        (("--asr", whisper % '"path": "/nowhere"'), "/nowhere is no folder"),
+        (("--asr", whisper % '"name": "a b"'), "name is 'a b'"),
+        (("--asr", '{"model": "whisper_tiny_en", "language": "de"}'), "English alone"),
+        (("--asr", '{"model": "whisper_bass"}'), "did you mean 'whisper_base'"),
+        (("--asr", '{"model": 3}'), "model is 3"),
+    ):
+        assert said in refused(capsys, "score", *pair, *arguments)
+    index = tmp_path / "index.csv"
+    index.write_text("id,path,status\na,r.wav,ok\n")
+    assert "is a folder" in refused(
+        capsys, "transcribe", "--index", index, "--asr", whisper % '"vad": false', "--out", tmp_path
+    )
+
+
+def test_words_are_heard_in_the_chosen_channel(write, capsys, monkeypatch):
+    from metrics.judges import recognisers
+
+    stereo = np.stack([speech_like(seed=3), speech_like()], axis=1)
+    paths = ("--reference", write("r.wav", stereo), "--estimate", write("e.wav", stereo), "--text", "two words")
+    monkeypatch.setattr(recognisers, "transcribe", lambda *_: "two words")
+    arguments = ["score", *paths, "--metrics", "wer_whispernorm_whisper_base", "--channel", "0", "--json"]
+    assert main([str(a) for a in arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["summary"]["wer_whispernorm_whisper_base"]["value"] == 0
+
+
+def test_a_recogniser_that_cannot_be_loaded_is_no_file_s_fault(tmp_path, write):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.bin").write_bytes(b"no model")
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text("{}")
+    files = Files("u", estimate=write("e.wav", speech_like(0.3)))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        scorer.with_transcripts([files], {"model": "mine", "engine": "whisper", "path": str(folder)})
+
+
+def test_tables_of_spreadsheets(tmp_path, write):
+    write("r.wav", speech_like()), write("e.wav", speech_like())
+    table = tmp_path / "t.csv"
+    for separator, encoding in ((",", "utf-8-sig"), (";", "cp1252"), ("\t", "utf-16")):
+        lines = (["id", "reference", "estimate", "text"], ["a", "r.wav", "e.wav", "café"])
+        table.write_bytes("".join(separator.join(line) + "\r\n" for line in lines).encode(encoding))
+        (files,) = inputs.from_manifest(table, None)
+        assert (files.id, files.text, files.estimate) == ("a", "café", tmp_path / "e.wav")
+    text = tmp_path / "said.txt"
+    text.write_bytes("\ufeffhello".encode())
+    (files,) = inputs.from_files(None, tmp_path / "e.wav", text=str(text))
+    assert files.text == "hello"
+
+
+def test_folders_as_people_have_them(tmp_path, write):
+    for name in ("a", "sub/a", "b.c"):
+        write(f"ref/{name}.wav", speech_like(0.5))
+    write("ref/._a.wav", speech_like(0.5)), write("ref/.hidden/z.wav", speech_like(0.5))
+    (
+        write("est/a.enhanced.wav", speech_like(0.5)),
+        write("est/sub/a.WAV", speech_like(0.5)),
+        write("est/b.c.wav", speech_like(0.5)),
+    )
+    found = inputs.from_files(tmp_path / "ref", tmp_path / "est")
+    assert {files.id: files.estimate and files.estimate.name for files in found} == {
+        "a": "a.enhanced.wav", "b.c": "b.c.wav", "sub/a": "a.WAV",
+    }  # fmt: skip
+    write("est/a.wav", speech_like(0.5))
+    with pytest.raises(UserError, match="both belong to a"):
+        inputs.from_files(tmp_path / "ref", tmp_path / "est")
+    only = tmp_path / "opus"
+    only.mkdir()
+    audio.write(only / "x.opus", speech_like(0.5), 16000)
+    assert [files.id for files in inputs.from_files(None, only)] == ["x"]
 
 
 def test_arguments_cannot_be_swapped_silently():
