@@ -28,9 +28,8 @@ def whisper_english(text: str) -> str:
     """
     pieces = []
     for signed, tokens in groupby(fold(text).split(), has_vowel_signs):
-        normalise = lower_nopunct if signed else _whisper_normalizer()
-        pieces += [token for token in normalise(" ".join(tokens)).split() if any(map(str.isalnum, token))]
-    return " ".join(pieces)
+        pieces.append((lower_nopunct if signed else _whisper_normalizer())(" ".join(tokens)))
+    return _words(" ".join(pieces))
 
 
 def has_vowel_signs(word: str) -> bool:
@@ -62,7 +61,11 @@ def lower(text: str) -> str:
 def lower_nopunct(text: str) -> str:
     """Lower case, with everything but letters, their marks, digits, spaces and apostrophes deleted; dashes are spaces."""
     text = DASHES.sub(" ", fold(text).lower())
-    return "".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c))
+    return _words("".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c)))
+
+
+def _words(text: str) -> str:
+    return " ".join(token for token in text.split() if any(map(str.isalnum, token)))
 
 
 def edit_counts(reference: Sequence, hypothesis: Sequence) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ HYPHENS = "\u2010\u2011\u2212\ufe63\uff0d"
 INVISIBLE = (
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"  # soft hyphen, joiners, direction, byte order
 )
+# An opening mark, words with their own apostrophes, a closing mark
+SINGLE_QUOTED = re.compile(
+    r"(?<!\w)[\u2018\u201a\u201b\u0060]((?:[^\u2018\u2019\u0060]|(?<=\w)\u2019(?=\w))*)[\u2018\u2019\u0060](?!\w)"
+)
 _FOLDED = str.maketrans(
     dict.fromkeys(APOSTROPHES, "'")
     | dict.fromkeys(QUOTES, '"')
@@ -29,11 +34,12 @@ _FOLDED = str.maketrans(
 
 def fold(text: str) -> str:
     """One form for what is one letter to a reader: composed accents, plain apostrophes, quotes and hyphens, no ligatures,
-    no full-width forms, nothing invisible (Unicode's NFKC, and the look-alikes that it keeps apart).
+    no full-width forms, nothing invisible (Unicode's NFKC, and the look-alikes that it keeps apart). Single quotes around
+    words become double ones, since a plain apostrophe belongs to a word.
 
     Text in plain ASCII stays as it is, but for the grave accent, which stands for an apostrophe.
     """
-    return unicodedata.normalize("NFKC", text.translate(_FOLDED))
+    return unicodedata.normalize("NFKC", SINGLE_QUOTED.sub(r'"\1"', text).translate(_FOLDED))
 
 
 def read_text(path: str | Path) -> str:
