@@ -26,11 +26,13 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
     "connect-src 'self' {endpoint}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+LENGTH = re.compile("[0-9]{1,18}")
 # Our page never sends these: it takes them out of a remark before it sends it.
 HARMFUL = re.compile(r"^\s*[=+@\t\r-]|[<>]")
 
 _ID = {"type": "string", "pattern": r"^[A-Za-z0-9_-]{1,64}$"}
 _COMMON = {"participant": _ID, "session": _ID, "study": _ID, "list": _ID, "version": _ID}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 1e9}
 SCHEMAS = {
     "start": {"properties": _COMMON, "required": ["participant", "session", "study", "version"]},
@@ -48,7 +50,7 @@ SCHEMAS = {
                 "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 5},
             },
             "unintelligible": {"type": "boolean"},
-            "plays": {"type": "object", "maxProperties": 2, "additionalProperties": {"type": "integer", "minimum": 0}},
+            "plays": {"type": "object", "maxProperties": 2, "additionalProperties": _COUNT},
             "milliseconds": _NUMBER,
             "hidden_milliseconds": _NUMBER,
             "time": {"type": "string", "pattern": r"^[0-9TZ:.-]{1,30}$"},
@@ -137,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         route = self.path.removeprefix("/api/")
         length = self.headers.get("Content-Length", "")
-        self._unread = int(length) if length.isdecimal() else 0
+        self._unread = int(length) if LENGTH.fullmatch(length) else 0
         try:
             if not self._origin_allowed():
                 raise Refused(403, "foreign origin")
@@ -152,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> dict:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not LENGTH.fullmatch(length):
             raise Refused(411, "no length given")
         if int(length) > LARGEST_BODY:
             raise Refused(413, f"a body of {int(length)} bytes")
@@ -161,8 +163,8 @@ class Handler(BaseHTTPRequestHandler):
             body = json.loads(self.rfile.read(int(length)), parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise Refused(400, "not JSON") from None
-        if not isinstance(body, dict):
-            raise Refused(400, "not a JSON object")
+        if not isinstance(body, dict) or not writable(body):
+            raise Refused(400, "not a JSON object of whole characters")
         return body
 
     def _origin_allowed(self) -> bool:
@@ -219,13 +221,22 @@ def _check(route: str, body: dict) -> None:
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
     """The first range of a Range header as (start, end), which Safari asks for; None where all of the file is meant."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.split(",")[0].strip())
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.split(",")[0].strip())
     if not match or not any(match.groups()):
         return None
     first, last = match.groups()
     start = int(first) if first else max(size - int(last), 0)
     end = min(int(last) + 1, size) if first and last else size
     return (start, end) if start < end else None
+
+
+def writable(row: dict) -> bool:
+    """Whether all texts of a row can be stored: JSON may hold halves of characters, which no file can."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(name: str):

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 
 from metrics.listening import prolific
-from metrics.listening.collector import SCHEMAS
+from metrics.listening.collector import SCHEMAS, writable
 from metrics.listening.prepare import frozen, table
 from metrics.listening.store import hashed
 from speechbase.files import UserError, read_jsonl, sha256, write_json, write_text
@@ -79,7 +79,7 @@ def _rows(own: Path, files, key: bytes, version: str) -> tuple[list[dict], Count
     check = jsonschema.Draft202012Validator({"type": "object", "additionalProperties": False} | SCHEMAS["answer"])
     for path in files:
         for row in read_jsonl(path):
-            if not check.is_valid(row) or "participant" not in row or "list" not in row:
+            if not check.is_valid(row) or not writable(row) or "participant" not in row or "list" not in row:
                 left_out["malformed rows in answer files"] += 1
                 continue
             ids = {name: hashed(key, what, row[source]) for name, what, source in _IDS}
@@ -120,8 +120,9 @@ def _reconciled(submissions: dict, listed: dict, key: bytes) -> tuple[list[str],
         entry = listed.get(session)
         if entry is None:
             reasons["submissions that Prolific does not list (previews, strangers)"] += 1
-        elif entry["status"].upper().replace("_", "-") in prolific.GONE:
-            reasons[f"submissions with the status {entry['status'].upper()}"] += 1
+        elif entry["status"] not in prolific.COUNTED:
+            known = entry["status"] in (*prolific.GONE, *prolific.AT_WORK)
+            reasons[f"submissions with the {'' if known else 'unknown '}status {entry['status']}"] += 1
         elif not one["consent"] or "REVOKED" in entry["participant"].upper():
             reasons["submissions without consent"] += 1
         elif hashed(key, "rater", entry["participant"]) != one["rater"]:
@@ -163,7 +164,7 @@ def _rater(session: str, one: dict, entry: dict) -> dict:
         "rater": one["rater"],
         "session": session,
         "list": one["list"],
-        "status": entry["status"].upper(),
+        "status": entry["status"],
         "trials": len(one["answers"]),
         "seconds": entry["seconds"],
         "rating_seconds": round(own, 1),

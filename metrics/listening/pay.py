@@ -26,10 +26,15 @@ def pay_study(out: Path, *, simulated: bool = False) -> dict:
     key = bytes.fromhex((out / "private" / "secret").read_text(encoding="ascii").strip())
     trials = dict(zip(raters["session"], raters["trials"], strict=True))
     export = prolific.read_export((folder if simulated else out / "private") / "prolific_export.csv")
-    present = [row for row in export if row["status"].upper().replace("_", "-") not in prolific.GONE]
-    complete = [row for row in present if trials.get(hashed(key, "session", row["session"]), 0) >= settings["samples"]]
+    present = [row for row in export if row["status"] not in prolific.GONE]
+    complete = [
+        row
+        for row in present
+        if row["status"] in prolific.COUNTED
+        and trials.get(hashed(key, "session", row["session"]), 0) >= settings["samples"]
+    ]
     review = [row for row in present if row not in complete]
-    times = [float(row["seconds"]) / 60 for row in complete if row["seconds"]]
+    times = [row["seconds"] / 60 for row in complete if row["seconds"]]
     summary = rates(settings, cost["reward_cents"], times) | {"complete": len(complete), "to_review": len(review)}
     bonus = summary["top_up_cents"]
     # Ids of submissions are Prolific's: these files stay with the private ones.
@@ -78,5 +83,7 @@ def rates(settings: dict, reward_cents: int, minutes: list[float]) -> dict:
 
 
 def _why(row: dict, trials: dict, key: bytes) -> str:
+    if row["status"] not in prolific.COUNTED:
+        return f"its status is {row['status'] or 'empty'}: decide on Prolific's page"
     done = trials.get(hashed(key, "session", row["session"]))
     return "no answers arrived" if done is None else f"{done} answers only; ask for a return, or pay and keep them out"

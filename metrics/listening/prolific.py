@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
 import jinja2
 
 from speechbase.files import UserError
+from speechbase.texts import read_table
 
 READING_S = 120  # consent and instructions
 PAGE_S = 2
 RATING_S = 3
-GONE = {"RETURNED", "TIMED-OUT", "REJECTED", "SCREENED OUT"}
+# States of a submission, in capitals with single blanks: exports write "Timed out", "TIMED-OUT" and "TIMED_OUT" alike
+COUNTED = ("APPROVED", "AWAITING REVIEW", "PARTIALLY APPROVED")
+GONE = ("RETURNED", "TIMED OUT", "REJECTED", "SCREENED OUT")
+AT_WORK = ("ACTIVE", "RESERVED", "UNSUBMITTED")
 
 
 def minutes_needed(settings: dict, mean_clip_s: float) -> float:
@@ -129,38 +133,47 @@ def templates() -> jinja2.Environment:
     )
 
 
+COLUMNS = {
+    "participant": ("participant id", "participant_id"),
+    "session": ("submission id", "submission_id", "session_id", "id"),
+    "status": ("status",),
+    "seconds": ("time taken", "time_taken"),
+    "code": ("completion code", "completion_code", "entered code", "entered_code", "study_code"),
+}
+
+
 def read_export(path: Path) -> list[dict]:
-    """Prolific's export as rows of participant, session, status, seconds and code.
+    """Prolific's export as rows of participant, session, status (folded), seconds (None where unknown) and code.
 
     Raises:
         UserError: missing file or columns (both the web export's and the API's names are known).
     """
-    names = {
-        "participant": ("participant id", "participant_id"),
-        "session": ("submission id", "session_id", "id"),
-        "status": ("status",),
-        "seconds": ("time taken", "time_taken"),
-        "code": ("completion code", "entered code", "entered_code", "study_code"),
-    }
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; download the study's export from Prolific and save it there.")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            rows = [
-                {key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
-                for row in csv.DictReader(stream)
-            ]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist; download the study's export from Prolific and save it there."
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{path} is not UTF-8 text; download the export again and do not re-save it from a spreadsheet."
-        ) from None
+        rows = [{name.lower(): cell for name, cell in row.items()} for row in read_table(path)]
+    except UserError as error:
+        raise UserError(f"{error} Is it Prolific's export? Download it again and do not re-save it.") from None
     columns = {
-        field: next((name for name in known if rows and name in rows[0]), None) for field, known in names.items()
+        field: next((name for name in known if rows and name in rows[0]), None) for field, known in COLUMNS.items()
     }
     if not rows or not all(columns[field] for field in ("participant", "session", "status")):
         raise UserError(
             f"{path} has no rows with the columns Submission id, Participant id and Status; is it Prolific's export?"
         )
-    return [{field: row[name] if name else "" for field, name in columns.items()} for row in rows]
+    found = [{field: row[name] if name else "" for field, name in columns.items()} for row in rows]
+    return [row | {"status": _state(row["status"]), "seconds": seconds_of(row["seconds"])} for row in found]
+
+
+def _state(text: str) -> str:
+    return " ".join(re.sub(r"[-_]", " ", text).upper().split())
+
+
+def seconds_of(text: str) -> float | None:
+    """A time as exports write it, 602 or 602,5 seconds or 10:02 or 00:10:02, in seconds; None where it is unreadable."""
+    if re.fullmatch(r"\d{1,9}([.,]\d{1,9})?", text):
+        return float(text.replace(",", "."))
+    if match := re.fullmatch(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", text):
+        hours, minutes, seconds = match.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+    return None

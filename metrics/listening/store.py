@@ -87,6 +87,7 @@ class Store:
                 raise Refused(409, "this submission was not started")
             row = {key: value for key, value in body.items() if key not in ("participant", "session", "study", "list")}
             row = {"session": session, "trial": -1} | row
+            row["trial"] = int(row["trial"])  # 1.0 is a whole number to the schema
             if row["kind"] == "answer":
                 self._check_answer(session, row)
             known = self._rows.get((session, row["kind"], row["trial"]))

@@ -88,6 +88,10 @@ BAD_BODIES = {
     "not JSON": ("{", 400),
     "a list": ("[1]", 400),
     "deep": ("[" * 20000, 400),
+    "half a character": ('{"comment": "\\ud800"}', 400),
+    "a number of 5,000 digits": ('{"trial": ' + "9" * 5000 + "}", 400),
+    "10 MB": ("a" * 10_000_000, 413),
+    "plays beyond counting": ({"plays": {"sample": 1e300}}, 422),
     "NaN": ('{"kind": NaN}', 400),
     "nothing": ("{}", 422),
     "a broken id": ({"session": "a b"}, 422),
@@ -216,7 +220,7 @@ def test_a_taken_port_is_an_error_with_a_remedy(tts, serve):
 
 def start_process(out, port: int) -> subprocess.Popen:
     process = subprocess.Popen(
-        [sys.executable, "-m", "listening", "serve", str(out), "--port", str(port)],
+        [sys.executable, "-m", "metrics.listening", "serve", str(out), "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

@@ -6,11 +6,13 @@ import shutil
 import pandas as pd
 import pytest
 
+from metrics.listening import importing, prolific
 from metrics.listening.analyse import analyse_study
 from metrics.listening.importing import import_study
 from metrics.listening.pay import pay_study
 from metrics.listening.purge import purge_study
 from metrics.listening.results import read_mos
+from metrics.listening.store import hashed
 from speechbase.files import UserError, append_jsonl, read_json, write_json, write_jsonl, write_text
 from tests.metrics.listening.conftest import Worker, write_export
 
@@ -145,13 +147,16 @@ def test_downloaded_answers_count_once(tts, serve):
     ]
     other = Worker(worker.port, tts, "participant-2").ids | {"list": worker.ids["list"], "version": worker.version}
     rows += [other | {"kind": "consent", "trial": -1}] + [row | other for row in rows]
-    rows += [rows[0] | {"ratings": {"quality": 6}}, {"participant": "x"}]
+    rows += [rows[0] | {"ratings": {"quality": 6}}, {"participant": "x"}, rows[0] | {"list": "../../private/key"}]
+    rows += [rows[0] | {"comment": "a" * 10_000_000}]
     write_jsonl(tts / "private" / "incoming" / "answers-2.jsonl", rows)
+    with open(tts / "private" / "incoming" / "answers-2.jsonl", "a") as stream:
+        stream.write(json.dumps(rows[0] | {"comment": "\ud800"}) + "\n")
     listed = [(f"session-participant-{i}", f"participant-{i}", "APPROVED", 600) for i in (1, 2)]
     write_export(tts / "private" / "prolific_export.csv", listed)
     made = import_study(tts)
     assert made["used"] == 2 and made["ratings"] == 2 * 8 * 4
-    assert made["left_out"] == {"malformed rows in answer files": 2}
+    assert made["left_out"] == {"malformed rows in answer files": 5}
     ratings = pd.read_csv(tts / "imported" / "ratings.csv").groupby("session")["rating"].unique()
     assert sorted(list(values) for values in ratings) == [[1], [4]]
 
@@ -172,7 +177,7 @@ def test_answers_of_another_study_version_and_forged_places_do_not_count(collect
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a,b\n1,2\n", "is it Prolific's export"), ("", "is it Prolific's export"), (None, "download the study's export")],
+    [("a,b\n1,2\n", "is it Prolific's export"), ("", "Is it Prolific's export"), (None, "download the study's export")],
 )
 def test_a_wrong_export_is_named(collected, content, message):
     path = collected / "private" / "prolific_export.csv"
@@ -205,6 +210,55 @@ def test_everyone_who_finished_is_paid_whatever_the_rules_say(collected):
     assert review["session-empty"] == "no answers arrived" and review["session-participant-broken"].startswith(
         "1 answers only"
     )
+
+
+STATES = {
+    "APPROVED": True, "Awaiting review": True, "AWAITING_REVIEW": True, "Partially approved": True, "Timed out": False,
+    "TIMED-OUT": False, "TIMED_OUT": False, "SCREENED_OUT": False, "Screened out": False, "returned": False,
+    "ACTIVE": False, "Abducted": False, "": False,
+}  # fmt: skip
+
+
+def test_every_spelling_of_a_state_is_known_and_an_unknown_state_is_reported_and_not_used(tmp_path):
+    listed = {f"s{k}": state for k, state in enumerate(STATES)}
+    path = write_export(tmp_path / "export.csv", [(s, f"p{s}", state, 60) for s, state in listed.items()])
+    entries = {row["session"]: row for row in prolific.read_export(path)}
+    submissions = {s: {"consent": True, "rater": hashed(b"k", "rater", f"p{s}")} for s in listed}
+    used, reasons = importing._reconciled(submissions, entries, b"k")
+    assert used == sorted(s for s, state in listed.items() if STATES[state])
+    assert reasons["submissions with the status TIMED OUT"] == 3
+    assert reasons["submissions with the unknown status ABDUCTED"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("602", 602), ("602.5", 602.5), ("602,5", 602.5), ("00:10:02", 602), ("10:02", 602), ("1:00:02.5", 3602.5),
+     ("", None), ("ten minutes", None), ("-5", None), ("nan", None), ("1e400", None), ("9" * 5000, None)],
+)  # fmt: skip
+def test_times_in_every_form_and_unreadable_ones_are_unknown(text, seconds):
+    assert prolific.seconds_of(text) == seconds
+
+
+def test_pay_takes_an_export_with_clock_times_and_semicolons(collected):
+    export = collected / "private" / "prolific_export.csv"
+    import_study(collected)
+    before = pay_study(collected)
+    export.write_bytes(export.read_text().replace(",600,", ",00:10:00,").replace(",", ";").encode("utf-16"))
+    import_study(collected)
+    assert pay_study(collected) == before and before["median_minutes"] == 10
+    export.write_text(export.read_text(encoding="utf-16").replace("00:10:00", "unknown"), encoding="utf-8")
+    assert pay_study(collected)["alerts"] == ["no times known"]
+
+
+def test_who_is_at_work_or_in_an_unknown_state_is_reviewed_and_not_approved(collected):
+    import_study(collected)
+    export = collected / "private" / "prolific_export.csv"
+    export.write_text(
+        export.read_text().replace("AWAITING REVIEW", "ACTIVE", 1).replace("AWAITING REVIEW", "ABDUCTED", 1)
+    )
+    assert pay_study(collected)["complete"] == 2
+    review = pd.read_csv(collected / "private" / "pay" / "review.csv")["why"]
+    assert review.str.contains("its status is A").sum() == 2
 
 
 def test_purge_leaves_no_id(analysed):
