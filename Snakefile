@@ -6,7 +6,18 @@ from snakemake.utils import min_version
 min_version("9.20")
 sys.path.insert(0, workflow.basedir)
 
+
+# Sources, data and results lie beside this file, wherever the command is given (`snakemake -s .../Snakefile`).
+workdir: workflow.basedir
+
+
+from speechbase.files import UserError
 from workflow.plan import planning
+
+if not Path("workflow").is_dir():
+    raise UserError(
+        f"{Path.cwd()} is no checkout of this project: leave out --directory, or copy the sources there."
+    )
 
 # The scale's own file comes first; --configfile and --config lie over it.
 if scale_file := planning.scale_file(config):

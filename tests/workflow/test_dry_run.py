@@ -1,5 +1,6 @@
 """The plan: every scale and table plans jobs, bad configuration stops with a sentence, the rule files are clean."""
 
+import os
 import re
 import sys
 
@@ -78,3 +79,21 @@ def test_every_rule_has_a_log_and_the_one_environment():
         actions = len(re.findall(r"^\s*(?:shell|script|run):", text, re.MULTILINE))
         assert text.count('"../../environment.yml"') == actions, path
         assert len(re.findall(r"^\s*log:", text, re.MULTILINE)) >= actions, path
+
+
+def test_the_command_can_be_given_from_another_folder(project, tmp_path_factory):
+    plan = ("-n", "--cores", 2, "--config", "scale=smoke", "--", "results/smoke/report.html")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    there = planned(snakemake(elsewhere, "-s", project / "Snakefile", *plan))
+    assert there == planned(snakemake(project, *plan)) and not list(elsewhere.iterdir())
+    done = snakemake(elsewhere, "-s", project / "Snakefile", "--directory", elsewhere, *plan)
+    assert done.returncode and "is no checkout of this project" in done.stdout + done.stderr
+
+
+def test_shipped_models_of_an_older_clone_are_kept_in_a_newer_one(project):
+    target = "models/nano/codec/model.safetensors"
+    assert snakemake(project, "--cores", 1, "--", target).returncode == 0
+    for path in (project / target).parent.iterdir():
+        os.utime(path, (1, 1))  # older than the weights of the clone
+    done = snakemake(project, "-n", "--cores", 1, "--", target)
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stdout + done.stderr

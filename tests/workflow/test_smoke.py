@@ -118,3 +118,16 @@ def test_an_utterance_that_cannot_be_processed_is_a_row_with_its_reason(made):
     assert done.returncode == 0, done.stderr
     rows = read_jsonl(made / "broken/scores/pesq.jsonl")
     assert rows[0]["value"] is None and rows[0]["status"] != "ok" and all(row["status"] == "ok" for row in rows[1:])
+
+
+def test_a_deleted_audio_file_is_made_again_and_nothing_else(made):
+    folder = made / "results/smoke/audio/se/speechop"
+    gone = sorted(folder.glob("*.wav"))[0]
+    content, index = gone.read_bytes(), (folder / "index.csv").read_bytes()
+    gone.unlink()
+    done = snakemake(made, *SMOKE, "--", TABLE)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert gone.read_bytes() == content and (folder / "index.csv").read_bytes() == index
+    assert "rule baseline_audio" not in done.stdout + done.stderr
+    done = snakemake(made, *SMOKE, "-n", "--", TABLE)
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stdout

@@ -1,4 +1,13 @@
 # One job is one system on one test set: every utterance of the manifest, or a row that says why not.
+from workflow.plan.lost import lost_audio
+
+
+def lost(wildcards):
+    """The note about audio of this job that was deleted since; it makes the job run again for just that."""
+    place = f"audio/{wildcards.set}/{wildcards.system}"
+    return lost_audio(
+        f"{planning.results_folder(SCALE)}/{place}", f".state/{SCALE}/lost/{place}.json"
+    )
 
 
 rule speechop_audio:
@@ -10,6 +19,7 @@ rule speechop_audio:
             config, SYSTEMS[wildcards.system], wildcards.set
         ),
         src=sources("speechop.system"),
+        lost=lost,
     output:
         index="<results>/audio/{set}/{system}/index.csv",
         record="<results>/audio/{set}/{system}/provenance.json",
@@ -49,6 +59,7 @@ rule baseline_audio:
             "baselines.registry",
             f"baselines/{wildcards.system}/*.py",
         ),
+        lost=lost,
         card="baselines/{system}/card.yaml",
         model=lambda wildcards: (
             f"<models>/{wildcards.system}/model.safetensors"

@@ -1,0 +1,28 @@
+"""Audio that was deleted after it was made: Snakemake knows the index of a system's audio, not the files that it names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from speechbase.files import write_text
+from speechbase.texts import read_table
+
+
+def lost_audio(folder: str | Path, note: str | Path) -> list[str]:
+    """An input for the rule that makes `folder/index.csv`: a note that is newer than the index once a file is gone.
+
+    Args:
+        folder: of one system's audio on one test set.
+        note: where the names of what is gone are written; it stays, so that the rule's inputs do not change again.
+
+    Returns:
+        The note's path, or nothing where nothing was ever lost.
+    """
+    index, note = Path(folder) / "index.csv", Path(note)
+    if index.is_file() and not (note.is_file() and note.stat().st_mtime_ns > index.stat().st_mtime_ns):
+        paths = [row.get("path") for row in read_table(index)]
+        if gone := [path for path in paths if path and not (index.parent / path).is_file()]:
+            # The index's time makes each loss another content: Snakemake compares small files by that.
+            write_text(note, json.dumps({"gone": gone, "index_ns": index.stat().st_mtime_ns}) + "\n")
+    return [str(note)] if note.is_file() else []
