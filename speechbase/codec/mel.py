@@ -148,3 +148,24 @@ class MelCodec(Codec):
         self.centre.copy_(centre)
         self.basis.copy_(vectors[:, : self.latent_dim] * scale)
         return float(kept.sum() / values.sum())
+
+    @torch.no_grad()
+    def adopt(self, other: MelCodec) -> None:
+        """Start from the decoder of another codec of this kind, whose encoder (another basis, fewer channels) may differ.
+
+        Both encoders are affine, so the other's latents are nearly an affine function of these: it goes into the first layer.
+
+        Raises:
+            ValueError: decoders of other sizes.
+        """
+        mine, theirs = self.decoder, other.decoder
+        if mine.blocks.state_dict().keys() != theirs.blocks.state_dict().keys() or mine.dim != theirs.dim:
+            raise ValueError("the other codec's decoder has other sizes")
+        for part in ("blocks", "norm", "leave"):
+            getattr(mine, part).load_state_dict(getattr(theirs, part).state_dict())
+        back = torch.linalg.pinv(self.basis.double())  # latents to log-mel frames: [c, features]
+        turn = back @ other.basis.double()  # to the other's latents: [c, c']
+        shift = (self.centre - other.centre).double() @ other.basis.double()
+        weight = theirs.enter.weight.double().view(len(theirs.enter.weight), 3, -1)  # [out, 3, c']
+        mine.enter.weight.copy_(torch.einsum("okd,cd->okc", weight, turn).flatten(1))
+        mine.enter.bias.copy_(theirs.enter.bias.double() + torch.einsum("okd,d->o", weight, shift))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from speechbase.codec import Codec, build_codec
 from speechbase.codec.base import kl_divergence
+from speechbase.codec.loading import load_codec
 from speechbase.codec.losses import Discriminators, MultiScaleMel
+from speechbase.corpus import noise
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
@@ -35,6 +38,25 @@ class CodecLossConfig:
     matching: float = 2.0
     kl: float = 0.1
     adversarial_from: int = 0
+    recorded: float | None = None  # share of crops of real voices; without it every utterance is as likely as any other
+
+
+def fitting_waves(
+    speech: SpeechTable, seed: int, recorded: float | None, noisy: float, count: int = 1000
+) -> list[Tensor]:
+    """Speech [s] each for the closed-form encoder, a share `noisy` of it in noise at 0 to 20 dB, so that degraded sources keep
+    what distinguishes them."""
+    rng = np.random.default_rng(seed_of(seed, "fit"))
+    waves = [speech.wave(speech.draw(rng, recorded)) for _ in range(count)]
+    kinds = ("coloured", "speech_shaped", "modulated", "hum", "clicks", "music")
+    for place in range(round(noisy * count)):
+        kind, wave = kinds[place % len(kinds)], waves[place]
+        sound = noise.make(
+            kind, "train", seed_of(seed, "fit", place), len(wave) / speech.rate_hz + 0.1, speech.rate_hz, {}
+        )
+        level = wave.std() / sound.std() * 10 ** (-rng.uniform(0, 20) / 20)
+        waves[place] = wave + np.float32(level) * sound[: len(wave)]
+    return [torch.from_numpy(wave) for wave in waves]
 
 
 class CodecTrainee:
@@ -57,7 +79,7 @@ class CodecTrainee:
         rows = []
         for index in mine:
             rng = np.random.default_rng(seed_of(self.seed, *stream, index))
-            wave = table.wave(int(rng.integers(len(table))))
+            wave = table.wave(table.draw(rng, self.config.recorded))
             start = int(rng.integers(max(1, len(wave) - self.crop_samples)))
             crop = wave[start : start + self.crop_samples] * np.float32(10 ** rng.uniform(-0.5, 0.15))
             rows.append(np.pad(crop, (0, self.crop_samples - len(crop))))
@@ -120,8 +142,9 @@ def build(config: dict, context: Context) -> CodecTrainee:
         checkpoint.load_into(codec, tensors, context.init)
     elif hasattr(codec, "fit"):
         torch.manual_seed(config["seed"])
-        picks = torch.randperm(len(speech))[:1000].tolist()
-        kept = codec.fit([torch.from_numpy(speech.wave(place)) for place in picks])
-        context.accelerator.print(f"the encoder keeps {kept:.1%} of the log-mel variance")
+        waves = fitting_waves(speech, config["seed"], **{"recorded": None, "noisy": 0.0, **config.get("fit", {})})
+        context.accelerator.print(f"the encoder keeps {codec.fit(waves):.1%} of the log-mel variance")
+        if config.get("adopt"):
+            codec.adopt(load_codec(files("speechbase") / "pretrained" / config["adopt"]))
     losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
     return CodecTrainee(codec, speech, valid, losses, config["seed"], context.accelerator)

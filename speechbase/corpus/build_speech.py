@@ -17,6 +17,7 @@ VERSION = 1
 EDGE_SECONDS = 0.05
 SECONDS_A_PHONE = (0.045, 0.2)
 ATTEMPTS = 4
+FAILURES = 0.005  # the share of a split's sentences that may be left out because their voice cannot say them
 SILENCE_POWER = 1e-7
 _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ratio", "median_f0_hz", "pitch_range")
 
@@ -24,7 +25,8 @@ _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ra
 def plan(config: dict, split: str) -> list[dict]:
     """Every utterance of a split, drawn from the configuration alone.
 
-    A split `test_more` has the speakers of `test`, and sentences that come after those of `test` in the draw.
+    Splits `test_more` or `train_2` have the speakers of `test` or `train`, and sentences that come after those of the splits
+    of that kind that stand before them in the configuration.
 
     Args:
         config: the `corpus` sub-tree.
@@ -36,7 +38,8 @@ def plan(config: dict, split: str) -> list[dict]:
     sizes = config["speech"]["utterances"]
     shares = _shares(config, base)
     counts = jobs.apportion(sizes[split], [share for _, share in shares])
-    said = 0 if split == base else sizes.get(base, 0)
+    before = list(sizes)[: list(sizes).index(split)]
+    said = sum(sizes[name] for name in before if speech.base_split(name) == base)
     texts = iter(text.sentences(config["text"], base, said + sum(counts), config["seed"])[said:])
     items = []
     for (voice, _), count in zip(shares, counts, strict=True):
@@ -68,14 +71,17 @@ def build(config: dict, split: str, folder: Path, workers: int = 1) -> Path:
     folder = Path(folder)
     missing = [item for item in items if not jobs.is_made(folder / _path_of(item, split), item["key"])]
     work = [(item, folder / _path_of(item, split), config["rate_hz"], config["level_dbfs"]) for item in missing]
-    for _ in tqdm(
+    bar = tqdm(
         jobs.mapped(_make, work, workers),
         total=len(items),
         initial=len(items) - len(work),
         desc=f"speech {split}",
         unit="utt",
-    ):
-        pass
+    )
+    failed = dict(filter(None, bar))
+    if len(failed) > FAILURES * len(items):
+        raise UserError(next(iter(failed.values())))
+    items = [item for item in items if item["id"] not in failed]
     jobs.drop_strays(folder / "audio" / split, {folder / _path_of(item, split) for item in items})
     table = folder / f"{split}.csv"
     speech.write_table(table, [_row(item, split, folder, config["rate_hz"]) for item in items], speech.COLUMNS)
@@ -141,8 +147,12 @@ def _path_of(item: dict, split: str) -> str:
     return f"audio/{split}/{item['voice']['id']}/{item['id']}.flac"
 
 
-def _make(job: tuple[dict, Path, int, float]) -> None:
-    """Speak one utterance, trim it, bring it to the common level and write it; another seed if it is absurd."""
+def _make(job: tuple[dict, Path, int, float]) -> tuple[str, str] | None:
+    """Speak one utterance, trim it, bring it to the common level and write it; another seed if it is absurd.
+
+    Returns:
+        None, or the id of an utterance that cannot be had, with the reason.
+    """
     from speechbase.corpus import voices
 
     item, path, rate_hz, level_dbfs = job
@@ -150,8 +160,8 @@ def _make(job: tuple[dict, Path, int, float]) -> None:
     reasons = []
     for attempt in range(ATTEMPTS):
         seed = item["seed"] if attempt == 0 else seed_of(item["seed"], attempt)
-        wave = voices.speak(item["voice"], item["text"], seed, rate_hz, item["speed"])
         try:
+            wave = voices.speak(item["voice"], item["text"], seed, rate_hz, item["speed"])
             wave = normalise_level(trim(wave, rate_hz), rate_hz, level_dbfs)
             pace = (len(wave) / rate_hz - 2 * EDGE_SECONDS) / phones * item["speed"]
             if not SECONDS_A_PHONE[0] < pace < SECONDS_A_PHONE[1]:
@@ -165,8 +175,8 @@ def _make(job: tuple[dict, Path, int, float]) -> None:
             rate_hz,
             comment=f"synthetic speech; voice={item['voice']['id']}; key={item['key']}; phones={phones}",
         )
-        return
-    raise UserError(
+        return None
+    return item["id"], (
         f"The voice {item['voice']['id']!r} could not say {item['text']!r} ({'; '.join(reasons)}): "
         "take the voice out of corpus.voices or change it."
     )

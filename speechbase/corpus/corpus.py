@@ -62,6 +62,26 @@ def speech(
 
 @app.command()
 @plain_errors
+def recorded(
+    config: Config,
+    out: Out,
+    split: Annotated[list[str] | None, typer.Option("--split", help="train or valid; both by default.")] = None,
+    workers: Workers = 2,
+) -> None:
+    """Cut and multiply the real voices of corpus.real_voices: OUT/speech/<split>_recorded.csv and audio, where they are there."""
+    from speechbase.corpus import recorded as voices
+
+    settings = read_config(config)
+    for name in split or ["train", "valid"]:
+        made = voices.build(settings, name, out / "speech", workers)
+        where = settings["real_voices"]["variable"]
+        typer.echo(
+            made or f"No real voices: neither corpus.real_voices.have nor {where} names a folder; synthetic ones alone."
+        )
+
+
+@app.command()
+@plain_errors
 def noise(config: Config, out: Out, workers: Workers = 2) -> None:
     """Make the noises of every split: OUT/noise.csv and audio."""
     from speechbase.corpus import noise as noises
@@ -98,6 +118,8 @@ def testset(
 def everything(config: Config, out: Out, workers: Workers = 2) -> None:
     """Make everything that the configuration asks for."""
     speech(config, out, None, workers)
+    if "real_voices" in read_config(config):
+        recorded(config, out, None, workers)
     noise(config, out, workers)
     rir(config, out, workers)
     testset(config, out, None)

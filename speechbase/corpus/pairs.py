@@ -15,6 +15,7 @@ from speechbase.corpus import degrade
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable, read_table
 
+UNENDED = {"clip_db": None, "coding": None}  # neither clipped nor coded
 IN_MEMORY = 2000  # sounds; a longer table (DNS-5 has 60,000 noises) is read as it is used
 
 
@@ -51,20 +52,39 @@ class Pairs:
     """Draws source, target and prompt of any mix of speech-to-speech tasks; all is simulated on `device`, as one batch."""
 
     def __init__(
-        self, speech: SpeechTable, noises: Sequence[Tensor], rirs: Sequence[Tensor], config: dict, device="cpu"
+        self,
+        speech: SpeechTable,
+        noises: Sequence[Tensor],
+        rirs: Sequence[Tensor],
+        config: dict,
+        device="cpu",
+        recorded: float | None = None,
     ):
         self.speech, self.noises, self.rirs, self.config, self.device = speech, noises, rirs, config, device
+        self.recorded = recorded  # share of real voices; None: every utterance is as likely as any other
 
     @classmethod
-    def load(cls, data: Path, split: str, config: dict, rate_hz: int, device="cpu") -> Pairs:
-        """Read the speech, noise and impulse responses of a split from `data/<scale>`; errors as `open_speech`."""
-        speech = open_speech(data, split, rate_hz)
+    def load(
+        cls,
+        data: Path,
+        split: str,
+        config: dict,
+        rate_hz: int,
+        device="cpu",
+        recorded: float | None = None,
+        speech: SpeechTable | None = None,
+    ) -> Pairs:
+        """Read the speech, noise and impulse responses of a split from `data/<scale>`; errors as `open_speech`.
+
+        `speech`: the split's speech where it is open already, so that it lies in memory once.
+        """
+        speech = open_speech(data, split, rate_hz) if speech is None else speech
         sounds = []
         for name in ("noise", "rir"):
             rows = read_table(data / f"{name}.csv", ["id", "split", "path"])
             paths = rows.loc[rows["split"] == split, "path"]
             sounds.append(Sounds([data / path for path in paths], rate_hz))
-        return cls(speech, *sounds, config, device)
+        return cls(speech, *sounds, config, device, recorded)
 
     def pairs(
         self,
@@ -81,9 +101,11 @@ class Pairs:
             samples, prompt: of a crop, and of its prompt (0: none).
         """
         speeds = speeds or [1.0] * len(tasks)
-        places = [int(rng.integers(len(self.speech))) for rng in rngs]
+        places = [self.speech.draw(rng, self.recorded) for rng in rngs]
         clean = self._crops(places, rngs, samples, speeds)
         params = [degrade.draw(rng, self.config, range(len(self.noises)), range(len(self.rirs))) for rng in rngs]
+        if "babble" in self.config:
+            params = [self._with_babble(param, place, rng) for param, place, rng in zip(params, places, rngs)]
         others = [self.speech.other_speaker(place, rng) for place, rng in zip(places, rngs)]
         separating = torch.tensor([task == "separation" for task in tasks], device=self.device)
         target, source = clean.clone(), clean.clone()
@@ -126,15 +148,29 @@ class Pairs:
     def _mixture_params(self, params: dict, rng: np.random.Generator) -> dict:
         """Mixtures are dry and full band; half of them are noisy, as Libri2Mix's noisy set, at 5 to 25 dB."""
         noisy = rng.random() < 0.5 and params["noise"] is not None
-        nothing = {"eq_db": None, "compression": None, "rir": None, "cutoff_hz": None}
+        nothing = {"eq_db": None, "compression": None, "rir": None, "cutoff_hz": None} | UNENDED
         return params | nothing | {"snr_db": float(rng.uniform(5, 25)) if noisy else None}
+
+    def _with_babble(self, params: dict, place: int, rng: np.random.Generator) -> dict:
+        """Now and then the noise is other people of the corpus talking at once: their utterances, the config's `babble`."""
+        few, many = self.config["babble"]["talkers"]
+        babbling = rng.random() < self.config["babble"]["probability"]
+        talkers = [self.speech.other_speaker(place, rng) for _ in range(int(rng.integers(few, many + 1)))]
+        return params | {"babble": talkers} if babbling and params["snr_db"] is not None else params
+
+    def _noise(self, params: dict, rng: np.random.Generator, samples: int) -> Tensor:
+        """The noise of one item [s]: a window of a clip, or its talkers at once at levels within 6 dB."""
+        if "babble" not in params:
+            return window(self.noises[params["noise"]], params["noise_start"], samples)
+        lines = [self._crop(talker, rng, samples, 1.0) * 10 ** (rng.uniform(-6, 0) / 20) for talker in params["babble"]]
+        return torch.stack(lines).sum(0)
 
     def _degrade(self, clean: Tensor, params: list[dict], rngs: list[np.random.Generator]) -> degrade.Degraded:
         samples = clean.shape[1]
         noise = torch.zeros(len(clean), samples)
-        for row, param in zip(noise, params):
+        for row, param, rng in zip(noise, params, rngs):
             if param["snr_db"] is not None:
-                row.copy_(window(self.noises[param["noise"]], param["noise_start"], samples))
+                row.copy_(self._noise(param, rng, samples))
         noise = noise.to(self.device)
         rirs = [None if p["rir"] is None else self.rirs[p["rir"]] for p in params]
         return degrade.apply(clean, noise, rirs, params, self.speech.rate_hz)
@@ -143,7 +179,7 @@ class Pairs:
         """Other speech of the same speaker; for acoustic matching, in the target's acoustics (without its noise)."""
         others = [self.speech.other_of_speaker(place, rng) for place, rng in zip(places, rngs)]
         prompts = self._crops(others, rngs, samples, speeds)
-        acoustic = self._degrade(prompts, [p | {"snr_db": None} for p in params], rngs).speech
+        acoustic = self._degrade(prompts, [p | {"snr_db": None} | UNENDED for p in params], rngs).speech
         matching = torch.tensor([task == "acoustic_matching" for task in tasks], device=self.device)
         return torch.where(matching[:, None], acoustic, prompts)
 

@@ -24,7 +24,9 @@ INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"
 
 
 def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
-    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its table in memory.
+    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in memory.
+
+    `train` has the rows of `train.csv` and of all further tables of that kind, `train_2.csv` or `train_recorded.csv`.
 
     Raises:
         UserError: neither, a torn archive, or a table at another rate than `rate_hz`.
@@ -32,7 +34,8 @@ def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
     shards = data / "shards" / split
     if (shards / "index").is_dir():
         return ShardTable.open(shards, rate_hz)
-    table = SpeechTable.load(data / "speech" / f"{split}.csv")
+    further = sorted((data / "speech").glob(f"{split}_*.csv"))
+    table = SpeechTable.load(data / "speech" / f"{split}.csv", *further)
     if table.rate_hz != rate_hz:
         raise UserError(f"{data} holds audio at {table.rate_hz} Hz, and the codec works at {rate_hz} Hz.")
     return table

@@ -15,6 +15,9 @@ from speechbase.files import UserError, write_text
 COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "seconds", "phones", "sha256"]
 
 
+RECORDED = "recorded"  # the `base` of real voices
+
+
 def base_split(split: str) -> str:
     """The split whose speakers, noises and rooms a table has: `test` for `test` and for `test_more`."""
     return split.partition("_")[0]
@@ -37,24 +40,26 @@ class SpeechTable:
     def __post_init__(self) -> None:
         self._waves: list[np.ndarray | None] = [None] * len(self.rows)
         self.by_speaker = {name: group.to_numpy() for name, group in self.rows.groupby("speaker").groups.items()}
+        recorded = (self.rows["base"] == RECORDED).to_numpy() if "base" in self.rows else np.zeros(len(self.rows), bool)
+        self._recorded, self._synthetic = np.flatnonzero(recorded), np.flatnonzero(~recorded)
 
     @classmethod
-    def load(cls, path: str | Path, *, eager: bool = True, columns: Iterable[str] = COLUMNS) -> SpeechTable:
-        """Read a speech table.
+    def load(cls, *paths: str | Path, eager: bool = True, columns: Iterable[str] = COLUMNS) -> SpeechTable:
+        """Read a speech table, or several of one folder as one.
 
         Args:
-            path: `<folder>/<split>.csv`.
+            paths: `<folder>/<split>.csv`.
             eager: decode all audio now (about 1 ms an utterance, 115 MB an hour); else at first use.
 
         Raises:
             UserError: missing or broken table, mixed rates, missing or broken audio.
         """
-        path = Path(path)
-        rows = read_table(path, columns)
+        folder = Path(paths[0]).parent
+        rows = pandas.concat([read_table(path, columns) for path in paths], ignore_index=True)
         rates = rows["rate_hz"].unique()
         if len(rates) != 1:
-            raise UserError(f"{path} mixes the rates {sorted(rates)} Hz; one rate is needed: build the corpus again.")
-        table = cls(rows, path.parent, int(rates[0]))
+            raise UserError(f"{folder} mixes the rates {sorted(rates)} Hz; one rate is needed: build the corpus again.")
+        table = cls(rows, folder, int(rates[0]))
         if eager:
             for place in range(len(rows)):
                 table.wave_int16(place)
@@ -73,6 +78,31 @@ class SpeechTable:
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] in [-1, 1]."""
         return self.wave_int16(place).astype(np.float32) / 32768
+
+    def with_text(self) -> SpeechTable:
+        """The utterances whose words are known: all but real voices whose transcript is not sure."""
+        known = self.rows["text"].to_numpy() != ""
+        if known.all():
+            return self
+        table = SpeechTable(self.rows[known].reset_index(drop=True), self.folder, self.rate_hz)
+        table._waves = [wave for wave, keep in zip(self._waves, known) if keep]
+        return table
+
+    def draw(self, rng: np.random.Generator, recorded: float | None = None) -> int:
+        """A random place; with `recorded` this share of the draws are real voices, where there are any."""
+        if recorded is None or not len(self._recorded) or not len(self._synthetic):
+            return int(rng.integers(len(self)))
+        places = self._recorded if rng.random() < recorded else self._synthetic
+        return int(places[rng.integers(len(places))])
+
+    def alike(self, rng: np.random.Generator, count: int, recorded: float | None = None) -> np.ndarray:
+        """The `count` places next in length to a random one; real voices and others apart, the former with this probability."""
+        places = np.arange(len(self))
+        if recorded is not None and len(self._recorded) and len(self._synthetic):
+            places = self._recorded if rng.random() < recorded else self._synthetic
+        ordered = places[np.argsort(self.rows["seconds"].to_numpy()[places], kind="stable")]
+        start = int(rng.integers(len(ordered))) - count // 2
+        return ordered[max(0, min(start, len(ordered) - count)) :][:count]
 
     def other_of_speaker(self, place: int, rng: np.random.Generator) -> int:
         """Another utterance of the same speaker (for a prompt); the same one where the speaker has no other."""

@@ -41,18 +41,20 @@ class Materials:
         """Read the tables under `folder` that a test set of `split` needs; `config` is the `corpus` sub-tree.
 
         Of the speech, the utterances of the split's own speakers only (`valid` has others as well); `real` takes all of
-        its own, and the noises and rooms of `test`.
+        its own, and the noises and rooms of `test`; `recorded` has recorded ones, in tables of their own.
         """
         base = "test" if split == "real" else speech.base_split(split)
         voices = {voice["id"] for voice in config["voices"] if voice["split"] == base}
         table = speech.SpeechTable.load(folder / "speech" / f"{split}.csv", eager=False)
-        own = table.rows["speaker"].isin(voices) | (split == "real")
+        own = table.rows["speaker"].isin(voices) | (split in ("real", "recorded"))
         rows = table.rows[own].reset_index(drop=True)
         if rows.empty:
             raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
         sounds = []
         for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "rt60_s", "path"])):
-            found = speech.read_table(folder / f"{name}.csv", columns)
+            found = speech.read_table(
+                folder / (f"{name}_recorded.csv" if split == "recorded" else f"{name}.csv"), columns
+            )
             sounds.append({row["id"]: row for row in found[found["split"] == base].to_dict("records")})
         return cls(speech.SpeechTable(rows, table.folder, table.rate_hz), folder, base, *sounds)
 
@@ -99,7 +101,9 @@ def build(config: dict, name: str, folder: Path) -> Path:
     for number in tqdm(range(settings["size"]), desc=f"test set {name}", unit="item"):
         identity = f"{name}-{number:04d}"
         seed = seed_of(config["seed"], identity)
-        row, waves = MAKERS[settings["task"]](np.random.default_rng(seed), deal, materials, settings, config)
+        row, waves = MAKERS[settings["task"]](
+            np.random.default_rng(seed), deal, materials, at_step(settings, number, len(materials.table)), config
+        )
         row |= {"id": identity, "set": name, "task": settings["task"], "seed": seed, "rate_hz": materials.table.rate_hz}
         rows.append(_write(row, waves, folder / "testsets", materials))
     written = {
@@ -111,6 +115,16 @@ def build(config: dict, name: str, folder: Path) -> Path:
     jobs.drop_strays(folder / "testsets" / name, written)
     speech.write_table(folder / "testsets" / f"{name}.csv", rows, COLUMNS)
     return folder / "testsets" / f"{name}.csv"
+
+
+def at_step(settings: dict, number: int, utterances: int) -> dict:
+    """A set's settings for one item: with `snr_steps_db` each pass through the utterances has the next of these SNRs."""
+    if "snr_steps_db" not in settings:
+        return settings
+    steps = settings["snr_steps_db"]
+    snr = steps[number // utterances % len(steps)]
+    noise = {"probability": 1, "snr_db": [snr, snr]}
+    return settings | {"degradation": settings.get("degradation", {}) | {"noise": noise}}
 
 
 class Deal:

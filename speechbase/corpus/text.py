@@ -51,7 +51,8 @@ def sentences(config: dict, split: str, count: int, seed: int) -> list[str]:
     """Draw `count` different sentences of one split.
 
     Args:
-        config: `source` (matrix, grid or open), `valid_share`, `test_share`; for `open` also `min_words`, `max_words`.
+        config: `source` (matrix, grid or open), `valid_share`, `test_share`; for `open` also `min_words`, `max_words`
+            and `shares` of the packages' texts (`open_text.SOURCES`).
         seed: with the split's name it decides the draw; a longer draw begins with the shorter one's sentences.
 
     Raises:
@@ -94,17 +95,11 @@ def _from_slots(slots) -> Callable[[dict, np.random.Generator], Iterator[str]]:
 
 
 def _open(config: dict, rng: np.random.Generator) -> Iterator[str]:
-    """Clauses of the King James Bible and grammatical nonsense (package greenideas), alternating."""
+    """Sentences of packages in the shares that `shares` gives them; by itself Bible clauses and nonsense by halves."""
     from speechbase.corpus import open_text
 
-    limits = config["min_words"], config["max_words"]
-    clauses = open_text.bible_clauses(*limits)
-    order = rng.permutation(len(clauses))
-    for block in range(0, len(order), 1000):
-        places = order[block : block + 1000]
-        for place, made_up in zip(places, open_text.nonsense(len(places), int(rng.integers(2**31)), *limits)):
-            yield clauses[place]
-            yield made_up
+    shares = config.get("shares", {"bible": 0.5, "nonsense": 0.5})
+    yield from open_text.stream(shares, config["min_words"], config["max_words"], rng)
 
 
 SOURCES: dict[str, Callable[[dict, np.random.Generator], Iterator[str]]] = {

@@ -60,16 +60,37 @@ def speak(voice: dict, text: str, seed: int, rate_hz: int, speed: float = 1.0) -
 
 
 def change_gender(
-    wave: np.ndarray, rate_hz: int, formant_ratio: float, median_f0_hz: float, pitch_range: float = 1.0, seed: int = 0
+    wave: np.ndarray,
+    rate_hz: int,
+    formant_ratio: float,
+    median_f0_hz: float,
+    pitch_range: float = 1.0,
+    seed: int = 0,
+    pace: float = 1.0,
 ) -> np.ndarray:
-    """Praat's "Change gender": shift formants by a ratio, set the median pitch (Hz), scale the pitch range.
+    """Praat's "Change gender": shift formants by a ratio, set the median pitch (Hz; 0: as it is), scale the pitch range.
 
     Praat draws the pulses of unvoiced stretches at random: the seed makes them the same every time.
+
+    Raises:
+        ValueError: Praat finds no pitch to work on.
     """
     run(f"random_initializeWithSeedUnsafelyButPredictably ({seed % 2**31})")
     sound = parselmouth.Sound(wave.astype(np.float64), rate_hz)
-    changed = call(sound, "Change gender", 60, 500, float(formant_ratio), float(median_f0_hz), float(pitch_range), 1.0)
+    settings = [60, 500, float(formant_ratio), float(median_f0_hz), float(pitch_range), 1.0 / pace]
+    try:
+        changed = call(sound, "Change gender", *settings)
+    except parselmouth.PraatError as error:
+        raise ValueError(f"Praat cannot change the voice ({str(error).splitlines()[0]})") from None
     return changed.values[0].astype(np.float32)
+
+
+def median_f0_hz(wave: np.ndarray, rate_hz: int) -> float:
+    """Median pitch of the voiced frames by Praat's autocorrelation; 0 where nothing is voiced."""
+    pitch = parselmouth.Sound(wave.astype(np.float64), rate_hz).to_pitch(pitch_floor=60, pitch_ceiling=500)
+    voiced = pitch.selected_array["frequency"]
+    voiced = voiced[voiced > 0]
+    return float(np.median(voiced)) if len(voiced) else 0.0
 
 
 def phonemes(text: str) -> str:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from speechop.guidance import Leaf
 from speechop.model.network import SpeechOpNetwork, Text
-from speechop.model.text import tokenize
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +163,7 @@ class NetworkEvaluator:
         rows = [k * batch + i for k, c in enumerate(conditions) if c.transcript is not None for i in range(batch)]
         if not rows:
             return self.network.no_text()
-        tokens, counts = tokenize([text for c in conditions for text in c.transcript or ()], self.device)
+        tokens, counts = self.network.tokenize([text for c in conditions for text in c.transcript or ()], self.device)
         everything = torch.ones(len(rows), dtype=torch.bool, device=self.device)
         where = torch.tensor(rows, device=self.device)
         return self.network.encode_text(tokens, counts, everything, lengths[where]).among(where, len(lengths))

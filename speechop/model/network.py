@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechbase.files import UserError, did_you_mean
-from speechop.model.text import ByT5, ByteEncoder
+from speechop.model.text import ByT5, byte_encoder, phoneme_encoder, tokenize, tokenize_phonemes
 from speechop.model.transformer import CrossMemory, Transformer, TransformerConfig
 from speechop.schedule import alpha_sigma
 from speechop.tasks import ROWS
@@ -121,6 +121,16 @@ class SpeechOpNetwork(nn.Module):
         with torch.no_grad():
             self.task.weight.copy_(self.task.weight[self.config.tasks.index("tts")].expand_as(self.task.weight))
 
+    def tokenize(self, texts: list[str], device="cpu") -> tuple[Tensor, Tensor]:
+        """Texts as this network reads them: tokens [b, t] (padded with 0) and lengths [b].
+
+        Raises:
+            UserError: a text that cannot be said, or that is too long.
+        """
+        if self.config.text["kind"] == "phonemes":
+            return tokenize_phonemes(texts, self.config.text["alphabet"], device)
+        return tokenize(texts, device)
+
     def encode_text(self, tokens: Tensor, lengths: Tensor, keep: Tensor, frames: Tensor) -> Text:
         """Encode transcripts [b, t]; rows where `keep` [b] is false get the null condition.
 
@@ -191,9 +201,12 @@ class SpeechOpNetwork(nn.Module):
 
 
 def build_text_encoder(config: dict) -> nn.Module:
-    """The text encoder of a configuration: {"kind": "bytes", "dim", "layers"} or {"kind": "byt5", "folder"}."""
+    """The text encoder of a configuration: `kind` is bytes or phonemes (with `dim`, `layers`, the latter with `alphabet`), or
+    byt5 (with `folder`)."""
     if config["kind"] == "bytes":
-        return ByteEncoder(config["dim"], config.get("layers", 2))
+        return byte_encoder(config["dim"], config.get("layers", 2))
+    if config["kind"] == "phonemes":
+        return phoneme_encoder(config["dim"], config.get("layers", 2), config["alphabet"])
     if config["kind"] == "byt5":
         return ByT5(config["folder"])
-    raise ValueError(f"unknown text encoder {config['kind']!r}: bytes or byt5")
+    raise ValueError(f"unknown text encoder {config['kind']!r}: bytes, phonemes or byt5")

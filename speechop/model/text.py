@@ -1,4 +1,4 @@
-"""Text encoders: frozen ByT5-base (section 5), or a small byte encoder that is trained with the model."""
+"""Text encoders: frozen ByT5-base (section 5), or a small encoder of bytes or phonemes that is trained with the model."""
 
 from __future__ import annotations
 
@@ -30,17 +30,42 @@ def tokenize(texts: list[str], device="cpu") -> tuple[Tensor, Tensor]:
                 f"A transcript of {len(data)} bytes is too long (at most {MAX_BYTES}): split it into sentences."
             )
         rows.append(torch.tensor([byte + OFFSET for byte in data]))
+    return _padded(rows, device)
+
+
+def tokenize_phonemes(texts: list[str], alphabet: str, device="cpu") -> tuple[Tensor, Tensor]:
+    """Phonemes of texts (`speechbase.corpus.phones.encode`): tokens [b, t] (padded with 0) and lengths [b]; errors as there."""
+    from speechbase.corpus import phones
+
+    return _padded([torch.tensor(phones.encode(text, alphabet)) for text in texts], device)
+
+
+def _padded(rows: list[Tensor], device) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([len(row) for row in rows])
     return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device), lengths.to(device)
 
 
-class ByteEncoder(nn.Module):
-    """A small transformer over bytes, trained with the model: tokens [b, t] -> [b, t, dim]."""
+class PhonemeEmbedding(nn.Module):
+    """The sum of a phoneme's, a stress's and a word beginning's vectors, so that rare combinations share what they can."""
 
-    def __init__(self, dim: int, layers: int = 2):
+    def __init__(self, alphabet: str, dim: int):
+        super().__init__()
+        self.phoneme = nn.Embedding(1 + len(alphabet), dim, padding_idx=PAD)
+        self.stress, self.begins = nn.Embedding(3, dim), nn.Embedding(2, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        rest = (tokens - 1).clamp_min(0)
+        phoneme = torch.where(tokens > PAD, rest // 6 + 1, PAD)
+        return self.phoneme(phoneme) + self.stress(rest // 2 % 3) + self.begins(rest % 2)
+
+
+class SmallEncoder(nn.Module):
+    """A small transformer over bytes or phonemes, trained with the model: tokens [b, t] -> [b, t, dim]."""
+
+    def __init__(self, embed: nn.Module, dim: int, layers: int = 2):
         super().__init__()
         self.dim = dim
-        self.embed = nn.Embedding(VOCABULARY, dim, padding_idx=PAD)
+        self.embed = embed
         self.neighbours = nn.Conv1d(dim, dim, 5, padding=2)
         heads = max(1, dim // 64)
         self.transformer = Transformer(TransformerConfig(dim, 2 * dim, layers, heads, registers=0, dropout=0.0))
@@ -51,6 +76,16 @@ class ByteEncoder(nn.Module):
         x = self.embed(tokens)  # [b, t, dim]
         x = x + self.neighbours((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
         return self.transformer(x, self.condition.expand(len(x), -1), mask)
+
+
+def byte_encoder(dim: int, layers: int = 2) -> SmallEncoder:
+    """Over UTF-8 bytes."""
+    return SmallEncoder(nn.Embedding(VOCABULARY, dim, padding_idx=PAD), dim, layers)
+
+
+def phoneme_encoder(dim: int, layers: int, alphabet: str) -> SmallEncoder:
+    """Over phonemes of an alphabet."""
+    return SmallEncoder(PhonemeEmbedding(alphabet, dim), dim, layers)
 
 
 class ByT5(nn.Module):

@@ -54,7 +54,10 @@ class BatchConfig:
     """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
 
     Validation drops no condition, and has at least `valid_items` items of each kind of micro-batch. `speed` is the range of
-    speed perturbation, one factor an item: more voices than a small corpus has.
+    speed perturbation, one factor an item: more voices than a small corpus has. `recorded` is the
+    share of items whose voice is a real one; without it every utterance is as likely as any other. With `tts_seconds` a TTS
+    batch has so much speech whatever its number of items, which are drawn among the `alike` utterances next in length to a
+    random one: little is computed for padding.
     """
 
     tts_batch: int = 4
@@ -66,6 +69,9 @@ class BatchConfig:
     drop: float = 0.1
     valid_items: int = 512
     speed: tuple[float, float] = (1.0, 1.0)
+    recorded: float | None = None
+    tts_seconds: float | None = None
+    alike: int = 1000
     tasks: tuple[str, ...] = tuple(name for name in TABLE9 if name != "tts")
 
     @property
@@ -95,7 +101,7 @@ class Drawer:
         ranks: int = 1,
         tasks: tuple[str, ...] = ROWS,
     ):
-        self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
+        self.speech, self.codec, self.config, self.weight, self.seed = speech.with_text(), codec, config, weight, seed
         self.degrader, self.rank, self.ranks, self.tasks = degrader, rank, ranks, tasks
         self.encoded = isinstance(speech, ShardTable) and speech.has_latents
 
@@ -112,19 +118,26 @@ class Drawer:
         """
         shared = np.random.default_rng(seed_of(self.seed, "sentences", *stream))
         count = int(shared.choice(self.config.sentences))
-        rngs = self._generators(max(1, self.config.tts_batch // count), "tts", *stream)
+        size, among = self.config.tts_batch // count, None
+        if self.config.tts_seconds:
+            among = self.speech.alike(shared, self.config.alike, self.config.recorded)
+            size = round(self.config.tts_seconds / (count * self.speech.rows["seconds"].to_numpy()[among].mean()))
+        rngs = self._generators(max(1, size), "tts", *stream)
         if self.encoded and count == 1 and self.config.speed == (1.0, 1.0):
             target, frames, texts = self._stored(rngs)
         else:
-            spoken = [self.utterance(rng, count) for rng in rngs]
+            spoken = [self.utterance(rng, count, among) for rng in rngs]
             target, frames = self._encode([wave for wave, _ in spoken])
             texts = [text for _, text in spoken]
         clean = [self._inpainting(r, n) for r, n in zip(rngs, frames)]
         return self._finish(rngs, target, frames, clean, ["tts"] * len(rngs), texts=texts)
 
-    def utterance(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, str]:
-        """`count` sentences of one speaker, joined by short pauses: (audio [s], text)."""
-        place, speed = int(rng.integers(len(self.speech))), self._speed(rng)
+    def utterance(
+        self, rng: np.random.Generator, count: int, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, str]:
+        """`count` sentences of one speaker, joined by short pauses: (audio [s], text); the first of the places `among`."""
+        place = self.speech.draw(rng, self.config.recorded) if among is None else int(rng.choice(among))
+        speed = self._speed(rng)
         waves, texts = [], []
         for index in range(count):
             if index:

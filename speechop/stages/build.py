@@ -36,12 +36,16 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
     drawers = []
     for split in ("train", "valid"):
         drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0), drop=0.0)
+        spoken = tts_split(context.data, split) if "tts" in kinds else split
+        speech = open_speech(context.data, spoken, codec.rate_hz)
+        heard = speech if spoken == split or "s2s" not in kinds else open_speech(context.data, split, codec.rate_hz)
         degrader = (
-            Pairs.load(context.data, split, config["degradation"], codec.rate_hz, codec.mean.device)
+            Pairs.load(
+                context.data, split, config["degradation"], codec.rate_hz, codec.mean.device, drawn.recorded, heard
+            )
             if "s2s" in kinds
             else None
         )
-        speech = open_speech(context.data, tts_split(context.data, split) if "tts" in kinds else split, codec.rate_hz)
         share = (accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)
         drawers.append(Drawer(speech, codec, drawn, weight, config["seed"], degrader, *share, network.config.tasks))
     losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")

@@ -13,7 +13,6 @@ from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import FROZEN_TEXT, UNTRAINED
 from speechop.model.network import SpeechOpNetwork
-from speechop.model.text import tokenize
 from speechop.sampler import Noise, Sampling, sample
 from speechop.schedule import alpha_sigma, v_target
 from speechop.stages.batches import Batch, Drawer
@@ -44,7 +43,7 @@ class DiffusionLoss(nn.Module):
         z = torch.where(batch.clean[..., None], batch.target, alpha * batch.target + sigma * batch.eps)
         frames = batch.mask.sum(1)
         if batch.texts is not None:
-            tokens, lengths = tokenize(batch.texts, z.device)
+            tokens, lengths = net.tokenize(batch.texts, z.device)
             text = net.encode_text(tokens, lengths, batch.keep, frames)
         else:
             text = net.no_text()

@@ -33,6 +33,13 @@ def test_settings_are_resolved_and_described():
             recognisers.resolve(wrong)
 
 
+def test_moonshine_is_described_and_takes_no_options():
+    found = recognisers.resolve({"model": "moonshine_tiny_en"})
+    assert found.description == "moonshine_tiny_en moonshine greedy"
+    with pytest.raises(UserError, match="beam_size"):
+        recognisers.resolve({"model": "moonshine_tiny_en", "beam_size": 5})
+
+
 def test_context_leaves_two_seconds_and_never_exceeds_the_window():
     assert [whisper.context_for(s, 10) for s in (0.5, 8.0, 8.01, 18, 18.5, 28)] == [10, 10, 20, 20, 30, 30]
     assert whisper.context_for(3, 30) == 30
@@ -158,6 +165,14 @@ def spoken():
 def errors(said: str, heard: str) -> float:
     """Word error rate in %."""
     return error_rate(reference=whisper_english(said), hypothesis=whisper_english(heard)).value
+
+
+@pytest.mark.slow
+def test_moonshine_hears_clean_speech(spoken):
+    pytest.importorskip("moonshine_voice")
+    judge = recognisers.resolve({"model": "moonshine_tiny_en"})
+    for said, wave in zip(*spoken):
+        assert errors(said, recognisers.transcribe(judge, wave)) < 20
 
 
 @pytest.mark.slow

@@ -108,3 +108,16 @@ def test_speed_perturbation_shortens_sentences_and_leaves_other_draws_alone(make
     quick = faster.utterance(rng(), 1)
     assert quick[1] == plain[1] and len(quick[0]) == pytest.approx(len(plain[0]) / 1.25, abs=2)
     assert same(faster.s2s(2, 0), faster.s2s(2, 0))
+
+
+def test_a_batch_of_so_many_seconds_holds_utterances_of_about_one_length(data, codec):  # noqa: F811
+    speech = SpeechTable.load(data / "speech" / "train.csv")
+    lengths = speech.rows["seconds"].to_numpy()
+    config = BatchConfig(tts_seconds=8 * float(lengths.mean()), alike=3, crop_seconds=0.5)
+    batches = [Drawer(speech, codec, config, SigmoidWeight(), 7).tts(step, 0) for step in range(6)]
+    assert same(batches[2], Drawer(speech, codec, config, SigmoidWeight(), 7).tts(2, 0))
+    seconds = [float(batch.mask.sum()) * codec.hop / codec.rate_hz for batch in batches]
+    assert np.mean(seconds) == pytest.approx(config.tts_seconds, rel=0.35)
+    for batch in batches:
+        frames = batch.mask.sum(1).float()
+        assert len(set(batch.texts)) <= 3 and frames.max() - frames.min() <= np.ptp(lengths) * codec.rate_hz / codec.hop

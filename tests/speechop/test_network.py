@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from speechbase.corpus import phones
 from speechbase.files import UserError
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
-from speechop.model.text import tokenize
+from speechop.model.text import PhonemeEmbedding, tokenize
 from speechop.model.transformer import attention
 
 from .conftest import TINY, awake
@@ -112,3 +113,27 @@ def test_attention_equals_torchs():
     mask = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
     theirs = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
     torch.testing.assert_close(attention(q, k, v, mask), theirs)
+
+
+def test_phonemes_are_read_by_the_alphabet_that_the_weights_carry():
+    torch.manual_seed(0)
+    reading = replace(TINY, text={"kind": "phonemes", "dim": 32, "layers": 1, "alphabet": phones.AMERICAN})
+    network = awake(SpeechOpNetwork(reading))
+    tokens, lengths = network.tokenize(["Hello there!", "he paid $5"])
+    assert tokens.shape == (2, max(lengths)) and int(tokens.max()) <= 6 * len(phones.AMERICAN)
+    everything, frames = torch.ones(2, dtype=torch.bool), torch.full((2,), 9)
+    z, logsnr, task = torch.randn(2, 9, 16), torch.zeros(2), torch.zeros(2, dtype=torch.long)
+    said = network(z, logsnr, task, network.encode_text(tokens, lengths, everything, frames))
+    other, count = network.tokenize(["hello THERE", "he paid $6"])
+    again = network(z, logsnr, task, network.encode_text(other, count, everything, frames))
+    torch.testing.assert_close(said[0], again[0], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(said[1], again[1], atol=1e-3)
+
+
+def test_stress_and_word_beginnings_are_heard_and_padding_is_not():
+    torch.manual_seed(0)
+    embed = PhonemeEmbedding("ab", 8)
+    numbers = embed(torch.tensor([[1, 2, 3, 7, 0]]))[0]
+    assert len({tuple(row.tolist()) for row in numbers}) == 5
+    shared = embed(torch.tensor([[1, 2, 7, 8]]))[0]  # a, beginning a, b, beginning b: one vector marks a beginning
+    torch.testing.assert_close(shared[1] - shared[0], shared[3] - shared[2])

@@ -183,3 +183,20 @@ def test_chunks_are_as_long_as_training_crops_at_every_scale():
         config = planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
         found = planning.sampling_settings(config, systems["small_crossattn_chunked"])
         assert found["chunk_seconds"] == seconds and found["seed"] == config["seed"]
+
+
+def test_training_reads_every_split_of_its_kind_and_real_voices_where_they_are():
+    voices = {"real_voices": {"have": None, "variable": "VOICES"}}
+    corpus = {"speech": {"utterances": {"train": 1, "train_2": 1, "valid": 1, "test": 1, "test_more": 1}}} | voices
+    assert planning.training_tables(corpus, {}) == ["train", "train_2", "valid"]
+    both = ["train", "train_2", "valid", "train_recorded", "valid_recorded"]
+    assert planning.training_tables(corpus, {"VOICES": "/there"}) == both
+    corpus["real_voices"]["have"] = "/here"
+    assert planning.training_tables(corpus, {}) == both
+
+
+def test_a_further_split_depends_on_the_sizes_of_those_before_it():
+    sizes = {"train": 5, "train_2": 7, "train_3": 9, "valid": 1}
+    corpus = {"speech": {"utterances": sizes}, "testsets": {}}
+    assert planning.corpus_part(corpus, "speech", "train_2")["speech"]["utterances"] == {"train": 5, "train_2": 7}
+    assert planning.corpus_part(corpus, "speech", "train")["speech"]["utterances"] == {"train": 5}

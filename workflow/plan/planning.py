@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jsonschema
@@ -270,6 +270,21 @@ def training_modules(config: dict, model: str) -> list[str]:
     return ["speechbase.training.__main__", kinds.module_of(config["models"][model]["kind"])]
 
 
+def training_tables(corpus: dict, environment: Mapping[str, str]) -> list[str]:
+    """The speech tables that a training reads, by name: of every split of training or validation, and of real voices.
+
+    The real voices take part where `corpus.real_voices` names their folder, or the environment does.
+    """
+    splits = [split for split in corpus["speech"]["utterances"] if split.partition("_")[0] in ("train", "valid")]
+    return splits + (["train_recorded", "valid_recorded"] if has_recordings(corpus, "real_voices", environment) else [])
+
+
+def has_recordings(corpus: dict, kind: str, environment: Mapping[str, str]) -> bool:
+    """Whether the user has the recordings of `corpus.real_voices` or `corpus.real_tests`."""
+    settings = corpus.get(kind)
+    return bool(settings) and bool(settings.get("have") or environment.get(settings["variable"]))
+
+
 def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     """What one part of the corpus depends on, so that a change elsewhere does not make it again.
 
@@ -278,14 +293,15 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
         part: speech, noise, rir or testset.
         name: of the split or the test set.
     """
-    others = {"noise", "rir", "degradation", "testsets", "real"} - {part, name}
+    others = {"noise", "rir", "degradation", "testsets", "real", "real_voices", "real_tests"} - {part, name}
     kept = {key: value for key, value in corpus.items() if key not in others}
     if part == "testset":
         kept["testsets"] = {name: corpus["testsets"][name]}
     # A test set reads the speech as it lies there; only that table's own rule depends on how much there is, and on the
-    # size of `test` where it is `test_more`, whose sentences follow.
-    needed = {name, name.partition("_")[0]} if part == "speech" else set()
-    counts = {split: count for split, count in corpus["speech"]["utterances"].items() if split in needed}
+    # sizes of the splits before it whose sentences it follows: `test` before `test_more`.
+    sizes = corpus["speech"]["utterances"]
+    before = list(sizes)[: list(sizes).index(name) + 1] if part == "speech" and name in sizes else []
+    counts = {split: sizes[split] for split in before if split.partition("_")[0] == name.partition("_")[0]}
     kept["speech"] = corpus["speech"] | {"utterances": counts}
     return kept
 

@@ -30,6 +30,58 @@ rule speech_table:
         " --config {params.config:q} --out {params.out:q}"
 
 
+# Real voices, where the user has them: cut and multiplied; the words of which two recognisers are sure serve text to speech.
+rule real_voices:
+    input:
+        src=sources("workflow.record.real_voices"),
+    output:
+        tables=expand("<data>/speech/{split}_recorded.csv", split=["train", "valid"]),
+        record="<data>/speech/recorded.provenance.json",
+    log:
+        "<logs>/corpora/real_voices.log",
+    benchmark:
+        "<benchmarks>/corpora/real_voices.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 16
+    params:
+        config=lambda wildcards: json.dumps(
+            planning.corpus_part(config["corpus"], "real_voices")
+        ),
+        out=lambda wildcards, output: Path(output.tables[0]).parent.parent,
+    shell:
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        " --outputs {output.tables:q} --"
+        " python -m workflow.record.real_voices --config {params.config:q} --out {params.out:q} --workers {threads}"
+
+
+rule recorded_tests:
+    input:
+        src=sources("speechbase.corpus.recorded_test", "speechbase/corpus/corpus.py"),
+    output:
+        tables=[
+            "<data>/speech/recorded.csv",
+            "<data>/noise_recorded.csv",
+            "<data>/rir_recorded.csv",
+        ],
+        record="<data>/recorded_tests.provenance.json",
+    log:
+        "<logs>/corpora/recorded_tests.log",
+    benchmark:
+        "<benchmarks>/corpora/recorded_tests.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        config=lambda wildcards: json.dumps(
+            planning.corpus_part(config["corpus"], "real_tests")
+        ),
+        out=lambda wildcards, output: Path(output.record).parent,
+    shell:
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        " --outputs {output.tables:q} --"
+        " python -m speechbase.corpus.corpus recorded --split test --config {params.config:q} --out {params.out:q}"
+
+
 rule noise_table:
     input:
         src=lambda wildcards: sources(
@@ -64,13 +116,19 @@ rule noise_table:
         " --config {params.config:q} --out {params.out:q}"
 
 
+def test_sounds(name):
+    """What the noise and room tables of a test set end in."""
+    split = config["corpus"]["testsets"][name]["split"]
+    return "_recorded" if split == "recorded" else ""
+
+
 rule test_set:
     input:
         speech=lambda wildcards: (
             f"<data>/speech/{config['corpus']['testsets'][wildcards.set]['split']}.csv"
         ),
-        noise="<data>/noise.csv",
-        rir="<data>/rir.csv",
+        noise=lambda wildcards: f"<data>/noise{test_sounds(wildcards.set)}.csv",
+        rir=lambda wildcards: f"<data>/rir{test_sounds(wildcards.set)}.csv",
         src=sources("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",

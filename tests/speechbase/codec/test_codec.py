@@ -94,3 +94,21 @@ def test_discriminators_learn_to_tell_noise_from_tones():
     assert losses[-1] < 0.7 * losses[0]
     adversarial, matching = rivals.generator_losses(real, real)
     assert float(matching) == 0 and float(adversarial) >= 0
+
+
+def test_a_fitted_codec_adopts_another_ones_decoder_through_their_affine_encoders():
+    """With a basis of its own, of as many channels or more, it reconstructs what the other one does."""
+    torch.manual_seed(0)
+    waves = [torch.randn(16_000) * torch.linspace(0.01, 0.2, 16_000) for _ in range(4)]
+    old = MelCodec(latent_dim=40, decoder_dim=16, decoder_layers=2).eval()
+    old.fit(waves[:2])
+    for layer in (old.decoder.enter, old.decoder.leave):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    new = MelCodec(latent_dim=320, decoder_dim=16, decoder_layers=2).eval()  # every channel: nothing is lost on the way
+    new.fit(waves[2:])
+    new.adopt(old)
+    given, wanted = (codec.decode(codec.encode(waves[3][None])) for codec in (new, old))
+    inner = slice(2 * new.hop, -2 * new.hop)  # at the ends zero latents mean different sounds to the two
+    torch.testing.assert_close(given[:, inner], wanted[:, inner], atol=2e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="other sizes"):
+        MelCodec(latent_dim=40, decoder_dim=32, decoder_layers=2).adopt(old)

@@ -145,3 +145,39 @@ def test_a_mixture_has_the_drawn_level_and_keeps_its_target():
 def test_reverberation_without_rooms_is_a_plain_error():
     with pytest.raises(UserError, match="no impulse responses or noises"):
         degrade.draw(np.random.default_rng(0), EVERYTHING, ["clip"], [])
+
+
+ENDED = {
+    "clipping": {"probability": 1, "below_peak_db": [6, 6]},
+    "coding": {"probability": 1, "kinds": ["opus", "mp3", "gsm", "ulaw"]},
+}
+
+
+def test_clipping_flattens_the_sum_at_the_drawn_level():
+    clean = some(0)
+    peak = clean.abs().amax(1)
+    out = degrade.apply(clean, some(1), [None] * 3, draws({"clipping": ENDED["clipping"]}), RATE_HZ)
+    torch.testing.assert_close(out.source.abs().amax(1), peak * 10 ** (-6 / 20), atol=1e-5, rtol=1e-3)
+    assert (out.source.abs() >= out.source.abs().amax(1, keepdim=True) - 1e-6).sum() > 30
+    torch.testing.assert_close(out.speech, clean, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", degrade.CODINGS)
+def test_a_lossy_format_keeps_length_and_time_and_loses_something(kind):
+    time = np.arange(RATE_HZ) / RATE_HZ
+    wave = (0.1 * np.sin(2 * np.pi * (200 + 300 * time) * time) + 0.01 * some(1, 1, RATE_HZ)[0].numpy()).astype(
+        np.float32
+    )
+    heard = degrade.coded(wave, RATE_HZ, kind, 0.9)
+    assert heard.shape == wave.shape and np.isfinite(heard).all()
+    inner = slice(1000, -1000)
+    overlap = [np.dot(heard[inner], np.roll(wave, lag)[inner]) for lag in range(-40, 41)]
+    assert abs(int(np.argmax(overlap)) - 40) <= 2
+    error = np.mean((heard - wave)[inner] ** 2) / np.mean(wave[inner] ** 2)
+    assert 1e-6 < error < 0.5
+
+
+def test_a_configuration_without_them_keeps_its_draws_and_keys():
+    plain, ended = draws(EVERYTHING), draws(EVERYTHING | ENDED)
+    assert [{key: value for key, value in row.items() if key in plain[0]} for row in ended] == plain
+    assert set(ended[0]) - set(plain[0]) == {"clip_db", "coding"} and json.dumps(ended)
