@@ -113,6 +113,25 @@ def testset(
         typer.echo(testsets.build(settings, one, out))
 
 
+@app.command()
+@plain_errors
+def pack(
+    config: Config,
+    data: Annotated[Path, typer.Option("--data", help="Folder of the scale, such as data/mini.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the packed copy.")],
+    mib: Annotated[float, typer.Option(min=0.1, help="Size of the training speech, in MiB.")] = 36.0,
+    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of real voices, where there are any.")] = 0.3,
+) -> None:
+    """Pack training data for a machine that is lent for minutes (docs/gpu.md)."""
+    from speechbase.corpus import packed
+
+    settings = read_config(config)
+    made = packed.pack(data, out, mib, recorded, settings["seed"], settings["rate_hz"])
+    typer.echo(
+        f"{out}: {made['train']:.2f} h of training speech, {made['valid']:.2f} h of validation, {made['mib']:.1f} MiB in all"
+    )
+
+
 @app.command("all")
 @plain_errors
 def everything(config: Config, out: Out, workers: Workers = 2) -> None:

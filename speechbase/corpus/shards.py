@@ -78,8 +78,7 @@ class ShardTable(SpeechTable):
         return cls(rows, folder, rate_hz)
 
     def __post_init__(self) -> None:
-        groups = self.rows.groupby("speaker", observed=True).groups
-        self.by_speaker = {name: group.to_numpy() for name, group in groups.items()}
+        self._look_up()  # no audio is kept
 
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] at the table's rate."""

@@ -39,7 +39,12 @@ class SpeechTable:
 
     def __post_init__(self) -> None:
         self._waves: list[np.ndarray | None] = [None] * len(self.rows)
-        self.by_speaker = {name: group.to_numpy() for name, group in self.rows.groupby("speaker").groups.items()}
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Where each speaker's and real voices' utterances are."""
+        groups = self.rows.groupby("speaker", observed=True).groups
+        self.by_speaker = {name: group.to_numpy() for name, group in groups.items()}
         recorded = (self.rows["base"] == RECORDED).to_numpy() if "base" in self.rows else np.zeros(len(self.rows), bool)
         self._recorded, self._synthetic = np.flatnonzero(recorded), np.flatnonzero(~recorded)
 
@@ -84,9 +89,14 @@ class SpeechTable:
         known = self.rows["text"].to_numpy() != ""
         if known.all():
             return self
-        table = SpeechTable(self.rows[known].reset_index(drop=True), self.folder, self.rate_hz)
-        table._waves = [wave for wave, keep in zip(self._waves, known) if keep]
+        table = type(self)(self.rows[known].reset_index(drop=True), self.folder, self.rate_hz)
+        if hasattr(self, "_waves"):
+            table._waves = [wave for wave, keep in zip(self._waves, known) if keep]
         return table
+
+    def is_recorded(self, place: int) -> bool:
+        """Whether the utterance at `place` is a real voice's."""
+        return "base" in self.rows and self.rows["base"].iat[place] == RECORDED
 
     def draw(self, rng: np.random.Generator, recorded: float | None = None) -> int:
         """A random place; with `recorded` this share of the draws are real voices, where there are any."""

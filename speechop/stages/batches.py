@@ -5,11 +5,14 @@ Legend: b batch, n latent frames, c latent channels, p prompt frames.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from speechbase.audio import at_speed
 from speechbase.codec import Codec
@@ -57,7 +60,7 @@ class BatchConfig:
     speed perturbation, one factor an item: more voices than a small corpus has. `recorded` is the
     share of items whose voice is a real one; without it every utterance is as likely as any other. With `tts_seconds` a TTS
     batch has so much speech whatever its number of items, which are drawn among the `alike` utterances next in length to a
-    random one: little is computed for padding.
+    random one: little is computed for padding. With `workers` so many processes draw the batches to come.
     """
 
     tts_batch: int = 4
@@ -72,6 +75,7 @@ class BatchConfig:
     recorded: float | None = None
     tts_seconds: float | None = None
     alike: int = 1000
+    workers: int = 0
     tasks: tuple[str, ...] = tuple(name for name in TABLE9 if name != "tts")
 
     @property
@@ -237,3 +241,31 @@ class Drawer:
             target=target, mask=mask, clean=given, task=torch.tensor([self.tasks.index(name) for name in names]), keep=kept,
             logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts, prompt=prompt,
         ).to(device)  # fmt: skip
+
+
+class Ahead(Dataset):
+    """The micro-batches of a run, drawn by processes ahead of their turn; what they are depends on (seed, step) alone.
+
+    The drawer must work on the CPU: its processes are forks of one that may hold a GPU.
+    """
+
+    def __init__(self, drawer: Drawer, kinds: tuple[str, ...], accumulate: int):
+        self.drawer, self.kinds, self.accumulate = drawer, kinds, accumulate
+        self._coming: Iterator[Batch] | None = None
+        self._turn = -1
+
+    def __getitem__(self, number: int) -> Batch:
+        step, micro = divmod(number, self.accumulate)
+        return getattr(self.drawer, self.kinds[micro % len(self.kinds)])(step, micro)
+
+    def take(self, step: int, micro: int) -> Batch:
+        """The batch of this turn, on the CPU; a turn out of order (a resumed run) begins anew from there."""
+        number = step * self.accumulate + micro
+        if self._coming is None or number != self._turn + 1:
+            workers = self.drawer.config.workers
+            order = range(number, sys.maxsize)
+            self._coming = iter(
+                DataLoader(self, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=4)
+            )
+        self._turn = number
+        return next(self._coming)

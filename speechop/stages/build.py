@@ -11,6 +11,7 @@ from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.shards import open_speech, tts_split
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context, settings_of
+from speechbase.training.loop import TrainingConfig
 from speechop.model.loading import ENCODER, FROZEN_TEXT, UNTRAINED
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
@@ -27,7 +28,8 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
         UserError: an unknown key, weights of another model, or a corpus that does not fit the codec.
     """
     accelerator, kinds = context.accelerator, BATCHES[context.kind]
-    codec = load_codec(context.models / config.get("codec", "codec")).to(accelerator.device)
+    folder = context.models / config.get("codec", "codec")
+    codec = load_codec(folder).to(accelerator.device)
     torch.manual_seed(config["seed"])
     network = _network(config, context)
     batches = settings_of(BatchConfig, config.get("batches", {}), "batches")
@@ -39,17 +41,19 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
         spoken = tts_split(context.data, split) if "tts" in kinds else split
         speech = open_speech(context.data, spoken, codec.rate_hz)
         heard = speech if spoken == split or "s2s" not in kinds else open_speech(context.data, split, codec.rate_hz)
-        degrader = (
-            Pairs.load(
-                context.data, split, config["degradation"], codec.rate_hz, codec.mean.device, drawn.recorded, heard
-            )
-            if "s2s" in kinds
-            else None
-        )
+        # Processes that draw ahead share no GPU: they encode on the CPU.
+        encoder = load_codec(folder) if split == "train" and drawn.workers else codec
+        degrader = None
+        if "s2s" in kinds:
+            where = config["degradation"], codec.rate_hz, encoder.mean.device
+            degrader = Pairs.load(context.data, split, *where, drawn.recorded, heard)
         share = (accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)
-        drawers.append(Drawer(speech, codec, drawn, weight, config["seed"], degrader, *share, network.config.tasks))
+        drawers.append(Drawer(speech, encoder, drawn, weight, config["seed"], degrader, *share, network.config.tasks))
     losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
-    return DiffusionTrainee(network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind)
+    return DiffusionTrainee(
+        network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind,
+        accumulate=config["training"].get("accumulate", TrainingConfig.accumulate),
+    )  # fmt: skip
 
 
 def _network(config: dict, context: Context) -> SpeechOpNetwork:

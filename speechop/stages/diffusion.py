@@ -15,7 +15,7 @@ from speechop.model.loading import FROZEN_TEXT, UNTRAINED
 from speechop.model.network import SpeechOpNetwork
 from speechop.sampler import Noise, Sampling, sample
 from speechop.schedule import alpha_sigma, v_target
-from speechop.stages.batches import Batch, Drawer
+from speechop.stages.batches import Ahead, Batch, Drawer
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,10 @@ class DiffusionTrainee:
         stages: tuple[str, ...],
         losses: DiffusionLossConfig = DiffusionLossConfig(),
         kind: str = "multitask",
+        accumulate: int = 1,
     ):
-        self.network = DiffusionLoss(network, drawer.codec, losses)
+        self.ahead = Ahead(drawer, stages, accumulate) if drawer.config.workers else None
+        self.network, self.codec = DiffusionLoss(network, valid.codec, losses), valid.codec
         self.drawer, self.kinds, self.kind = drawer, stages, kind
         self.held_out = {kind: list(self._items(valid, kind)) for kind in stages}
 
@@ -112,7 +114,8 @@ class DiffusionTrainee:
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         kind = self.kinds[micro % len(self.kinds)]
-        loss = network(getattr(self.drawer, kind)(step, micro)).mean()
+        batch = self.ahead.take(step, micro) if self.ahead else getattr(self.drawer, kind)(step, micro)
+        loss = network(batch.to(next(network.parameters()).device)).mean()
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -138,7 +141,7 @@ class DiffusionTrainee:
 
     def samples(self, network: DiffusionLoss) -> tuple[dict[str, Tensor], int]:
         """A held-out sentence spoken, and a held-out recording processed, without prompts: 32 steps, guidance 2."""
-        codec, made = self.drawer.codec, {}
+        codec, made = self.codec, {}
         for kind, batches in self.held_out.items():
             batch, row = self._heard(batches)
             task = self.drawer.tasks[int(batch.task[row])]

@@ -59,6 +59,6 @@ def test_variants_of_one_letter_are_one_letter():
         assert fold(f"don{apostrophe}t") == "don't"
     ascii_text = "".join(set(string.printable) - {"`"})
     assert fold(ascii_text) == ascii_text
-    assert fold("he said ‘it’s the dogs’ day’ and left") == 'he said "it\'s the dogs" day\' and left'
+    assert fold("he said ‘it’s the dogs’ day’ and left") == "he said \"it's the dogs\" day' and left"
     assert fold("‘hello’, ‘don’t’, `quoted`, ’tis") == '"hello", "don\'t", "quoted", \'tis'
     assert fold("कि की ไทย 汉语") == "कि की ไทย 汉语"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.speech import SpeechTable
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import BatchConfig, Drawer
+from speechop.stages.batches import Ahead, BatchConfig, Drawer
 from speechop.tasks import TABLE9
 from tests.speechbase.training.test_training import data  # noqa: F401
 
@@ -121,3 +123,14 @@ def test_a_batch_of_so_many_seconds_holds_utterances_of_about_one_length(data, c
     for batch in batches:
         frames = batch.mask.sum(1).float()
         assert len(set(batch.texts)) <= 3 and frames.max() - frames.min() <= np.ptp(lengths) * codec.rate_hz / codec.hop
+
+
+def test_batches_drawn_ahead_are_the_same_ones_and_go_on_where_a_run_was_resumed(data, codec):  # noqa: F811
+    speech = SpeechTable.load(data / "speech" / "train.csv")
+    pairs = Pairs.load(data, "train", DEGRADATION, 16_000)
+    config = replace(CONFIG, tts_batch=4, s2s_batch=4, workers=2)
+    drawer = Drawer(speech, codec, config, SigmoidWeight(), 7, pairs)
+    ahead = Ahead(drawer, ("tts", "s2s"), 2)
+    for step in (0, 1, 7):  # a resumed run jumps
+        assert same(ahead.take(step, 0), drawer.tts(step, 0))
+        assert same(ahead.take(step, 1), drawer.s2s(step, 1))
