@@ -13,17 +13,15 @@ workdir: workflow.basedir
 
 
 from speechbase.files import UserError
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 
 if not Path("workflow").is_dir():
     raise UserError(
         f"{Path.cwd()} is no checkout of this project: leave out --directory, or copy the sources there."
     )
 
-# The scale's own file comes first; --configfile and --config lie over it.
-if scale_file := planning.scale_file(config):
-
-    configfile: scale_file
+# --configfile and --config lie over the scale's own file, and that over what all scales share.
+config.update(configuration.resolve(dict(config)))
 
 
 include: "workflow/rules/common.smk"

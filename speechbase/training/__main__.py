@@ -23,18 +23,19 @@ from speechbase.training import checkpoint, kinds
 from speechbase.training.loop import Loop, TrainingConfig, check_same_run
 from speechbase.training.release import release as write_release
 
+SECTIONS = ("batches", "losses")
 UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
 
 
 def runs_of(config: dict) -> list[dict]:
-    """The configuration of each run of a model: what `training.runs` changes of it, in `training` or in `batches`."""
+    """The configuration of each run of a model: what `training.runs` changes, in `training` or in the sections SECTIONS."""
     training = {key: value for key, value in config["training"].items() if key != "runs"}
     found = []
     for number, changes in enumerate(config["training"].get("runs") or [{}]):
-        own = {key: value for key, value in changes.items() if key != "batches"}
-        batches = config.get("batches", {}) | changes.get("batches", {})
+        own = {key: value for key, value in changes.items() if key not in SECTIONS}
+        sections = {name: config.get(name, {}) | changes.get(name, {}) for name in SECTIONS if name in config | changes}
         seed = seed_of(config["seed"], "run", number) if number else config["seed"]
-        found.append(config | {"training": training | own, "batches": batches, "seed": seed})
+        found.append(config | {"training": training | own, "seed": seed} | sections)
     return found
 
 

@@ -17,7 +17,7 @@ from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
 from speechop.system import ComposedSpeechOp
 from tests.speechop.conftest import TINY
-from workflow.plan import planning
+from workflow.plan import configuration
 
 RATE = 16_000
 
@@ -252,7 +252,7 @@ def test_describe_counts_without_weights():
 
 @pytest.mark.parametrize("scale", ["smoke", "nano", "paper"])
 def test_describe_counts_every_model_of_a_scale(scale):
-    told = describe.describe(planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml"))["models"]
+    told = describe.describe(configuration.resolve({"scale": scale}))["models"]
     trained = {name: model["training"] for name, model in told.items() if "training" in model}
     assert trained["tts"]["samples"] > 0 and trained["multitask"]["latent_frames_about"] > 0
     assert all(model["kind"] in ("codec", "predictive", "sepformer") or name in trained for name, model in told.items())

@@ -18,7 +18,7 @@ from speechbase import audio
 from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import read_items
 from speechbase.training import checkpoint
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 from workflow.record.provenance import read_record
 from workflow.regression import compare as regression
 from workflow.tables import build as tables
@@ -40,7 +40,7 @@ SCORES = "".join(
     json.dumps({"id": name, "metric": "pesq", "value": 1.5, "status": "ok", "detail": {}, "version": "1"}) + "\n"
     for name in ("a-1", "a-2")
 ).encode()
-PRESET = (planning.ROOT / "workflow" / "presets" / "table3.yaml").read_bytes()
+PRESET = (planning.ROOT / "workflow" / "presets" / "speechop" / "table3.yaml").read_bytes()
 CONFIG = (planning.ROOT / "config" / "smoke.yaml").read_bytes()
 RECORD = json.dumps({"command": "x", "inputs": {}, "outputs": {}, "code": {}, "versions": {}}).encode()
 REFERENCE = json.dumps({"cells": {}, "facts": {}, "history": []}).encode()
@@ -93,7 +93,7 @@ def read_preset(path):
 
 
 def read_config(path):
-    value = planning.read_yaml(path)
+    value = configuration.of_file(path)
     planning.check(value, "config", str(path))
 
 

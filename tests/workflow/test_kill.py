@@ -14,12 +14,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.workflow.conftest import SMOKE, snakemake
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 from workflow.record.provenance import read_record
 
 pytestmark = pytest.mark.end_to_end
 KILLS = 4  # a command; five commands
-CONFIG = planning.read_yaml(planning.ROOT / "config" / "smoke.yaml")
+CONFIG = configuration.resolve({"scale": "smoke"})
 
 
 def speech(made, out):
@@ -69,7 +69,7 @@ def scoring(made, out):
 def table(made, out):
     settings = read_record(made / "results/smoke/table3.provenance.json")["settings"]
     return [
-        "-m", "workflow.tables.build", "--preset", "workflow/presets/table3.yaml", "--results", made / "results/smoke",
+        "-m", "workflow.tables.build", "--preset", "workflow/presets/speechop/table3.yaml", "--results", made / "results/smoke",
         "--data", made / "data/smoke", "--settings", json.dumps(settings), "--out", out / "table3.csv",
     ]  # fmt: skip
 

@@ -6,18 +6,18 @@ import pytest
 import yaml
 
 from speechbase.files import UserError
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 
-SCALES = sorted(path.stem for path in (planning.ROOT / "config").glob("*.yaml"))
+SCALES = configuration.scales()
 PRESET = {
-    "title": "T", "source": "none", "set": "se",
+    "kind": "table", "title": "T", "source": "none", "set": "se",
     "metrics": [{"role": "pesq", "label": "PESQ", "better": "higher", "digits": 2}],
     "rows": [{"system": "noisy", "label": "Noisy"}, {"label": "Other", "paper": {"pesq": 2}}],
 }  # fmt: skip
 
 
 def config_of(scale):
-    return planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+    return configuration.resolve({"scale": scale})
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -74,10 +74,47 @@ def test_a_near_miss_gets_a_suggestion():
         planning.check(config, "config", "it")
 
 
-def test_presets_are_read_by_file_name_and_claims_are_none_of_them(tmp_path):
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(PRESET))
-    (tmp_path / "claims.yaml").write_text("claims: []\n")
-    assert list(planning.read_presets(tmp_path)) == ["mine"]
+@pytest.fixture
+def write(tmp_path):
+    """Write a preset into a folder of presets; returns the folder that `read_presets` reads."""
+
+    def written(preset, name="mine", room="mine"):
+        (tmp_path / room).mkdir(exist_ok=True)
+        (tmp_path / room / f"{name}.yaml").write_text(yaml.safe_dump(preset))
+        return tmp_path
+
+    return written
+
+
+def test_presets_are_read_by_file_name_and_claims_are_none_of_them(write):
+    folder = write(PRESET)
+    (folder / "claims.yaml").write_text("claims: []\n")
+    assert list(planning.read_presets(folder)) == ["mine"]
+
+
+def test_a_table_s_name_stands_in_one_folder_only(write):
+    write(PRESET)
+    with pytest.raises(UserError, match="would make the same table"):
+        planning.read_presets(write(PRESET, room="theirs"))
+    assert planning.preset_file("table3") == "workflow/presets/speechop/table3.yaml"
+    with pytest.raises(UserError, match="did you mean 'table3'"):
+        planning.preset_file("tabel3")
+
+
+def test_tables_come_in_the_paper_s_order_by_their_kind_and_not_by_their_names():
+    kinds = {"fig2": "figure", "a10": "table", "a9_more": "words", "a9": "table", "table1": "sweep"}
+    presets = {name: PRESET | {"kind": kind} for name, kind in kinds.items()}
+    assert list(planning.of_kind(presets, *planning.PAPER_KINDS)) == ["a9", "a9_more", "a10", "fig2"]
+    with pytest.raises(UserError, match="kind frozen, and none has it"):
+        planning.frozen(presets)
+
+
+def test_corrupted_transcripts_go_to_the_systems_that_a_table_names(write):
+    told = {"transcripts": {"deaf": {"corrupted_percent": 30}}}
+    folder = write(PRESET | told | {"systems": {"deaf": {"base": "speechop_itc"}}})
+    assert planning.corrupted(planning.read_presets(folder)) == {"deaf": 30}
+    with pytest.raises(UserError, match="transcripts names 'deaf'"):
+        planning.read_presets(write(PRESET | told))
 
 
 @pytest.mark.parametrize(
@@ -87,15 +124,16 @@ def test_presets_are_read_by_file_name_and_claims_are_none_of_them(tmp_path):
         (lambda p: p["rows"].append({"label": "Neither"}), "needs a system"),
         (lambda p: p["rows"][1]["paper"].update(peqs=1), "did you mean 'pesq'"),
         (lambda p: p.update(colour=1), "colour"),
+        (lambda p: p.update(kind="sweep"), "needs the key `sweep`"),
+        (lambda p: p.update(kind="tabel"), "kind"),
         (lambda p: p["rows"][0].update(paper={"pesq": "good"}), "rows.0.paper.pesq"),
     ],
 )
-def test_a_broken_preset_is_refused(tmp_path, change, message):
+def test_a_broken_preset_is_refused(write, change, message):
     preset = copy.deepcopy(PRESET)
     change(preset)
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(preset))
     with pytest.raises(UserError, match=message):
-        planning.read_presets(tmp_path)
+        planning.read_presets(write(preset))
 
 
 def test_unknown_systems_and_roles_are_refused():
@@ -153,7 +191,7 @@ def test_a_system_without_its_model_is_absent_with_a_reason():
 ])  # fmt: skip
 def test_the_recording_before_an_edit_is_judged_by_its_own_words(test_set, system, column):
     for scale in ("nano", "paper"):
-        config = planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+        config = config_of(scale)
         assert planning.text_column(config, test_set, system) == column
 
 
@@ -180,7 +218,7 @@ def test_a_table_without_a_set_and_without_printed_cells_says_nothing_at_a_scale
 def test_chunks_are_as_long_as_training_crops_at_every_scale():
     systems = planning.read_systems(planning.read_presets())
     for scale, seconds in (("nano", 3.0), ("paper", 5.0)):
-        config = planning.read_yaml(planning.ROOT / "config" / f"{scale}.yaml")
+        config = config_of(scale)
         found = planning.sampling_settings(config, systems["small_crossattn_chunked"])
         assert found["chunk_seconds"] == seconds and found["seed"] == config["seed"]
 

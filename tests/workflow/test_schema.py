@@ -19,7 +19,7 @@ DEFINITIONS = planning.read_yaml(planning.ROOT / "workflow" / "schemas" / "confi
     "section, kind, more, less",
     [
         ("sampling", Settings, {"chunk_seconds"}, {"composition"}),
-        ("training", TrainingConfig, set(), set()),
+        ("training", TrainingConfig, {"runs"}, set()),
         ("batches", BatchConfig, set(), set()),
         ("codec_losses", CodecLossConfig, set(), set()),
         ("network", NetworkConfig, set(), set()),

@@ -9,6 +9,7 @@ from speechbase.files import read_json, read_jsonl
 from speechbase.training import checkpoint
 from tests.workflow.conftest import link_sources, snakemake
 from tests.workflow.stand_in_slurm import install
+from workflow.plan import configuration
 from workflow.plan.planning import ROOT
 
 pytestmark = pytest.mark.end_to_end
@@ -32,7 +33,7 @@ def cluster(made, tmp_path):
     }
     (folder / "slurm").mkdir()
     (folder / "slurm/profile.yaml").write_text(yaml.safe_dump(profile))
-    longer = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())["models"]["tts"]["training"] | {"steps": STEPS}
+    longer = configuration.resolve({"scale": "smoke"})["models"]["tts"]["training"] | {"steps": STEPS}
     (folder / "longer.yaml").write_text(yaml.safe_dump({"models": {"tts": {"training": longer}}}))
     install(folder / "bin")
     (folder / "slurm_jobs").mkdir()

@@ -134,7 +134,7 @@ def test_a_part_that_is_not_there_is_an_error(where):
 
 
 def test_the_command_writes_both_files_the_same_each_time(folders, capsys):
-    preset = ROOT / "workflow" / "presets" / "table3.yaml"
+    preset = ROOT / "workflow" / "presets" / "speechop" / "table3.yaml"
     settings = json.dumps(SETTINGS | {"metrics": dict.fromkeys(["pesq", "mcd", "spbs", "wer", "sim", "dnsmos", "mos"])})
     out = folders / "results" / "table3.csv"
     arguments = [

@@ -29,7 +29,8 @@ EXPECTATIONS = {
 class Comparison:
     """One difference that a claim is about: a role's value in the row `of`, less that in the row `against`.
 
-    `larger` names a table with the same rows on more utterances, which decides where a scale has its test set.
+    `larger` names a table with the same rows on more utterances, which decides where a scale has its test set. With the
+    evidence `toy` the table is the toy study's, with `scores` a preset's.
     """
 
     table: str
@@ -40,6 +41,7 @@ class Comparison:
     bound: float = 0.0
     paper_only: bool = False
     larger: str | None = None
+    evidence: str = "scores"
 
 
 class Estimate(Protocol):

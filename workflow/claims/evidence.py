@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -78,7 +77,7 @@ class Ours:
     def __call__(self, comparison: Comparison) -> Result:
         """The comparison's estimate, or the reason why it was not run."""
         try:
-            if comparison.table == "fig4":
+            if comparison.evidence == "toy":
                 return self._toy(comparison)
             if comparison.role == "steps":
                 return self._steps(comparison)
@@ -155,15 +154,14 @@ class Ours:
         return Result(comparison, estimate, cells=tuple(found["mos"]))
 
     def _toy(self, comparison: Comparison) -> Result:
-        rows = self._toy_seeds
+        rows = self._toy_seeds(comparison.table)
         sides = [rows[rows["method"] == name].set_index("seed")[comparison.role] for name in _rows(comparison)]
         paired = pd.concat(sides, axis=1).to_numpy(float)
         found = statistics.bootstrap(paired, draws=self.draws, seed=self._seed(comparison))
         return Result(comparison, _resampled(found, f"{len(paired)} sampling seeds"), cells=tuple(paired.mean(0)))
 
-    @cached_property
-    def _toy_seeds(self) -> pd.DataFrame:
-        path = self.results / "fig4_seeds.csv"
+    def _toy_seeds(self, table: str) -> pd.DataFrame:
+        path = self.results / f"{table}_seeds.csv"
         if not path.is_file():
             raise NotRun("the toy study has not been run")
         rows = pd.read_csv(path, keep_default_na=False)

@@ -56,7 +56,8 @@ def _claim(stated: dict, presets: dict[str, dict], where: str) -> Claim:
         bound = _bound(entry, where)
         for of, against, role in product(*(_names(entry.get(key)) for key in ("of", "against", "role"))):
             paper_only, larger = entry.get("paper_only", False), entry.get("larger")
-            comparison = Comparison(table, role, of, against, entry["expect"], bound, paper_only, larger)
+            source = stated.get("evidence", "scores")
+            comparison = Comparison(table, role, of, against, entry["expect"], bound, paper_only, larger, source)
             for name in filter(None, (table, larger)):
                 _check_cells(replace(comparison, table=name), presets, where)
             comparisons.append(comparison)
@@ -79,14 +80,14 @@ def _bound(entry: dict, where: str) -> float:
 
 def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -> None:
     table = comparison.table
-    if table == "fig4":
+    if comparison.evidence == "toy":
         rows, roles = TOY["rows"], TOY["roles"]
     elif table not in presets:
-        raise UserError(f"{where}: unknown table {table!r}{did_you_mean(table, [*presets, 'fig4'])}.")
+        raise UserError(f"{where}: unknown table {table!r}{did_you_mean(table, presets)}.")
     else:
         preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
-        roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * (comparison.table == "fig2")
+        roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * ("curves" in preset)
     for row in filter(None, (comparison.of, comparison.against)):
         if row not in rows:
             raise UserError(f"{where}: {comparison.table} has no row {row!r}{did_you_mean(row, set(rows))}.")

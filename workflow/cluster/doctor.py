@@ -14,7 +14,7 @@ from baselines import registry
 from speechbase.files import UserError, plain_errors
 from speechbase.recorded.corpora import own_folder, read_corpora
 from workflow.cluster import plan, scaling
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 
 BYTES_A_SECOND = 50e6  # a download that goes well
 
@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
     options = parser.parse_args(arguments)
-    config = planning.read_yaml(options.config)
+    config = configuration.of_file(options.config)
     if "recorded" not in config.get("corpus", {}):
         raise UserError(f"{options.config} has no corpus.recorded: nothing to look after at this scale.")
     planning.check(config["corpus"]["recorded"], "recorded", f"corpus.recorded of {options.config}")

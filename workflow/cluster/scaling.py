@@ -13,7 +13,7 @@ from speechbase.files import plain_errors, write_text
 from speechbase.recorded.corpora import read_corpora
 from speechop.stages.batches import BatchConfig
 from workflow.cluster import flops
-from workflow.plan.planning import read_yaml
+from workflow.plan import configuration
 
 # Corpora by hours and utterances: MLS and LibriTTS as published; the share of LibriTTS below 10 s is estimated.
 HOURS = {"mls_english": 44660.0, "libritts": 480.0, "libritts_r": 555.0}
@@ -267,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    write_text(options.out, render(read_yaml(options.config)))
+    write_text(options.out, render(configuration.of_file(options.config)))
     return 0
 
 

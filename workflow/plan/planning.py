@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from speechbase.training import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
+PRESETS = ROOT / "workflow" / "presets"
+PAPER_KINDS = ("table", "words", "figure")
 
 
 def check(value: dict, schema: str, where: str) -> None:
@@ -39,21 +42,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
     return error.message
 
 
-def scale_file(config: dict, folder: Path = ROOT / "config") -> Path | None:
-    """The scale's own configuration, over which `config` lies; None where `config` is a whole one of another scale.
-
-    Raises: UserError: there is no such scale.
-    """
-    scale = str(config.get("scale", DEFAULT_SCALE))
-    path = folder / f"{scale}.yaml"
-    if not path.is_file():
-        if "corpus" in config:
-            return None
-        hint = did_you_mean(scale, [known.stem for known in folder.glob("*.yaml")])
-        raise UserError(f"There is no {path.name} in config/ for the scale {scale!r}{hint}.")
-    return path
-
-
 def results_folder(scale: str) -> str:
     """Where a scale's results go: `results` for the default scale, `results/<scale>` for another."""
     return "results" if scale == DEFAULT_SCALE else f"results/{scale}"
@@ -67,13 +55,63 @@ def read_preset(path: Path) -> dict:
     return preset
 
 
-def read_presets(folder: Path = ROOT / "workflow" / "presets") -> dict[str, dict]:
-    """Every table under `folder` by its file's name: the YAML files with `rows` (claims and studies have none)."""
-    paths = [path for path in sorted(folder.glob("*.yaml")) if "rows" in read_yaml(path)]
-    return {path.stem: read_preset(path) for path in paths}
+def preset_files(folder: Path = PRESETS) -> dict[str, Path]:
+    """Every table's preset by its name: `<name>.yaml` in the folders under `folder`.
+
+    Raises:
+        UserError: a name that stands in two folders.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*/*.yaml"), key=lambda path: path.stem):
+        if path.stem in found:
+            raise UserError(f"{path} and {found[path.stem]} would make the same table: rename one.")
+        found[path.stem] = path
+    return found
+
+
+def preset_file(name: str) -> str:
+    """A table's preset, relative to the root. Raises: UserError: no such table."""
+    files = preset_files()
+    if name not in files:
+        raise UserError(f"workflow/presets/ has no table {name!r}{did_you_mean(name, files)}.")
+    return str(files[name].relative_to(ROOT))
+
+
+def read_presets(folder: Path = PRESETS) -> dict[str, dict]:
+    """Every table by its name, checked. Raises: UserError: what is wrong with a preset, and where."""
+    return {name: read_preset(path) for name, path in preset_files(folder).items()}
+
+
+def of_kind(presets: dict[str, dict], *kinds: str) -> dict[str, dict]:
+    """The tables of these kinds, in the order of the paper: figures last, numbers in names as numbers."""
+
+    def place(name: str) -> tuple:
+        parts = re.split(r"([0-9]+)", name)
+        return presets[name]["kind"] == "figure", [int(part) if part.isdigit() else part for part in parts]
+
+    return {name: presets[name] for name in sorted(presets, key=place) if presets[name]["kind"] in kinds}
+
+
+def frozen(presets: dict[str, dict]) -> str:
+    """The table that the regression compares. Raises: UserError: none, or several."""
+    found = list(of_kind(presets, "frozen"))
+    if len(found) != 1:
+        raise UserError(f"One preset must have the kind frozen, and {', '.join(found) or 'none'} has it.")
+    return found[0]
+
+
+def corrupted(presets: dict[str, dict]) -> dict[str, int]:
+    """System -> percent of wrong words in the transcripts that it is guided by, where a table asks for that."""
+    told = [item for preset in presets.values() for item in preset.get("transcripts", {}).items()]
+    return {system: entry["corrupted_percent"] for system, entry in told}
 
 
 def _check_columns(preset: dict, path: Path) -> None:
+    if (preset["kind"] == "sweep") != ("sweep" in preset):
+        raise UserError(f"{path}: the kind sweep needs the key `sweep`, and no other kind takes it.")
+    unheard = set(preset.get("transcripts", {})) - set(preset.get("systems", {}))
+    if unheard:
+        raise UserError(f"{path}: transcripts names {sorted(unheard)[0]!r}, which is none of the table's own systems.")
     roles = [metric["role"] for metric in preset["metrics"]]
     labels = [row["label"] for row in preset["rows"]]
     if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):

@@ -103,7 +103,7 @@ def _utterances(scores: Path, table: Path, cell: pd.Series) -> list[str]:
 
 
 def _preset(table: Path) -> dict:
-    return planning.read_preset(planning.ROOT / "workflow" / "presets" / f"{table.stem}.yaml")
+    return planning.read_preset(planning.ROOT / planning.preset_file(table.stem))
 
 
 def record_of(path: Path) -> Path | None:

@@ -25,7 +25,7 @@ def observe(table: Path) -> dict:
         UserError: the table or its record is missing, or it is no table.
     """
     record = read_record(table.with_name(f"{table.stem}.provenance.json"))
-    preset = planning.read_preset(planning.ROOT / "workflow" / "presets" / f"{table.stem}.yaml")
+    preset = planning.read_preset(planning.ROOT / planning.preset_file(table.stem))
     manifests = {Path(name).stem: Path(name) for name in record["inputs"] if name.endswith(".csv")}
     systems = sorted(
         {(Path(name).parent.parent.name, Path(name).parent.name) for name in record["inputs"] if "/scores/" in name}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from workflow.report import collect, examples, media
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = {
-    "fig2": "Figure 2: validation loss from random and from TTS initialisation",
     "training": "Training: losses, validation losses by task, and the text gap (what the loss rises without the transcript)",
     "fig4": "Figure 4: the toy study, with exact scores",
     "fig4_sweeps": "Figure 4, swept: how close to the target against the strength of either composition",
@@ -56,7 +54,7 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
     presets = planning.read_presets()
     evaluation = settings["evaluation"]
     claims = collect.claims(options.results)
-    plain = {name: presets[name] for name in sorted(presets, key=_order) if "sweep" not in presets[name]}
+    plain = planning.of_kind(presets, *planning.PAPER_KINDS) | planning.of_kind(presets, "frozen", "seeds")
     run = examples.Run(options.results, options.data, plain, evaluation["metrics"], _judge(evaluation))
     tables = [
         found for name, preset in plain.items() if (found := collect.table(preset, options.results / f"{name}.csv"))
@@ -76,7 +74,7 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
             claims=claims,
             counts=collect.counts(claims),
             tables=tables,
-            figures=_figures(options.results, store),
+            figures=_figures(plain, options.results, store),
             sweeps=_with_pictures(collect.sweeps(presets, options.results), store),
             examples=heard,
             floor=f"{media.FLOOR_DB:.0f}",
@@ -85,12 +83,6 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
             provenance=_provenance(options, settings),
         )
     )
-
-
-def _order(name: str) -> tuple[bool, str, int, str]:
-    """Tables by their number (Table 3's word errors after Table 3), figures after them."""
-    kind, number, rest = re.fullmatch(r"([a-z]*)([0-9]*)(.*)", name).groups()
-    return kind != "table", kind, int(number or 0), rest
 
 
 def _judge(evaluation: dict) -> str:
@@ -112,10 +104,12 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _figures(results: Path, store) -> list[dict]:
-    paths = {name: results / f"{name}.png" for name in FIGURES}
+def _figures(presets: dict[str, dict], results: Path, store) -> list[dict]:
+    drawn = {name: f"{preset['source']}: validation losses" for name, preset in presets.items() if "curves" in preset}
+    titles = drawn | FIGURES
+    paths = {name: results / f"{name}.png" for name in titles}
     return [
-        {"name": name, "title": FIGURES[name], "picture": store.picture(name, path.read_bytes())}
+        {"name": name, "title": titles[name], "picture": store.picture(name, path.read_bytes())}
         for name, path in paths.items()
         if path.is_file()
     ]

@@ -162,7 +162,7 @@ def sweeps(presets: dict[str, dict], results: Path) -> list[dict]:
     """The experiments beyond the paper that have been run: title, question, plot and table."""
     found = []
     for name, preset in presets.items():
-        if "sweep" in preset and (results / "beyond" / f"{name}.csv").is_file():
+        if preset["kind"] == "sweep" and (results / "beyond" / f"{name}.csv").is_file():
             picture = results / "beyond" / f"{name}.png"
             shown = table(preset, results / "beyond" / f"{name}.csv")
             found.append({"name": name, "picture": picture if picture.is_file() else None, "table": shown})

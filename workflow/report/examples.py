@@ -61,7 +61,7 @@ def rows_of_set(run: Run, test_set: str) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for preset in run.presets.values():
         for row in preset["rows"]:
-            if row.get("system") and row.get("set", preset["set"]) == test_set and "sweep" not in preset:
+            if row.get("system") and row.get("set", preset["set"]) == test_set and preset["kind"] != "sweep":
                 known = found.setdefault(row["system"], row["label"])
                 found[row["system"]] = row["label"] if ", " in known and ", " not in row["label"] else known
     return sorted(found.items(), key=lambda pair: (pair[0] not in INPUTS) + (pair[0] in REFERENCES))

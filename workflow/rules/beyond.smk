@@ -1,8 +1,8 @@
 # Experiments beyond the paper: presets with a sweep. `beyond` makes those that this scale can run and that are not `on_request`.
 SWEEPS = {
     name: preset
-    for name, preset in PRESETS.items()
-    if "sweep" in preset and planning.cells(preset, ABSENT, MEASURES)
+    for name, preset in planning.of_kind(PRESETS, "sweep").items()
+    if planning.cells(preset, ABSENT, MEASURES)
 }
 ON_REQUEST = [
     name for name, preset in SWEEPS.items() if preset["sweep"].get("on_request")
@@ -19,7 +19,9 @@ ON_REQUEST_MODELS = {
     for system in SWEEPS[name]["systems"].values()
     if "model" in system
 }
-CORRUPTED_PERCENTS = [0, 10, 20, 30, 40, 50]
+# Systems that are guided by transcripts with a known share of wrong words, and the tables that have some.
+CORRUPTED = planning.corrupted(PRESETS)
+SOURCES_OF_ERRORS = [name for name in SWEEPS if "transcripts" in SWEEPS[name]]
 
 
 use rule table as sweep_table with:
@@ -46,7 +48,7 @@ use rule table as sweep_table with:
 
 rule sweep_figure:
     input:
-        preset="workflow/presets/{table}.yaml",
+        preset=lambda wildcards: planning.preset_file(wildcards.table),
         csv="<results>/beyond/{table}.csv",
         src=sources("workflow.tables.figures"),
     output:
@@ -67,7 +69,7 @@ rule sweep_figure:
         " > {log:q} 2>&1"
 
 
-# E3: ITC guided by gold transcripts with a known share of wrong words.
+# ITC guided by gold transcripts with a known share of wrong words.
 rule corrupted_transcripts:
     input:
         manifest="<data>/testsets/{set}.csv",
@@ -93,11 +95,11 @@ use rule speechop_audio as corrupted_audio with:
         codec="<models>/codec/model.safetensors",
         model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
         transcripts=lambda wildcards: (
-            f"<results>/beyond/transcripts/{wildcards.set}/{wildcards.system.removeprefix('e3_')}.jsonl"
+            f"<results>/beyond/transcripts/{wildcards.set}/corrupted_{CORRUPTED[wildcards.system]}.jsonl"
         ),
         src=sources("speechop.system"),
     wildcard_constraints:
-        system="e3_corrupted_[0-9]+",
+        system=planning.any_of(CORRUPTED),
 
 
 ruleorder: corrupted_audio > speechop_audio
@@ -105,24 +107,28 @@ ruleorder: corrupted_audio > speechop_audio
 
 rule error_sources:
     input:
-        manifest=f"<data>/testsets/{PRESETS['e3']['set']}.csv",
-        guides=expand(
-            f"<results>/beyond/transcripts/{PRESETS['e3']['set']}/corrupted_{{percent}}.jsonl",
-            percent=CORRUPTED_PERCENTS,
-        ),
-        outputs=expand(
-            f"<results>/transcripts/{PRESETS['e3']['set']}/e3_corrupted_{{percent}}/{config['evaluation']['guide']}.jsonl",
-            percent=CORRUPTED_PERCENTS,
-        ),
+        manifest=lambda wildcards: f"<data>/testsets/{PRESETS[wildcards.table]['set']}.csv",
+        guides=lambda wildcards: [
+            f"<results>/beyond/transcripts/{PRESETS[wildcards.table]['set']}/corrupted_{CORRUPTED[system]}.jsonl"
+            for system in PRESETS[wildcards.table]["transcripts"]
+        ],
+        outputs=lambda wildcards: [
+            f"<results>/transcripts/{PRESETS[wildcards.table]['set']}/{system}/{config['evaluation']['guide']}.jsonl"
+            for system in PRESETS[wildcards.table]["transcripts"]
+        ],
         src=sources("workflow.experiments.error_sources"),
     output:
-        csv="<results>/beyond/e3_sources.csv",
+        csv="<results>/beyond/{table}_sources.csv",
     log:
-        "<logs>/beyond/e3_sources.log",
+        "<logs>/beyond/{table}_sources.log",
+    wildcard_constraints:
+        table=planning.any_of(SOURCES_OF_ERRORS),
     conda:
         "../../environment.yml"
     params:
-        names=CORRUPTED_PERCENTS,
+        names=lambda wildcards: [
+            CORRUPTED[system] for system in PRESETS[wildcards.table]["transcripts"]
+        ],
     shell:
         "python -m workflow.experiments.error_sources --manifest {input.manifest:q} --guides {input.guides:q}"
         " --outputs {input.outputs:q} --names {params.names} --out {output.csv:q} > {log:q} 2>&1"
@@ -131,4 +137,4 @@ rule error_sources:
 rule beyond:
     input:
         SWEEP_FIGURES,
-        "<results>/beyond/e3_sources.csv" if "e3" in SWEEPS else [],
+        expand("<results>/beyond/{table}_sources.csv", table=SOURCES_OF_ERRORS),

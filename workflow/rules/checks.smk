@@ -1,10 +1,12 @@
 # Did a metric move? And what is everything made of, under which licences?
 
+FROZEN = planning.frozen(PRESETS)
+
 
 rule regression_report:
     input:
-        table="<results>/frozen.csv",
-        record="<results>/frozen.provenance.json",
+        table=f"<results>/{FROZEN}.csv",
+        record=f"<results>/{FROZEN}.provenance.json",
         reference=f"results/reference/{SCALE}.json",
         src=sources("workflow.regression.compare"),
     output:

@@ -1,14 +1,12 @@
-# Claims, Figure 2's curves and the HTML report, from what the tables were made of.
+# Claims, validation curves and the HTML report, from what the tables were made of.
 # Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake seconds.
 CLAIMS = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")[
     "claims"
 ]
 PAPER_TABLES = [
     name
-    for name, preset in PRESETS.items()
-    if name.startswith(("table", "fig"))
-    and "sweep" not in preset
-    and planning.has_something(preset, ABSENT, MEASURES)
+    for name, preset in planning.of_kind(PRESETS, *planning.PAPER_KINDS).items()
+    if planning.has_something(preset, ABSENT, MEASURES)
 ]
 LARGER_TABLES = {
     entry["larger"]
@@ -16,12 +14,24 @@ LARGER_TABLES = {
     for entry in claim["compare"]
     if "larger" in entry
 }
-CLAIM_TABLES = sorted(
-    {claim["table"] for claim in CLAIMS} - {"fig4"} | LARGER_TABLES & set(PAPER_TABLES)
+TOY_TABLES = sorted(
+    {claim["table"] for claim in CLAIMS if claim.get("evidence") == "toy"}
 )
-FIG2_MODELS = [
-    name for name in config["models"] if name.startswith(("fig2_enh_", "fig2_sep_"))
-]
+CLAIM_TABLES = sorted(
+    {claim["table"] for claim in CLAIMS} - set(TOY_TABLES)
+    | LARGER_TABLES & set(PAPER_TABLES)
+)
+# Tables with validation curves beside them, and the models of each that this scale has.
+CURVES = {
+    name: [
+        model
+        for panel in PRESETS[name]["curves"].values()
+        for model in panel
+        if model in config["models"]
+    ]
+    for name in PAPER_TABLES
+    if "curves" in PRESETS[name]
+}
 
 # Of a model that was trained in several runs, those that ship, or all where none does.
 TRAINED_MODELS = [
@@ -33,19 +43,25 @@ TRAINED_MODELS = [
 ]
 
 
-rule fig2_curves:
+rule curves:
     input:
-        curves=expand("<models>/{name}/curves.jsonl", name=FIG2_MODELS),
+        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        curves=lambda wildcards: expand(
+            "<models>/{name}/curves.jsonl", name=CURVES[wildcards.table]
+        ),
         src=sources("workflow.tables.figures"),
     output:
         figure=report(
-            "<results>/fig2.png",
-            caption="../report/fig2.rst",
+            "<results>/{table}.png",
+            caption="../report/curves.rst",
             category="Figures",
+            labels={"figure": "{table}"},
         ),
-        record="<results>/fig2_curves.provenance.json",
+        record="<results>/{table}_curves.provenance.json",
     log:
-        "<logs>/fig2_curves.log",
+        "<logs>/{table}_curves.log",
+    wildcard_constraints:
+        table=planning.any_of(CURVES),
     conda:
         "../../environment.yml"
     params:
@@ -53,7 +69,8 @@ rule fig2_curves:
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
-        " python -m workflow.tables.figures curves --models {params.models:q} --out {output.figure:q}"
+        " python -m workflow.tables.figures curves --preset {input.preset:q} --models {params.models:q}"
+        " --out {output.figure:q}"
 
 
 rule training_curves:
@@ -84,8 +101,8 @@ rule claims:
     input:
         preset="workflow/presets/claims.yaml",
         tables=expand("<results>/{table}.csv", table=CLAIM_TABLES),
-        toy="<results>/fig4_seeds.csv",
-        curves="<results>/fig2.png",
+        toy=expand("<results>/{table}_seeds.csv", table=TOY_TABLES),
+        curves=expand("<results>/{table}.png", table=CURVES),
         src=sources("workflow.claims.judge"),
     output:
         csv="<results>/claims.csv",
@@ -119,7 +136,7 @@ rule report_page:
     input:
         claims="<results>/claims.csv",
         tables=expand("<results>/{table}.csv", table=PAPER_TABLES),
-        figures=expand("<results>/{name}.png", name=["fig2", "fig4", "training"]),
+        figures=expand("<results>/{name}.png", name=[*CURVES, *TOY_TABLES, "training"]),
         sweeps=SWEEP_FIGURES,
         src=sources("workflow.report.__main__"),
         templates=[

@@ -1,11 +1,9 @@
 # One rule builds any table from its preset: tidy CSV, readable Markdown, and the record of where it comes from.
 
-from workflow.tables import listened
-
 
 rule table:
     input:
-        preset="workflow/presets/{table}.yaml",
+        preset=lambda wildcards: planning.preset_file(wildcards.table),
         manifests=lambda wildcards: expand(
             "<data>/testsets/{set}.csv",
             set=sorted(
@@ -26,7 +24,7 @@ rule table:
         # An imported listening study fills the MOS columns; without an export of its answers they say `not run`.
         listened=lambda wildcards: [
             f"{folder}/mos.csv"
-            for study in [listened.STUDIES.get(PRESETS[wildcards.table]["source"])]
+            for study in [PRESETS[wildcards.table].get("study")]
             for folder in [f"{planning.results_folder(SCALE)}/listening/{study}"]
             if Path(folder, "mos.csv").exists()
             or Path(folder, "private", "prolific_export.csv").exists()

@@ -1,6 +1,6 @@
 """Figures from a run's files: validation curves (Figure 2) and the sweeps beyond the paper.
 
-python -m workflow.tables.figures curves --models M --out fig2.png
+python -m workflow.tables.figures curves --preset P.yaml --models M --out fig2.png
 python -m workflow.tables.figures training --models M --names codec tts multitask --out training.png
 python -m workflow.tables.figures sweep --preset P.yaml --table T.csv --out T.png
 """
@@ -22,10 +22,6 @@ from workflow.plan import planning
 from workflow.record.curves import LOSS, TEXT_GAP, first_at, read, validation
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
-FIG2 = {
-    "Enhancement": {"fig2_enh_rand": "random initialisation", "fig2_enh_tts": "TTS initialisation"},
-    "Separation": {"fig2_sep_rand": "random initialisation", "fig2_sep_tts": "TTS initialisation"},
-}
 
 
 @plain_errors
@@ -33,7 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m workflow.tables.figures", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    drawn = commands.add_parser("curves", help="Figure 2, left: validation loss against steps")
+    drawn = commands.add_parser("curves", help="validation loss against steps, from two starts (Figure 2, left)")
+    drawn.add_argument("--preset", type=Path, required=True)
     drawn.add_argument("--models", type=Path, required=True)
     trained = commands.add_parser("training", help="losses, validation losses and text gap of models, by step")
     trained.add_argument("--models", type=Path, required=True)
@@ -45,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         command.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     if options.command == "curves":
-        figure = curves(options.models)
+        figure = curves(planning.read_preset(options.preset), options.models)
     elif options.command == "training":
         figure = training(options.models, options.names)
     else:
@@ -55,20 +52,24 @@ def main(arguments: list[str] | None = None) -> None:
     plt.close(figure)
 
 
-def curves(models: Path) -> plt.Figure:
-    """Figure 2, left. A dotted line marks random initialisation's final loss, and where TTS initialisation reaches it."""
-    figure, axes = plt.subplots(1, len(FIG2), figsize=(10, 3.8), constrained_layout=True)
-    for axis, (task, runs) in zip(axes, FIG2.items()):
+def curves(preset: dict, models: Path) -> plt.Figure:
+    """The panels of a preset's `curves` (Figure 2, left).
+
+    Where a panel has two runs, a dotted line marks the first one's final loss, and where the second reaches it.
+    """
+    panels = preset["curves"]
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.8), squeeze=False, constrained_layout=True)
+    for axis, (task, runs) in zip(axes[0], panels.items()):
         found = {name: curve for name in runs if (curve := validation(models / name)) is not None}
         for colour, (name, curve) in zip(COLOURS, found.items()):
             axis.plot(curve["step"], curve[LOSS], color=colour, label=runs[name])
-        if len(found) == len(runs):
+        if len(found) == len(runs) == 2:
             _mark(axis, *found.values())
         missing = [label for name, label in runs.items() if name not in found]
         axis.set(title=task + (f" (not trained: {', '.join(missing)})" if missing else ""), xlabel="step")
         if found:
             axis.legend(frameon=False)
-    axes[0].set_ylabel("validation loss")
+    axes[0][0].set_ylabel("validation loss")
     return figure
 
 

@@ -8,8 +8,7 @@ import pandas as pd
 
 from metrics.listening.results import Mos, read_mos
 
-# The study that a table's MOS comes from, and the scale behind a column's role.
-STUDIES = {"Table 1": "tts", "Table 2": "editing", "Table 3": "enhancement", "Table 4": "separation"}
+# The scale behind a column's role.
 SCALES = {
     "mos": "quality",
     "mos_q": "quality",
@@ -21,7 +20,7 @@ SCALES = {
 
 def study_of(preset: dict, results: Path) -> tuple[str, Path, Mos]:
     """The table's study: its name, its folder, and what was imported (or why nothing was)."""
-    name = STUDIES.get(preset["source"], "")
+    name = preset.get("study", "")
     folder = results / "listening" / name
     return name, folder, read_mos(folder) if name else Mos("not run", "no listening study belongs to this table")
 

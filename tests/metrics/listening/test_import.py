@@ -105,7 +105,7 @@ def test_the_imported_study_fills_its_columns_of_the_table_and_the_rest_says_not
     from workflow.plan import planning
     from workflow.tables import build as tables
 
-    preset = planning.read_preset(planning.ROOT / "workflow" / "presets" / "table1.yaml")
+    preset = planning.read_preset(planning.ROOT / "workflow" / "presets" / "speechop" / "table1.yaml")
     preset["metrics"] = [column for column in preset["metrics"] if column["role"] in ("mos_q", "mos_ss")]
     settings = {"metrics": {"mos_q": None, "mos_ss": None}, "absent": {}}
 

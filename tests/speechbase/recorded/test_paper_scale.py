@@ -14,7 +14,7 @@ import yaml
 from speechbase.files import UserError, read_json, write_json
 from tests.workflow.conftest import link_sources, snakemake
 from workflow.cluster import doctor, launch, plan
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 from workflow.plan.planning import ROOT
 
 SNAKEFILE = """
@@ -34,7 +34,7 @@ rule codec:
 
 
 def config():
-    return planning.read_yaml(ROOT / "config" / "paper.yaml")
+    return configuration.resolve({"scale": "paper"})
 
 
 PROFILES = ROOT / "workflow" / "profiles"

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from speechbase.files import write_jsonl
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 
 SPEAKERS = 6
 
 
-MEASURES = planning.read_yaml(planning.ROOT / "config" / "nano.yaml")["evaluation"]["metrics"]
+MEASURES = configuration.resolve({"scale": "nano"})["evaluation"]["metrics"]
 
 
 def write_manifest(root, test_set, utterances=60):

@@ -110,7 +110,7 @@ def test_figure_2_marks_where_the_pretrained_curve_arrives(tmp_path):
     for name, losses in {"fig2_enh_rand": [0.9, 0.6, 0.5, 0.4], "fig2_enh_tts": [0.5, 0.4, 0.3, 0.2]}.items():
         rows = [{"step": 100 * (i + 1), "loss": 1.0, "valid_s2s": loss} for i, loss in enumerate(losses)]
         write_jsonl(tmp_path / name / "curves.jsonl", [{"step": 50, "loss": 2.0}, *rows])
-    figure = figures.curves(tmp_path)
+    figure = figures.curves(planning.read_presets()["fig2"], tmp_path)
     assert [text.get_text() for text in figure.axes[0].texts] == ["2.0x fewer steps"]
     assert "not trained" in figure.axes[1].get_title()
     plt.close(figure)

@@ -1,0 +1,88 @@
+"""Layers of the configuration: base, a scale's differences, the user's; models laid over others; the table of voices."""
+
+import pytest
+import yaml
+
+from speechbase.files import UserError
+from workflow.plan import configuration
+
+BASE = {
+    "seed": 0,
+    "evaluation": {"metrics": {"wer": "wer_a", "mos": None}, "asr": {"a": {}}},
+    "models": {
+        "tts": {"kind": "tts", "training": {"lr": 1, "runs": [{"steps": 5}]}},
+        "small": {"base": "tts", "init": "tts", "training": {"runs": None}},
+    },
+    "corpus": {"seed": 1, "voices": "few", "testsets": {"se": {"size": 9, "pause_s": [0, 1]}}},
+}
+VOICES = "cast\tid\tshare\tstyle\nfew\ta\t2\t\nfew\tb\t6.1\tx:1.0 y:0.5\nother\tc\t1\t\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(name, value):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(value))
+
+    write("base", BASE)
+    write(
+        "tiny",
+        {
+            "scale": "tiny",
+            "models": {"small": {"training": {"steps": 3}}},
+            "corpus": {"testsets": {"se": {"pause_s": None}}},
+        },
+    )
+    (tmp_path / "voices.tsv").write_text(VOICES)
+    return tmp_path
+
+
+def test_a_scale_holds_its_differences_and_a_user_s_lie_over_them(folder):
+    found = configuration.resolve({"scale": "tiny", "seed": 7, "corpus": {"testsets": {"se": {"size": 1}}}}, folder)
+    assert found["seed"] == 7 and found["corpus"]["testsets"] == {"se": {"size": 1}}
+    assert found["evaluation"]["metrics"] == {"wer": "wer_a", "mos": None}, "a null there is a value"
+
+
+def test_a_scale_has_the_models_that_it_names_each_laid_over_its_base(folder):
+    found = configuration.resolve({"scale": "tiny"}, folder)
+    assert found["models"] == {"small": {"kind": "tts", "init": "tts", "training": {"lr": 1, "steps": 3}}}
+
+
+def test_voices_keep_their_order_and_how_numbers_are_written(folder):
+    voices = configuration.resolve({"scale": "tiny"}, folder)["corpus"]["voices"]
+    assert voices == [{"id": "a", "share": 2}, {"id": "b", "share": 6.1, "style": {"x": 1.0, "y": 0.5}}]
+    assert isinstance(voices[0]["share"], int) and isinstance(voices[1]["style"]["x"], float)
+
+
+def test_recorded_corpora_leave_the_packaged_speech_behind(folder):
+    corpus = configuration.resolve({"scale": "tiny", "corpus": {"recorded": {"folder": "x"}}}, folder)["corpus"]
+    assert corpus == {"seed": 1, "recorded": {"folder": "x"}}
+
+
+def test_what_is_resolved_resolves_to_itself():
+    for scale in configuration.scales():
+        found = configuration.resolve({"scale": scale})
+        assert configuration.resolve(found) == found
+
+
+@pytest.mark.parametrize(
+    "over, message",
+    [
+        ({"scale": "tiney"}, "no tiney.yaml in config/ .*did you mean 'tiny'"),
+        ({"models": {"mine": {"base": "smal"}}}, "unknown base 'smal'.*did you mean 'small'"),
+        ({"models": {"tts": {"base": "small"}}}, "take each other as base"),
+        ({"models": {"tts": 5}}, "models.tts must hold keys"),
+        ({"models": {"mine": [1]}}, "models.mine must hold keys"),
+        ({"evaluation": "all"}, "evaluation must hold keys"),
+        ({"corpus": {"voices": "few2"}}, "no cast 'few2'.*did you mean 'few'"),
+    ],
+)
+def test_a_wrong_layer_stops_with_a_sentence(folder, over, message):
+    with pytest.raises(UserError, match=message):
+        configuration.resolve({"scale": "tiny"} | over, folder)
+
+
+@pytest.mark.parametrize("text", ["", "cast\tid\tshare\nfew\ta\tmany\n"])
+def test_a_broken_table_of_voices_stops_with_a_sentence(folder, text):
+    (folder / "voices.tsv").write_text(text)
+    with pytest.raises(UserError, match=r"voices\.tsv"):
+        configuration.resolve({"scale": "tiny"}, folder)
