@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-
-from accelerate import Accelerator
+from typing import TYPE_CHECKING
 
 from speechbase.files import UserError, did_you_mean
-from speechbase.training.loop import Trainee
+
+if TYPE_CHECKING:  # planning asks for a kind's module at every call of Snakemake, which torch would cost seconds
+    from accelerate import Accelerator
+
+    from speechbase.training.loop import Trainee
 
 # Kind -> module:function. Names alone: nothing is imported before it is asked for, so that the ground knows no system.
 KINDS = {

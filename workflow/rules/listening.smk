@@ -10,7 +10,9 @@ LISTENING = {
             name,
             [system for system in [*SYSTEMS, *BASELINES] if system not in ABSENT],
             config["corpus"].get("testsets", {}),
-            dict.fromkeys(("allow_fewer", "allow_absent"), "recorded" not in config["corpus"])
+            dict.fromkeys(
+                ("allow_fewer", "allow_absent"), "recorded" not in config["corpus"]
+            )
             | config.get("listening", {}).get(name, {}),
         )
     )
