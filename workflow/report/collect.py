@@ -106,10 +106,15 @@ def _notes(preset: dict, cells: pd.DataFrame) -> list[str]:
 
 
 def models(folder: Path, planned: dict[str, dict]) -> list[dict]:
-    """How far each model of the configuration was trained: steps done of steps planned, minutes, parameters, hardware."""
+    """How far each model of the configuration was trained: steps done of steps planned, minutes, parameters, hardware.
+
+    Of a model that is trained in several runs, the steps are the last one's, as in its record.
+    """
     found = []
     for name, entry in planned.items():
-        row = {"name": name, "planned": entry.get("training", {}).get("steps"), "record": None}
+        training = entry.get("training", {})
+        last = training | (training.get("runs") or [{}])[-1]
+        row = {"name": name, "planned": last.get("steps"), "record": None}
         path = folder / name / "config.json"
         if path.is_file():
             row["record"] = read_json(path).get("record")

@@ -359,6 +359,15 @@ def test_several_runs_are_one_model(data, models, tmp_path):
     assert train.train("multitask", "further", further, data, tmp_path, tmp_path / "state", None, False)
 
 
+def test_a_run_changes_training_batches_and_losses():
+    runs = [{"steps": 2, "losses": {"late": 9}}, {"steps": 3, "batches": {"size": 4}}]
+    config = {"seed": 0, "losses": {"mel": 1}, "training": {"lr": 1, "runs": runs}}
+    first, second = train.runs_of(config)
+    assert first == config | {"training": {"lr": 1, "steps": 2}, "losses": {"mel": 1, "late": 9}}
+    assert second["training"] == {"lr": 1, "steps": 3} and second["losses"] == {"mel": 1}
+    assert second["batches"] == {"size": 4} and second["seed"] != first["seed"]
+
+
 def test_an_unknown_kind_or_key_is_a_sentence(data, tmp_path):
     with pytest.raises(UserError, match=r"no kind of model 'multitsk' .did you mean 'multitask'"):
         train.train("multitsk", "x", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
