@@ -22,7 +22,7 @@ DEFINITIONS = planning.read_yaml(planning.ROOT / "workflow" / "schemas" / "confi
         ("training", TrainingConfig, {"runs"}, set()),
         ("batches", BatchConfig, set(), set()),
         ("codec_losses", CodecLossConfig, set(), set()),
-        ("network", NetworkConfig, set(), set()),
+        ("network", NetworkConfig, set(), {"tasks"}),
         ("transformer", TransformerConfig, set(), {"cross_dim", "cross_rotary"}),
     ],
 )

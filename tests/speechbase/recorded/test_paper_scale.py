@@ -37,7 +37,7 @@ def config():
     return configuration.resolve({"scale": "paper"})
 
 
-PROFILES = ROOT / "workflow" / "profiles"
+PROFILES = ROOT / "profiles"
 
 
 def run_rules(tmp_path, *targets, change=lambda recorded: None, options=("-n", "--quiet", "rules", "--cores", "1")):
