@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from speechbase.files import UserError, did_you_mean
-from workflow.plan.planning import DEFAULT_SCALE, ROOT, read_yaml
+from speechbase.files import UserError, did_you_mean, read_yaml
+from workflow.plan.planning import DEFAULT_SCALE, ROOT
 
 FOLDER = ROOT / "config"
 BASE, VOICES = "base.yaml", "voices.tsv"
