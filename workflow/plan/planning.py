@@ -194,7 +194,7 @@ def test_sets(config: dict) -> dict[str, str]:
     if "recorded" in corpus:
         sets = corpus["recorded"]["testsets"]
         return {name: RECORDED_TASKS.get(entry["from"], "separation") for name, entry in sets.items()}
-    return {name: entry.get("task", "") for name, entry in corpus.get("testsets", {}).items()}
+    return {name: entry.get("task", "") for name, entry in corpus.get("testsets", {}).items() if entry}
 
 
 def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:

@@ -21,7 +21,7 @@ def data(tmp_path):
             path = f"audio/{split}/{number}.flac"
             audio.write(folder / "speech" / path, wave, RATE_HZ)
             base = speech.RECORDED if number >= 20 else "heart"
-            row = {name: "" for name in speech.COLUMNS} | {"id": f"{split}-{number:02d}", "speaker": f"s{number % 5}"}
+            row = dict.fromkeys(speech.COLUMNS, "") | {"id": f"{split}-{number:02d}", "speaker": f"s{number % 5}"}
             rows.append(row | {"base": base, "text": "yes", "path": path, "rate_hz": RATE_HZ, "seconds": 1.0})
         speech.write_table(folder / "speech" / f"{split}.csv", rows, speech.COLUMNS)
     for name, suffix in (("noise", "flac"), ("rir", "wav")):
