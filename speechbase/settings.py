@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -38,13 +38,30 @@ def checked(model: type[AnySettings], values: Mapping[str, Any], where: str) -> 
         raise UserError("; ".join(_sentence(one, model, where) for one in error.errors()) + ".") from None
 
 
+def refuse_unknown(values: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raises: UserError: a key that is not known, with the nearest that is."""
+    for key in values:
+        if key not in known:
+            raise UserError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}.")
+
+
 def _sentence(error: Mapping[str, Any], model: type[Settings], where: str) -> str:
     key = ".".join(str(part) for part in error["loc"] if part in model.model_fields or not _is_branch(part)) or "it"
     if error["type"] == "extra_forbidden":
-        return f"{where} has no setting {key!r}{did_you_mean(str(error['loc'][-1]), model.model_fields)}"
+        return f"{where} has no setting {key!r}{did_you_mean(str(error['loc'][-1]), _known(model, error['loc'][:-1]))}"
     if error["type"] == "missing":
         return f"{where} lacks the setting {key!r}"
     return f"{where}: {key} is {_short(error['input'])}: {_lower(error['msg'])}"
+
+
+def _known(kind: Any, place: Sequence[Any]) -> list[str]:
+    """The keys that may stand at a place in a model, in its nested models and typed dictionaries too."""
+    fields = {name: field.annotation for name, field in getattr(kind, "model_fields", {}).items()}
+    fields = fields or getattr(kind, "__annotations__", {})
+    if not fields:
+        return sorted({key for argument in get_args(kind) for key in _known(argument, place)})
+    inner = [step for step in place if isinstance(step, str)]
+    return _known(fields[inner[0]], inner[1:]) if inner and inner[0] in fields else sorted(fields)
 
 
 def _is_branch(part: Any) -> bool:

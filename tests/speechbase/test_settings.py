@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 import pytest
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
 
 
+class Shade(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    width_mm: NotRequired[int]
+
+
 class Lamp(Settings):
     colour: Literal["red", "green"] = "red"
+    shades: list[Shade] | None = None
     watts: Annotated[float, Field(gt=0, le=100)] = 5.0
     bulbs: int | None = None
     on: bool = False
@@ -26,6 +34,7 @@ def test_what_fits_is_taken():
     ("given", "said"),
     [
         ({"color": "red"}, "did you mean 'colour'"),
+        ({"shades": [{}, {"widht_mm": 2}]}, r"'shades\.1\.widht_mm' \(did you mean 'width_mm'"),
         ({"colour": "blue"}, "'red' or 'green'"),
         ({"watts": 0}, "watts is 0: input should be greater than 0"),
         ({"watts": float("nan")}, "watts"),
