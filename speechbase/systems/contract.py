@@ -13,7 +13,8 @@ import numpy as np
 
 from speechbase.files import UserError, seed_of, sha256, write_text
 from speechbase.items import Item
-from speechbase.systems.card import Card
+from speechbase.settings import refuse_unknown
+from speechbase.systems.card import Card, Weight
 
 WEIGHTS_DIR = "weights/baselines"
 MODELS_DIR = "models/nano"
@@ -98,8 +99,7 @@ class Baseline(System):
         self.card, self.seed = card, settings.pop("seed", 0)
         self.model_dir = Path(settings.pop("models_dir", MODELS_DIR)) / card.name
         self.weights_dir = Path(settings.pop("weights_dir", WEIGHTS_DIR)) / card.name
-        if unknown := set(settings) - set(card.settings):
-            raise UserError(f"{card.name} has no settings {sorted(unknown)}; its card has {sorted(card.settings)}.")
+        refuse_unknown(settings, card.settings, f"{card.file}, settings")
         self.settings = {**card.settings, **settings}
         self.name, self.tasks = card.name, card.tasks
 
@@ -122,7 +122,7 @@ class Baseline(System):
             return "its code needs a CUDA device, and there is none"
         return next(filter(None, map(self._lacks, card.weights)), None)
 
-    def _lacks(self, weight: dict) -> str | None:
+    def _lacks(self, weight: Weight) -> str | None:
         path = self.weights_dir / weight["file"]
         if not path.is_file():
             terms = f" (licence: {self.card.weights_licence})" if self.card.weights_licence else ""
@@ -160,9 +160,8 @@ class Baseline(System):
 
     def identity(self) -> object:
         """Card, settings, adapter source and weights."""
-        folder = self.card.folder
-        sources = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.yaml")), *self.files()]
-        return [self.settings, self.seed, [sha256(path) for path in sources]]
+        card = self.card.model_dump(mode="json", exclude={"file"})
+        return [card, self.settings, self.seed, [sha256(path) for path in [*self.card.sources, *self.files()]]]
 
     def run(self, item: Item) -> tuple[np.ndarray, int]:
         """One item's output: float32 [n] and its rate in Hz, aligned with the source and as long where there is one."""

@@ -1,6 +1,5 @@
 """A miniature test set in the contract's form (noise bursts as speech), and what the adapters' tests share."""
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -59,13 +58,13 @@ def published(tmp_path, monkeypatch):
     """Make a published system's adapter, which takes its weights from below `tmp_path`, or skip where its package is absent.
 
     Its card's checksums are left out, because the weights will be random; code that moves its input to CUDA stays on the CPU.
-    A system of which only a clone exists is taken from the folder of its name in $BASELINE_CLONES.
+    A method of which only a clone exists is taken from the folder of its name in $BASELINE_CLONES.
     """
 
-    def make(name: str, **settings):
+    def make(method: str, checkpoint: str = "", **settings):
         import torch
 
-        baseline = registry.create(name, {"weights_dir": str(tmp_path / "weights"), **settings})
+        baseline = registry.create(method, {"weights_dir": str(tmp_path / "weights"), **settings}, checkpoint)
         card = baseline.card
         for module, requirement in card.packages.items():
             if not contract._importable(module):
@@ -74,14 +73,14 @@ def published(tmp_path, monkeypatch):
                 )
         baseline.weights_dir.mkdir(parents=True, exist_ok=True)
         if card.repository:
-            clone = Path(os.environ.get("BASELINE_CLONES", "clones")) / name
+            clone = Path(os.environ.get("BASELINE_CLONES", "clones")) / method
             if not clone.is_dir():
                 pytest.skip(
                     f"{clone} is not there: clone {card.repository['url']}, name its parent folder in BASELINE_CLONES"
                 )
             baseline.clone.symlink_to(clone.resolve())
         random = tuple({key: value for key, value in weight.items() if key != "checksum"} for weight in card.weights)
-        baseline.card = dataclasses.replace(card, weights=random)
+        baseline.card = card.model_copy(update={"weights": random})
         monkeypatch.setattr(contract, "_has_cuda", lambda: True)
         monkeypatch.setattr(torch.Tensor, "cuda", lambda self, *_, **__: self)
         return baseline

@@ -3,8 +3,8 @@
 import pytest
 
 NETWORKS = {  # the published checkpoints' transforms and samplers; their networks, made small
-    "sgmse": {"backbone": "ncsnpp", "n_fft": 510, "hop_length": 128, "spec_factor": 0.15},
-    "sgmse_ears": {
+    "voicebank": {"backbone": "ncsnpp", "n_fft": 510, "hop_length": 128, "spec_factor": 0.15},
+    "ears": {
         "backbone": "ncsnpp_48k",
         "n_fft": 1534,
         "hop_length": 384,
@@ -33,10 +33,10 @@ def write_checkpoint(path, rate_hz, network):
     return model
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_rate_length_level_and_averaged_weights(name, published, enhanced):
-    baseline = published(name, N=2)
-    model = write_checkpoint(baseline.weights_dir / "checkpoint.ckpt", baseline.card.rate_hz, NETWORKS[name])
+@pytest.mark.parametrize("checkpoint", sorted(NETWORKS))
+def test_rate_length_level_and_averaged_weights(checkpoint, published, enhanced):
+    baseline = published("sgmse", checkpoint, N=2)
+    model = write_checkpoint(baseline.weights_dir / "checkpoint.ckpt", baseline.card.rate_hz, NETWORKS[checkpoint])
     enhanced(baseline)
     loaded = dict(baseline._model.dnn.named_parameters())
     trained = [key for key, value in loaded.items() if value.requires_grad]

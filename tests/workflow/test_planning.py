@@ -5,6 +5,8 @@ import copy
 import pytest
 import yaml
 
+from baselines import registry
+from metrics.listening import study
 from speechbase.files import UserError
 from workflow.plan import configuration, planning
 
@@ -137,7 +139,7 @@ def test_a_broken_preset_is_refused(write, change, message):
 
 
 def test_unknown_systems_and_roles_are_refused():
-    systems = {"speechop": {}}
+    systems = {"speechop": {}, "noisy": {"method": "noisy"}, "sgmse": {"method": "sgmse"}}
     config = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": {"se": {}}}}
     noisi = PRESET | {"rows": [{"system": "noisi", "label": "x"}]}
     with pytest.raises(UserError, match="did you mean 'noisy'"):
@@ -147,6 +149,13 @@ def test_unknown_systems_and_roles_are_refused():
     config["evaluation"]["metrics"] = {"mcd": "mcd"}
     with pytest.raises(UserError, match=r"evaluation\.metrics says nothing about 'pesq'"):
         planning.check_references({"t": PRESET}, systems, config)
+    for overrides, message in (
+        ({"sgmze": {}}, r"evaluation\.baselines: unknown key 'sgmze' \(did you mean 'sgmse'"),
+        ({"sgmse": {"snrr": 1}}, r"evaluation\.baselines\.sgmse: unknown key 'snrr' \(did you mean 'snr'"),
+    ):
+        config["evaluation"]["baselines"] = overrides
+        with pytest.raises(UserError, match=message):
+            planning.check_references({}, systems, config)
 
 
 def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):
@@ -162,6 +171,57 @@ def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):
     path.write_text("a: {base: z}\n")
     with pytest.raises(UserError, match="unknown base 'z'"):
         planning.read_systems({}, path)
+
+
+def test_a_compared_system_is_a_line_and_a_variant_of_it_another(tmp_path):
+    path = tmp_path / "systems.yaml"
+    path.write_text("a: {method: sgmse, checkpoint: ears}\nb: {base: a, settings: {N: 50}}\nc: {method: sepformer}\n")
+    systems = planning.read_systems({}, path)
+    assert planning.which(systems["b"]) == ["sgmse", "--checkpoint", "ears"] and planning.which(systems["c"]) == [
+        "sepformer"
+    ]
+    assert planning.card_file(systems, "b") == "baselines/sgmse/card.yaml"
+    assert (
+        planning.provenance_of(systems, "b") == "public-checkpoint" and planning.provenance_of(systems, "c") == "ours"
+    )
+    config = {"scale": "tiny", "evaluation": {"baselines": {"weights_dir": "w", "b": {"snr": 0.4, "N": 60}}}}
+    shared = {"weights_dir": "w", "models_dir": "models/tiny"}
+    assert planning.compared_settings(config, systems, "b") == shared | {"sgmse": {"snr": 0.4, "N": 50}}
+    assert planning.compared_settings(config, systems, "a") == shared
+    assert planning.absent({"scale": "tiny", "models": {}}, systems, {}).keys() == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{method: sgmze}", "has no method 'sgmze' (did you mean 'sgmse'?)"),
+        ("{method: sgmse, checkpoint: eras}", "has no checkpoint 'eras' (did you mean 'ears'?)"),
+        ("{method: sgmse, chekpoint: ears}", "'chekpoint' (did you mean 'checkpoint'?)"),
+        ("{method: sgmse, settings: {snrr: 1}}", "unknown key 'snrr' (did you mean 'snr'?)"),
+        ("{method: [sgmse]}", "method is ['sgmse']"),
+        ("sgmse", "must hold a mapping"),
+    ],
+)  # fmt: skip
+def test_a_wrong_compared_system_is_a_sentence_with_file_and_word(tmp_path, entry, message):
+    path = tmp_path / "systems.yaml"
+    path.write_text(f"mine: {entry}\n")
+    with pytest.raises(UserError) as refused:
+        planning.read_systems({}, path)
+    assert "systems.yaml" in str(refused.value) and "mine" in str(refused.value) and message in str(refused.value)
+
+
+def test_every_system_is_asked_for_or_says_why_not():
+    presets = planning.read_presets()
+    asked = {row["system"] for preset in presets.values() for row in preset["rows"] if "system" in row}
+    asked |= {system["name"] for name in study.SHIPPED for system in study.heard_systems(study.load(name))}
+    systems = planning.read_systems(presets)
+    silent = set(systems) - asked
+    assert all(planning.card_of(systems, name).unavailable for name in silent), silent
+
+
+def test_every_method_is_a_system():
+    systems = planning.read_systems({})
+    assert {entry["method"] for entry in planning.compared(systems).values()} == set(registry.methods())
 
 
 def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():

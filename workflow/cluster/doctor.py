@@ -77,12 +77,10 @@ def weights_states(config: dict) -> list[State]:
         for name, path in sorted(wanted.items())
         if path
     ]
-    settings = evaluation["baselines"]
-    shared = {key: settings[key] for key in ("weights_dir",) if key in settings}
-    for name in registry.NAMES:
-        baseline = registry.create(
-            name, {**shared, "models_dir": f"models/{config['scale']}", **settings.get(name, {})}
-        )
+    systems = planning.read_systems(planning.read_presets())
+    for name, entry in planning.compared(systems).items():
+        settings = planning.compared_settings(config, systems, name)
+        baseline = registry.configured(settings, entry["method"], entry.get("checkpoint", ""))
         if baseline.card.unavailable or baseline.card.trained_by:
             continue
         reason = baseline.skip()

@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jsonschema
+from pydantic import Field
 
+from baselines import registry
 from speechbase.files import UserError, did_you_mean, read_yaml
+from speechbase.settings import Settings, checked, refuse_unknown
+from speechbase.systems.card import Card
 from speechbase.training import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,17 +132,56 @@ def _check_columns(preset: dict, path: Path) -> None:
 
 
 def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "systems.yaml") -> dict[str, dict]:
-    """The SpeechOp systems by name, `base` followed: the registry and each preset's own `systems`."""
+    """Every system by name, `base` followed: the registry and each preset's own `systems`.
+
+    An entry with a `method` is a compared system's, another one a composition of SpeechOp.
+
+    Raises:
+        UserError: an unknown base, key, method, checkpoint or setting, with the nearest known one.
+    """
     entries = dict(read_yaml(path))
     for name, preset in presets.items():
         for system, entry in preset.get("systems", {}).items():
             if entries.get(system, entry) != entry:
                 raise UserError(
-                    f"workflow/presets/{name}.yaml: the system {system!r} stands elsewhere with other settings."
+                    f"workflow/presets/*/{name}.yaml: the system {system!r} stands elsewhere with other settings."
                 )
             entries[system] = entry
-    check(entries, "config#systems", f"{path} (with the presets' own systems)")
-    return {name: _follow_base(name, entries, ()) for name in entries}
+    where = f"{path} (with the presets' own systems)"
+    if wrong := [name for name, entry in entries.items() if not isinstance(entry, dict)]:
+        raise UserError(f"{where}: {wrong[0]} must hold a mapping of keys to values.")
+    systems = {name: _follow_base(name, entries, ()) for name in entries}
+    check({name: entries[name] for name, entry in systems.items() if "method" not in entry}, "config#systems", where)
+    for name, entry in compared(systems).items():
+        _check_compared(entry, f"{where}, {name}")
+    return systems
+
+
+def _check_compared(entry: dict, where: str) -> None:
+    checked(Compared, entry, where)
+    try:
+        known = registry.card(entry["method"], entry.get("checkpoint", "")).settings
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    refuse_unknown(entry.get("settings", {}), known, f"{where}.settings")
+
+
+class Compared(Settings):
+    """An entry of workflow/systems.yaml that names a method of baselines/."""
+
+    method: str
+    checkpoint: str = ""
+    settings: dict = Field(default_factory=dict)
+
+
+def compared(systems: dict[str, dict]) -> dict[str, dict]:
+    """The compared systems among them: floors, ceilings, and all that is not SpeechOp."""
+    return {name: entry for name, entry in systems.items() if "method" in entry}
+
+
+def card_of(systems: dict[str, dict], name: str) -> Card:
+    """The card of a compared system."""
+    return registry.card(systems[name]["method"], systems[name].get("checkpoint", ""))
 
 
 def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...]) -> dict:
@@ -151,29 +194,24 @@ def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...]) -> 
     return entry if base is None else _follow_base(base, entries, (*seen, name)) | entry
 
 
-def baselines(folder: Path = ROOT / "baselines") -> list[str]:
-    """Names of the compared systems: the folders with a card."""
-    return sorted(card.parent.name for card in folder.glob("*/card.yaml"))
-
-
 def check_references(presets: dict[str, dict], systems: dict[str, dict], config: dict) -> None:
-    """Every system, test set and role is known, and no name is taken twice. Raises: UserError: names file and remedy."""
+    """Every system, test set and role is known. Raises: UserError: names file and remedy."""
     measures = config["evaluation"]["metrics"]
     sets = {name for path in (ROOT / "config").glob("*.yaml") for name in test_sets(read_yaml(path))} | set(
         test_sets(config)
     )
-    others = baselines()
-    both = set(others) & set(systems)
-    if both:
-        raise UserError(
-            f"{sorted(both)[0]!r} is a folder of baselines/ and an entry of workflow/systems.yaml: rename one."
-        )
+    overrides = {
+        name: entry for name, entry in config["evaluation"].get("baselines", {}).items() if name != "weights_dir"
+    }
+    for name, settings in overrides.items():
+        refuse_unknown([name], compared(systems), "evaluation.baselines")
+        refuse_unknown(settings, card_of(systems, name).settings, f"evaluation.baselines.{name}")
     for table, preset in presets.items():
-        where = f"workflow/presets/{table}.yaml"
+        where = f"workflow/presets/*/{table}.yaml"
         for row in preset["rows"]:
             system = row.get("system")
-            if system and system not in systems and system not in others:
-                raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, [*systems, *others])}.")
+            if system and system not in systems:
+                raise UserError(f"{where}: unknown system {system!r}{did_you_mean(system, systems)}.")
             name = row.get("set", preset["set"])
             if system and name not in sets:
                 raise UserError(f"{where}: no scale has a test set {name!r}{did_you_mean(name, sets)}.")
@@ -199,8 +237,7 @@ def test_sets(config: dict) -> dict[str, str]:
 
 def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
     """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
-    needed = {name: entry.get("model") for name, entry in systems.items()}
-    needed |= {name: name for name in baselines() if read_card(name).get("trained_by")}
+    needed = {name: model for name in systems if (model := model_of(systems, name))}
     where = f"not run at the scale {config['scale']}: its configuration has no"
     found = {name: f"{where} model {model!r}" for name, model in needed.items() if model not in config["models"]}
     sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
@@ -212,14 +249,39 @@ def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
     return absent.get(row["system"]) or absent.get(f"set {row.get('set', preset['set'])}")
 
 
-def read_card(name: str) -> dict:
-    """The card of a compared system, as it stands (speechbase.systems.contract checks it when it runs)."""
-    return read_yaml(ROOT / "baselines" / name / "card.yaml")
+def card_file(systems: dict[str, dict], name: str) -> str:
+    """Where a compared system's card stands, from the repository's root."""
+    return str(Path("baselines") / card_of(systems, name).file.relative_to(registry.ROOM))
 
 
-def provenance_of(system: str) -> str:
+def which(entry: dict) -> list[str]:
+    """A compared system as `python -m baselines run` is told it."""
+    return [entry["method"], *(["--checkpoint", entry["checkpoint"]] if "checkpoint" in entry else [])]
+
+
+def model_of(systems: dict[str, dict], name: str) -> str:
+    """The folder of the model that a system needs of those that are trained here; "" for none."""
+    if "method" not in systems[name]:
+        return systems[name].get("model", "")
+    card = card_of(systems, name)
+    return card.name if card.trained_by else ""
+
+
+def provenance_of(systems: dict[str, dict], name: str) -> str:
     """Whose numbers a system's are: `ours`, or what its card says."""
-    return read_card(system)["provenance"] if system in baselines() else "ours"
+    return card_of(systems, name).provenance if name in compared(systems) else "ours"
+
+
+def compared_settings(config: dict, systems: dict[str, dict], name: str) -> dict:
+    """What `python -m baselines run` is told by --config: folders, and changed settings under the method's name.
+
+    The system's own changes go over those of `evaluation.baselines` in the configuration.
+    """
+    overrides = config["evaluation"]["baselines"]
+    shared = {key: overrides[key] for key in ("weights_dir",) if key in overrides}
+    settings = overrides.get(name, {}) | systems[name].get("settings", {})
+    own = {systems[name]["method"]: settings} if settings else {}
+    return shared | {"models_dir": f"models/{config['scale']}"} | own
 
 
 def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:

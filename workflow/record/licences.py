@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
+from baselines import registry
 from speechbase.files import plain_errors, write_text
+from speechbase.systems.card import Card
 from workflow.plan import planning
 from workflow.plan.environment import canonical
 
@@ -42,8 +44,8 @@ def render(materials: list[dict]) -> str:
         "Those whose provenance is `paper` are printed figures only: nothing is used.",
         "",
     ]
-    cards = [planning.read_card(name) for name in planning.baselines()]
-    parts += _table(("system", "provenance", "licence", "weights", "source"), [_card(card) for card in cards])
+    cards = [_card(card) for cards in registry.methods().values() for card in cards]
+    parts += _table(("system", "provenance", "licence", "weights", "source"), cards)
     parts += ["", "## Installed packages", ""]
     parts += _table(("package", "version", "licence"), packages())
     return "\n".join(parts) + "\n"
@@ -54,9 +56,8 @@ def _material(row: dict) -> list[str]:
             row.get("package", ""), row["used_for"]]  # fmt: skip
 
 
-def _card(card: dict) -> list[str]:
-    weights = card.get("weights_licence", "")
-    return [card["title"], card["provenance"], _marked(card["licence"]), _marked(weights), card["source"]]
+def _card(card: Card) -> list[str]:
+    return [card.title, card.provenance, _marked(card.licence), _marked(card.weights_licence), card.source]
 
 
 def _marked(licence: str, known: bool = False) -> str:

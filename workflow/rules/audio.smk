@@ -28,7 +28,7 @@ rule speechop_audio:
     benchmark:
         "<benchmarks>/audio/{set}/{system}.tsv"
     wildcard_constraints:
-        system="|".join(SYSTEMS),
+        system=planning.any_of(SYSTEMS.keys() - COMPARED.keys()),
     conda:
         "../../environment.yml"
     resources:
@@ -57,13 +57,13 @@ rule baseline_audio:
         src=lambda wildcards: sources(
             "speechbase.systems.runner",
             "baselines.registry",
-            f"baselines/{wildcards.system}/*.py",
+            f"baselines/{COMPARED[wildcards.system]['method']}/*.py",
         ),
         lost=lost,
-        card="baselines/{system}/card.yaml",
+        card=lambda wildcards: planning.card_file(SYSTEMS, wildcards.system),
         model=lambda wildcards: (
-            f"<models>/{wildcards.system}/model.safetensors"
-            if planning.read_card(wildcards.system).get("trained_by")
+            f"<models>/{model}/model.safetensors"
+            if (model := planning.model_of(SYSTEMS, wildcards.system))
             else []
         ),
     output:
@@ -74,20 +74,21 @@ rule baseline_audio:
     benchmark:
         "<benchmarks>/audio/{set}/{system}.tsv"
     wildcard_constraints:
-        system="|".join(BASELINES),
+        system="|".join(COMPARED),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=2000,
     params:
         out=lambda wildcards, output: Path(output.index).parent,
-        config=json.dumps(
-            config["evaluation"]["baselines"] | {"models_dir": f"models/{SCALE}"}
+        config=lambda wildcards: json.dumps(
+            planning.compared_settings(config, SYSTEMS, wildcards.system)
         ),
+        which=lambda wildcards: planning.which(COMPARED[wildcards.system]),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.manifest:q} {input.card:q} {input.model:q} --outputs {output.index:q} --"
-        " python -m baselines run {wildcards.system} --manifest {input.manifest:q}"
+        " python -m baselines run {params.which:q} --manifest {input.manifest:q}"
         " --config {params.config:q} --out {params.out:q}"
 
 

@@ -38,7 +38,7 @@ rule licences:
     input:
         lock="requirements.lock",
         materials="workflow/materials.yaml",
-        cards=expand("baselines/{name}/card.yaml", name=BASELINES),
+        cards=sorted({planning.card_file(SYSTEMS, name) for name in COMPARED}),
         src=sources("workflow.record.licences"),
     output:
         "<results>/licences.md",

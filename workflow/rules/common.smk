@@ -13,7 +13,7 @@ MEASURES = config["evaluation"]["metrics"]
 PRESETS = planning.read_presets()
 SYSTEMS = planning.read_systems(PRESETS)
 planning.check_references(PRESETS, SYSTEMS, config)
-BASELINES = planning.baselines()
+COMPARED = planning.compared(SYSTEMS)
 ABSENT = planning.absent(config, SYSTEMS, PRESETS)
 SCORINGS = planning.scorings(PRESETS, config, ABSENT)
 

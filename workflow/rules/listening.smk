@@ -8,7 +8,7 @@ LISTENING = {
     if (
         changes := listening_study.at_scale(
             name,
-            [system for system in [*SYSTEMS, *BASELINES] if system not in ABSENT],
+            [system for system in SYSTEMS if system not in ABSENT],
             config["corpus"].get("testsets", {}),
             dict.fromkeys(
                 ("allow_fewer", "allow_absent"), "recorded" not in config["corpus"]

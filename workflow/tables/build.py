@@ -65,6 +65,9 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
         UserError: a missing or broken manifest or score file.
     """
     rows = []
+    systems = planning.read_systems({preset["title"]: preset})
+    whose = {row["system"]: planning.provenance_of(systems, row["system"]) for row in preset["rows"] if "system" in row}
+    settings = settings | {"provenance": whose}
     for row in preset["rows"]:
         for column in preset["metrics"]:
             metric = settings["metrics"][column["role"]]
@@ -100,14 +103,14 @@ def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict)
         found = {"status": reason} if reason else listened.cell(preset, row, role, results)
     elif role == "val_mse" and "models" in settings:
         found = curves.cell(Path(settings["models"]) / row["system"])
-    return found and found | {"provenance": planning.provenance_of(row["system"])}
+    return found and found | {"provenance": settings["provenance"][row["system"]]}
 
 
 def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: Path, settings: dict) -> dict | None:
     system = row.get("system")
     if system is None or metric is None:
         return None
-    provenance = planning.provenance_of(system)
+    provenance = settings["provenance"][system]
     if reason := planning.why_absent(preset, row, settings["absent"]):
         return {"status": reason, "provenance": provenance}
     name = row.get("set", preset["set"])
