@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from scipy.stats import norm
@@ -12,6 +12,10 @@ from scipy.stats import norm
 from metrics.statistics import Bootstrap
 
 SUPPORTED, OPPOSITE, INCONCLUSIVE, NOT_RUN = "supported", "opposite", "inconclusive", "not run"
+LESS = "not to that extent"  # the direction is sure, and so is it that the size that the claim names is not reached
+UNTESTABLE = "not testable here"  # nothing could come out otherwise with this codec, judge or architecture
+VERDICTS = (SUPPORTED, LESS, OPPOSITE, INCONCLUSIVE, UNTESTABLE, NOT_RUN)
+HOLDS, FAILS = "holds as printed", "fails as printed"  # readings of numbers without errors, which decide nothing
 LEVEL = 0.05
 EXPECTATIONS = {
     "lower": None,
@@ -29,8 +33,13 @@ EXPECTATIONS = {
 class Comparison:
     """One difference that a claim is about: a role's value in the row `of`, less that in the row `against`.
 
-    `larger` names a table with the same rows on more utterances, which decides where a scale has its test set. With the
-    evidence `toy` the table is the toy study's, with `scores` a preset's.
+    Attributes:
+        evidence: `toy` where the table is the toy study's, `scores` where it is a preset's.
+        bound: the margin or value; in per cent of the value of `against` where `percent` says so.
+        larger: a table with the same rows on more utterances, which decides where a scale has its test set.
+        second: the role of the judge that guided nothing, for word errors: both must agree.
+        over: the row beyond which `of` must lie for a threshold's direction to hold, whatever becomes of its size.
+        needs: what a scale must have for the comparison to be able to come out either way.
     """
 
     table: str
@@ -42,6 +51,16 @@ class Comparison:
     paper_only: bool = False
     larger: str | None = None
     evidence: str = "scores"
+    percent: bool = False
+    second: str | None = None
+    over: str | None = None
+    needs: str | None = None
+
+    def at(self, base: float | None) -> Comparison:
+        """The comparison with an absolute bound, from the value of the row `against`."""
+        if not self.percent or base is None:
+            return self
+        return replace(self, bound=abs(base) * self.bound / 100, percent=False)
 
 
 class Estimate(Protocol):
@@ -99,10 +118,11 @@ class Printed:
 
 @dataclass(frozen=True)
 class Bare:
-    """A difference whose error nobody knows: printed without one, or one training run against another."""
+    """A difference whose error nobody knows: printed without one, or one training run against another. It decides nothing."""
 
     point: float
     units: str
+    printed: bool = False
 
     def interval(self, confidence: float) -> None:
         return None
@@ -125,7 +145,7 @@ def p_values(comparison: Comparison, estimate: Resampled | Printed) -> tuple[flo
 
 
 def holds(comparison: Comparison, point: float) -> bool:
-    """Whether a bare number is on the claimed side; the tolerance is for sums of decimal fractions only."""
+    """Whether a printed number without error is on the claimed side; the tolerance is for sums of decimal fractions only."""
     bound, tiny = comparison.bound, 1e-9
     return {
         "lower": point < -tiny,
@@ -141,44 +161,100 @@ def holds(comparison: Comparison, point: float) -> bool:
 
 @dataclass(frozen=True)
 class Result:
-    """A comparison with its estimate, or with the reason why there is none."""
+    """A comparison with its estimate, or with the reason why there is none.
+
+    Attributes:
+        second: what the second judge says, where the comparison asks for one.
+        direction: the difference from the row `over`.
+        untestable: the reason is that nothing could come out otherwise.
+    """
 
     comparison: Comparison
     estimate: Resampled | Printed | Bare | None
     reason: str = ""
     cells: tuple[float | None, float | None] = (None, None)
+    second: Result | None = None
+    direction: Resampled | Printed | Bare | None = None
+    untestable: bool = False
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A claim's p-values before the correction over its family."""
+    """A claim's p-values."""
 
     supports: float
     opposes: float
+
+
+def own_p(result: Result) -> tuple[float, float] | None:
+    """A comparison's `p_values`; of two judges, each must say it: the larger of both. None without errors or a judge."""
+    if not isinstance(result.estimate, (Resampled, Printed)):
+        return None
+    supports, opposes = p_values(result.comparison, result.estimate)
+    if result.comparison.second is None:
+        return supports, opposes
+    if result.second is None or (other := own_p(result.second)) is None:
+        return None
+    return max(supports, other[0]), max(opposes, other[1])
+
+
+def stance(result: Result) -> str:
+    """A single comparison's own verdict, without the correction over its family."""
+    if result.untestable:
+        return UNTESTABLE
+    if result.estimate is None:
+        return NOT_RUN
+    if isinstance(result.estimate, Bare):
+        if not result.estimate.printed:
+            return INCONCLUSIVE
+        return HOLDS if holds(result.comparison, result.estimate.point) else FAILS
+    if (p := own_p(result)) is None:
+        return INCONCLUSIVE
+    if p[0] < LEVEL:
+        return SUPPORTED
+    return INCONCLUSIVE if p[1] >= LEVEL else LESS if _direction_holds(result) else OPPOSITE
+
+
+def _direction_holds(result: Result) -> bool:
+    """Whether a threshold's direction is sure: fewer steps than the other needed, or beyond the row `over`."""
+    comparison, estimate = result.comparison, result.estimate
+    if comparison.expect == "fraction" and isinstance(estimate, (Resampled, Printed)):
+        return 2 * estimate.p_below(1.0) < LEVEL
+    if not isinstance(result.direction, (Resampled, Printed)):
+        return False
+    p = result.direction.p_above(0.0) if comparison.expect == "above" else result.direction.p_below(0.0)
+    return 2 * p < LEVEL
 
 
 def evidence(results: Sequence[Result]) -> Evidence | None:
     """All comparisons must hold, so the claim is as sure as its least sure one (intersection-union); one that lies
     on the other side is enough against it, corrected for how many there are. None where no comparison has an error.
     """
-    tested = [result for result in results if isinstance(result.estimate, (Resampled, Printed))]
-    if not tested:
+    pairs = [p for result in results if not result.untestable and (p := own_p(result)) is not None]
+    if not pairs:
         return None
-    pairs = [p_values(result.comparison, result.estimate) for result in tested]
     return Evidence(min(1.0, max(p for p, _ in pairs)), min(1.0, len(pairs) * min(p for _, p in pairs)))
 
 
 def verdict(results: Sequence[Result], adjusted: Evidence | None) -> str:
-    """The claim's verdict, from Holm-adjusted evidence; comparisons without error count by their side, and are said to.
+    """The claim's verdict, from Holm-adjusted evidence; numbers without error decide nothing.
 
-    A claim of which a part could not be run is never `supported`.
+    A claim of which a part has no error, no second judge, or could not be run or tested is never `supported`.
     """
-    ran = [result for result in results if result.estimate is not None]
-    if not ran:
+    if results and all(result.untestable for result in results):
+        return UNTESTABLE
+    if all(result.estimate is None for result in results):
         return NOT_RUN
-    bare = [holds(result.comparison, result.estimate.point) for result in ran if isinstance(result.estimate, Bare)]
-    if (adjusted is not None and adjusted.opposes < LEVEL) or not all(bare):
-        return OPPOSITE
-    if len(ran) < len(results) or (adjusted is not None and adjusted.supports >= LEVEL):
-        return INCONCLUSIVE
-    return SUPPORTED
+    if adjusted is not None and adjusted.opposes < LEVEL:
+        return OPPOSITE if any(stance(result) == OPPOSITE for result in results) else LESS
+    whole = all(not result.untestable and own_p(result) is not None for result in results)
+    return SUPPORTED if whole and adjusted is not None and adjusted.supports < LEVEL else INCONCLUSIVE
+
+
+def reading(results: Sequence[Result], adjusted: Evidence | None) -> str:
+    """What printed numbers say: their verdict where all carry errors, else whether they hold as printed."""
+    bare = [stance(result) for result in results if isinstance(result.estimate, Bare)]
+    if FAILS in bare:
+        return FAILS
+    found = verdict([result for result in results if not isinstance(result.estimate, Bare)], adjusted)
+    return HOLDS if bare and found in (SUPPORTED, NOT_RUN) else found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +33,8 @@ def row_of(preset: dict, name: str) -> dict:
 
 
 def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
-    """The same comparison on the paper's own printed cells; no estimate where one of them is not printed."""
+    """The same comparison on the paper's own printed cells; no estimate where one of them is not printed. It has one judge."""
+    comparison = replace(comparison, second=None)
     if comparison.table not in presets:
         return Result(comparison, None, "the paper prints no numbers of it")
     preset, cells = presets[comparison.table], []
@@ -43,10 +44,10 @@ def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
             return Result(comparison, None, f"the paper prints no {comparison.role} for {name}")
         cells.append(cell if isinstance(cell, list) else [cell, None])
     shown = (cells[0][0], cells[1][0] if len(cells) > 1 else None)
-    point = shown[0] - (shown[1] or 0.0)
+    point, comparison = shown[0] - (shown[1] or 0.0), comparison.at(shown[1])
     errors = [error for _, error in cells]
     if None in errors:
-        return Result(comparison, Bare(point, "printed without standard errors"), cells=shown)
+        return Result(comparison, Bare(point, "printed without standard errors", printed=True), cells=shown)
     return Result(comparison, Printed(point, math.hypot(*errors)), cells=shown)
 
 
@@ -62,6 +63,7 @@ class Ours:
         measures: role -> metric of this scale, None where nothing measures it.
         absent: system, or "set " and a test set -> why this scale cannot run it.
         min_scored: a cell with a smaller share of scored utterances has no value.
+        lacks: what this scale lacks for a comparison to be able to come out either way -> the reason.
     """
 
     presets: dict[str, dict]
@@ -73,9 +75,21 @@ class Ours:
     draws: int = statistics.DRAWS
     min_scored: float = 0.99
     seed: int = 0
+    lacks: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, comparison: Comparison) -> Result:
-        """The comparison's estimate, or the reason why it was not run."""
+        """The comparison's estimate with what the second judge says and its direction, or the reason why there is none."""
+        if reason := self.lacks.get(comparison.needs or ""):
+            return Result(comparison, None, reason, untestable=True)
+        result = self._one(comparison)
+        if comparison.second:
+            result = replace(result, second=self._one(replace(comparison, role=comparison.second, second=None)))
+        if comparison.over:
+            beyond = replace(comparison, against=comparison.over, expect="higher", bound=0.0, over=None)
+            result = replace(result, direction=self._one(beyond).estimate)
+        return result
+
+    def _one(self, comparison: Comparison) -> Result:
         try:
             if comparison.evidence == "toy":
                 return self._toy(comparison)
@@ -109,9 +123,8 @@ class Ours:
         values = [cell.value for cell in cells]
         where = f", {preset['title']}" if preset is not self.presets[comparison.table] else ""
         units = f"{count} utterances{_people(found.bootstrap)}{where}"
-        return Result(
-            comparison, _resampled(found.bootstrap, units), cells=(values[0], values[1] if len(values) > 1 else None)
-        )
+        base = values[1] if len(values) > 1 else None
+        return Result(comparison.at(base), _resampled(found.bootstrap, units), cells=(values[0], base))
 
     def _preset(self, comparison: Comparison) -> dict:
         """The table that measures a comparison: the larger one where this scale has its test set."""

@@ -16,8 +16,18 @@ import pandas as pd
 from metrics.statistics import holm
 from speechbase.files import UserError, atomic, did_you_mean, plain_errors, write_text
 from workflow.claims import wording
-from workflow.claims.comparisons import EXPECTATIONS, Comparison, Evidence, Result, evidence, verdict
-from workflow.claims.evidence import Ours, printed
+from workflow.claims.comparisons import (
+    EXPECTATIONS,
+    SUPPORTED,
+    Comparison,
+    Evidence,
+    Result,
+    evidence,
+    reading,
+    stance,
+    verdict,
+)
+from workflow.claims.evidence import Ours, printed, row_of
 from workflow.plan import planning
 from workflow.record import provenance
 
@@ -25,17 +35,30 @@ CLAIMS = planning.ROOT / "workflow" / "presets" / "claims.yaml"
 # Rows and roles that no preset of a table states: the toy study's strategies, and the steps of Figure 2's curves.
 TOY = {"rows": ["none", "tc_avg", "tc_cfg"], "roles": ["kl_gaussian", "kl_histogram", "kl_kde", "mean", "std"]}
 CURVE_ROLE = "steps"
+CAUTION = (
+    "Intervals are over utterances and speakers, for one trained model and one sampling seed: another training could move "
+    "every one of them. SpBS hears through the encoder of the recogniser that guides and judges, so it is no independent "
+    "evidence; of words, two judges must agree, one of which guided nothing."
+)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of the paper and what must hold for it."""
+    """One sentence of the paper and what must hold for it.
+
+    Attributes:
+        note: what the paper prints where that is no cell, or a caution about its cells.
+        beside: another claim whose verdict stands with this one's.
+        floor: a row; compared systems that do not reach it are named, since to beat them says little.
+    """
 
     id: str
     table: str
     text: str
     note: str
     comparisons: tuple[Comparison, ...]
+    beside: str = ""
+    floor: str = ""
 
 
 def read_claims(presets: dict[str, dict], path: Path = CLAIMS) -> list[Claim]:
@@ -46,22 +69,60 @@ def read_claims(presets: dict[str, dict], path: Path = CLAIMS) -> list[Claim]:
     doubled = {name for name in ids if ids.count(name) > 1}
     if doubled:
         raise UserError(f"{path}: the claim {sorted(doubled)[0]} stands there more than once.")
-    return [_claim(claim, presets, f"{path.name}, {claim['id']}") for claim in stated["claims"]]
+    for claim in stated["claims"]:
+        if (beside := claim.get("beside", ids[0])) not in ids:
+            raise UserError(f"{path}, {claim['id']}: there is no claim {beside!r}{did_you_mean(beside, ids)}.")
+    judges = stated.get("second_judge", {}).get("of", {})
+    return [_claim(claim, presets, judges, f"{path.name}, {claim['id']}") for claim in stated["claims"]]
 
 
-def _claim(stated: dict, presets: dict[str, dict], where: str) -> Claim:
+def _claim(stated: dict, presets: dict[str, dict], judges: dict[str, str], where: str) -> Claim:
     table = stated["table"]
     comparisons = []
     for entry in stated["compare"]:
         bound = _bound(entry, where)
         for of, against, role in product(*(_names(entry.get(key)) for key in ("of", "against", "role"))):
-            paper_only, larger = entry.get("paper_only", False), entry.get("larger")
             source = stated.get("evidence", "scores")
-            comparison = Comparison(table, role, of, against, entry["expect"], bound, paper_only, larger, source)
-            for name in filter(None, (table, larger)):
+            comparison = Comparison(
+                table,
+                role,
+                of,
+                against,
+                entry["expect"],
+                bound,
+                paper_only=entry.get("paper_only", False),
+                larger=entry.get("larger"),
+                evidence=source,
+                percent="margin_percent" in entry,
+                second=judges.get(role),
+                over=entry.get("over"),
+                needs=entry.get("needs"),
+            )
+            for name in filter(None, (table, comparison.larger)):
                 _check_cells(replace(comparison, table=name), presets, where)
+            if comparison.second and not comparison.paper_only:
+                _check_second(comparison, presets, where)
             comparisons.append(comparison)
-    return Claim(stated["id"], table, stated["claim"], stated.get("paper", ""), tuple(comparisons))
+    beside, floor = stated.get("beside", ""), stated.get("floor", "")
+    if floor:
+        _check_cells(replace(comparisons[0], of=floor, against=None), presets, where)
+    return Claim(stated["id"], table, stated["claim"], stated.get("paper", ""), tuple(comparisons), beside, floor)
+
+
+def _check_second(comparison: Comparison, presets: dict[str, dict], where: str) -> None:
+    """Some table must have the second judge hear the same rows, or nobody would ever score them."""
+    heard = {
+        (row.get("set", preset["set"]), row.get("system"))
+        for preset in presets.values()
+        for row in preset["rows"]
+        if comparison.second in planning.roles_of(preset, row)
+    }
+    for name in filter(None, (comparison.of, comparison.against)):
+        for table in filter(None, (comparison.table, comparison.larger)):
+            row = row_of(presets[table], name)
+            cell = row.get("set", presets[table]["set"]), row.get("system")
+            if row.get("system") and cell not in heard:
+                raise UserError(f"{where}: no table has {comparison.second} of {cell[1]} on {cell[0]}; add it to one.")
 
 
 def _names(value: str | list[str] | None) -> list:
@@ -70,12 +131,15 @@ def _names(value: str | list[str] | None) -> list:
 
 def _bound(entry: dict, where: str) -> float:
     needed = EXPECTATIONS[entry["expect"]]
+    if {"margin", "margin_percent"} <= set(entry):
+        raise UserError(f"{where}: `{entry['expect']}` takes one margin, in units or in per cent.")
+    given = {"margin" if key == "margin_percent" else key for key in entry}
     for key in ("margin", "value"):
-        if (key in entry) != (key == needed):
+        if (key in given) != (key == needed):
             raise UserError(f"{where}: `{entry['expect']}` {'needs' if key == needed else 'takes no'} {key}.")
     if (entry["expect"] in ("above", "below")) == ("against" in entry):
         raise UserError(f"{where}: above and below are about one cell, everything else about two (`against`).")
-    return float(entry.get("margin", entry.get("value", 0.0)))
+    return float(entry.get("margin", entry.get("margin_percent", entry.get("value", 0.0))))
 
 
 def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -> None:
@@ -88,7 +152,7 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
         preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * ("curves" in preset)
-    for row in filter(None, (comparison.of, comparison.against)):
+    for row in filter(None, (comparison.of, comparison.against, comparison.over)):
         if row not in rows:
             raise UserError(f"{where}: {comparison.table} has no row {row!r}{did_you_mean(row, set(rows))}.")
         if rows.count(row) > 1:
@@ -124,10 +188,7 @@ def judge(
 
 def paper_verdict(results: Sequence[Result], sure: Evidence | None) -> str:
     """The printed numbers' verdict: as ours where errors are printed, else only on which side the values lie."""
-    if not results:
-        return "not printed"
-    found = verdict(results, sure)
-    return found if sure is not None else {"supported": "holds as printed", "opposite": "fails as printed"}[found]
+    return reading(results, sure) if results else "not printed"
 
 
 def report(
@@ -139,30 +200,28 @@ def report(
         (rows, details): one row a claim, and one row a comparison and source.
     """
     labels = wording.Labels(presets)
-    run = [Claim(c.id, c.table, c.text, c.note, tuple(x for x in c.comparisons if not x.paper_only)) for c in claims]
+    run = [replace(c, comparisons=tuple(x for x in c.comparisons if not x.paper_only)) for c in claims]
     measured = judge(run, ours)
+    verdicts = {claim.id: found for claim, (found, _, _) in zip(claims, measured)}
     on_paper = [
-        Claim(
-            c.id, c.table, c.text, c.note, tuple(x for x in c.comparisons if printed(x, presets).estimate is not None)
-        )
+        replace(c, comparisons=tuple(x for x in c.comparisons if printed(x, presets).estimate is not None))
         for c in claims
     ]
     stated = judge(on_paper, lambda comparison: printed(comparison, presets))
     rows, details = [], []
     for claim, (found, results, sure), (_, shown, paper_sure) in zip(claims, measured, stated):
-        reading = paper_verdict(shown, paper_sure)
-        unrun = [x for x in claim.comparisons if x.paper_only]
+        on_its_own = paper_verdict(shown, paper_sure)
         rows.append(
             {
                 "id": claim.id,
                 "table": claim.table,
                 "claim": claim.text,
                 "verdict": found,
-                "sentence": wording.sentence(found, results, sure, labels) if results else _nobody(unrun, labels),
+                "sentence": _sentence(claim, found, results, sure, labels, ours, verdicts),
                 "p_supports": sure and wording.number(sure.supports),
                 "p_opposes": sure and wording.number(sure.opposes),
-                "paper_verdict": reading,
-                "paper_sentence": wording.sentence(reading, shown, paper_sure, labels, wording.PAPER_OPENINGS),
+                "paper_verdict": on_its_own,
+                "paper_sentence": wording.sentence(on_its_own, shown, paper_sure, labels, wording.PAPER_OPENINGS),
                 "paper_note": claim.note,
             }
         )
@@ -171,14 +230,45 @@ def report(
     return rows, details
 
 
-def _nobody(comparisons: Sequence[Comparison], labels: wording.Labels) -> str:
-    names = list(dict.fromkeys(labels.row(x, x.against) for x in comparisons if x.against))
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return f"Not run: nobody here runs {', '.join(names[:2])}{more}."
+def _sentence(
+    claim: Claim, found: str, results: list[Result], sure: Evidence | None, labels: wording.Labels, ours, verdicts: dict
+) -> str:
+    """The verdict in a sentence, with whom it was compared and what the claim beside it came to."""
+    unrun = [x for x in claim.comparisons if x.paper_only]
+    absent = list(dict.fromkeys(labels.row(x, x.against) for x in unrun if x.against))
+    if not results:
+        return f"Not run: nobody here runs {_named(absent)}."
+    parts = [wording.sentence(found, results, sure, labels)]
+    if absent and any(result.estimate is not None for result in results):
+        against = list(dict.fromkeys(labels.row(r.comparison, r.comparison.against) for r in results if r.estimate))
+        parts.append(
+            f"Compared here with {_named(against)} alone, not with {_named(absent, 4)}, which nobody here runs."
+        )
+    if weak := _below_floor(claim, results, ours):
+        parts.append(
+            f"{_named([labels.row(x, x.against) for x in weak])}: worse than {labels.row(weak[0], claim.floor)}, "
+            "so that to be better than it says little."
+        )
+    if claim.beside:
+        parts.append(f"Beside it, {claim.beside}: {verdicts[claim.beside]}.")
+    return " ".join(parts)
+
+
+def _below_floor(claim: Claim, results: Sequence[Result], ours) -> list[Comparison]:
+    """Comparisons with a system that is itself on the wrong side of the floor."""
+    if not claim.floor:
+        return []
+    side = [replace(r.comparison, of=claim.floor, second=None) for r in results if r.estimate]
+    return [x for x in side if stance(ours(x)) == SUPPORTED]
+
+
+def _named(names: Sequence[str], most: int = 2) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def _detail(claim: Claim, source: str, result: Result, labels: wording.Labels) -> dict:
-    comparison, estimate = result.comparison, result.estimate
+    comparison, estimate, second = result.comparison, result.estimate, result.second
     interval = (estimate.interval(0.90 if comparison.expect == "within" else 0.95) if estimate else None) or (
         None,
         None,
@@ -196,7 +286,9 @@ def _detail(claim: Claim, source: str, result: Result, labels: wording.Labels) -
         "difference": wording.number(estimate.point) if estimate else None,
         "low": wording.number(interval[0]),
         "high": wording.number(interval[1]),
-        "verdict": wording.stance(result),
+        "verdict": stance(result),
+        "second_difference": wording.number(second.estimate.point) if second and second.estimate else None,
+        "second_verdict": stance(second) if second else None,
         "units": estimate.units if estimate else None,
         "reason": result.reason,
     }
@@ -206,6 +298,7 @@ def markdown(rows: Sequence[dict]) -> str:
     """The claims as a page: a count, a table of verdicts, and both sentences of each claim."""
     counts = pd.Series([row["verdict"] for row in rows]).value_counts()
     lines = ["# Claims", "", ", ".join(f"{name}: {count}" for name, count in counts.items()) + f" of {len(rows)}.", ""]
+    lines += [CAUTION, ""]
     lines += ["| claim | where | verdict | the paper's own numbers |", "|---|---|---|---|"]
     lines += [f"| {row['id']} | {row['table']} | **{row['verdict']}** | {row['paper_verdict']} |" for row in rows]
     for row in rows:
@@ -226,7 +319,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--settings", required=True, help="JSON: metrics, absent, bootstrap_draws, min_scored, seed")
+    parser.add_argument(
+        "--settings", required=True, help="JSON: metrics, absent, lacks, bootstrap_draws, min_scored, seed"
+    )
     parser.add_argument("--out", type=Path, required=True, help="claims.csv")
     options = parser.parse_args(arguments)
     settings = provenance.parse_settings(options.settings)
@@ -241,6 +336,7 @@ def main(arguments: list[str] | None = None) -> None:
         settings["bootstrap_draws"],
         settings["min_scored"],
         settings["seed"],
+        settings.get("lacks", {}),
     )
     rows, details = report(read_claims(presets), presets, ours)
     for path, table in ((options.out, rows), (options.out.with_name("claims_comparisons.csv"), details)):

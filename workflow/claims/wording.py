@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from workflow.claims.comparisons import (
+    FAILS,
+    HOLDS,
     INCONCLUSIVE,
-    LEVEL,
+    LESS,
     NOT_RUN,
     OPPOSITE,
     SUPPORTED,
+    UNTESTABLE,
     Bare,
     Comparison,
     Evidence,
     Result,
-    holds,
-    p_values,
+    own_p,
+    stance,
 )
 
-OPENINGS = {SUPPORTED: "Reproduced", OPPOSITE: "The opposite came out", INCONCLUSIVE: "Undecided", NOT_RUN: "Not run"}
+OPENINGS = {
+    SUPPORTED: "Reproduced",
+    LESS: "The direction holds, the size that is claimed does not",
+    OPPOSITE: "The opposite came out",
+    INCONCLUSIVE: "Undecided",
+    UNTESTABLE: "Not testable here",
+    NOT_RUN: "Not run",
+}
 PAPER_OPENINGS = {
     SUPPORTED: "The printed errors support it",
     OPPOSITE: "The printed errors say the opposite",
     INCONCLUSIVE: "The printed errors leave it undecided",
-    "holds as printed": "The printed values agree, but carry no errors",
-    "fails as printed": "The printed values disagree",
+    LESS: "The printed errors support the direction, not the size",
+    HOLDS: "The printed values agree, but carry no errors",
+    FAILS: "The printed values disagree",
     "not printed": "The paper prints no numbers of it in a table",
 }
 
@@ -41,9 +53,8 @@ class Labels:
         for metric in self._columns(comparison):
             if metric["role"] == comparison.role:
                 return metric["label"]
-        return {"steps": "training steps", "std": "standard deviation"}.get(
-            comparison.role, comparison.role.replace("_", " ")
-        )
+        names = {"steps": "training steps", "std": "standard deviation"}
+        return names.get(comparison.role, comparison.role.replace("_", " "))
 
     def digits(self, comparison: Comparison) -> int:
         """Decimal places of a column."""
@@ -61,7 +72,23 @@ class Labels:
 
 
 def describe(result: Result, labels: Labels) -> str:
-    """One comparison with its numbers: names, both cells, difference, interval and how many units."""
+    """One comparison with its numbers: names, both cells, difference, interval, how many units, and the second judge's."""
+    return _described(result, labels) + _second_judge(result, labels)
+
+
+def _second_judge(result: Result, labels: Labels) -> str:
+    second = result.second
+    if second is None or result.estimate is None:
+        return ""
+    if second.estimate is None:
+        return f"; the second judge did not hear them ({second.reason}), so nothing about words is decided"
+    shown = _numbers(second, labels.digits(result.comparison))
+    if stance(replace(result, second=None, comparison=replace(result.comparison, second=None))) == stance(second):
+        return f"; the second judge, which guided nothing: {shown}"
+    return f"; the judges do not agree: the second, which guided nothing, has {shown}"
+
+
+def _described(result: Result, labels: Labels) -> str:
     comparison = result.comparison
     names = [labels.row(comparison, name) for name in (comparison.of, comparison.against) if name]
     head = f"{labels.role(comparison)} of {' against '.join(names)}"
@@ -72,15 +99,22 @@ def describe(result: Result, labels: Labels) -> str:
         first, whole = result.cells
         reached = f"reached after {first:.0f} of {whole:.0f} steps" if first is not None else "never reached"
         return f"{head}: {reached} (at most {comparison.bound:g} of them was claimed; {result.estimate.units})"
+    return f"{head}: {_numbers(result, digits)}"
+
+
+def _numbers(result: Result, digits: int) -> str:
+    comparison = result.comparison
+    if result.estimate is None:
+        return result.reason
     cells = " against ".join(f"{cell:.{digits}f}" for cell in result.cells if cell is not None)
     confidence = 90 if comparison.expect == "within" else 95
     interval = result.estimate.interval(confidence / 100)
     if interval is None:
-        return f"{head}: {cells} ({result.estimate.units})"
+        return f"{cells} ({result.estimate.units})"
     low, high = (_signed(end, digits + 1) for end in interval)
     span = f"{confidence} % interval {low} to {high}{_bound(comparison)}"
     change = f"difference {_signed(result.estimate.point, digits)}, " if comparison.against else ""
-    return f"{head}: {cells} ({change}{span}; {result.estimate.units})"
+    return f"{cells} ({change}{span}; {result.estimate.units})"
 
 
 def _signed(value: float, digits: int) -> str:
@@ -90,18 +124,8 @@ def _signed(value: float, digits: int) -> str:
 
 def _bound(comparison: Comparison) -> str:
     if comparison.expect == "within":
-        return f", margin ±{comparison.bound:g}"
-    return f", margin {comparison.bound:g}" if comparison.expect.startswith("not_") else ""
-
-
-def stance(result: Result) -> str:
-    """A single comparison's own verdict, without the correction over its family."""
-    if result.estimate is None:
-        return NOT_RUN
-    if isinstance(result.estimate, Bare):
-        return SUPPORTED if holds(result.comparison, result.estimate.point) else OPPOSITE
-    supports, opposes = p_values(result.comparison, result.estimate)
-    return SUPPORTED if supports < LEVEL else OPPOSITE if opposes < LEVEL else INCONCLUSIVE
+        return f", margin ±{comparison.bound:.3g}"
+    return f", margin {comparison.bound:.3g}" if comparison.expect.startswith("not_") else ""
 
 
 def sentence(
@@ -115,7 +139,7 @@ def sentence(
         return f"{opening}: {'; '.join(dict.fromkeys(result.reason for result in results))}."
     if len(results) == 1:
         return f"{opening}: {describe(results[0], labels)}{_correction(verdict, results, sure)}."
-    held = sum(stance(result) == SUPPORTED for result in results)
+    held = sum(stance(result) in (SUPPORTED, HOLDS) for result in results)
     which = "one of them" if sure is None else "the least sure"
     which = which if held == len(results) else "the one that decides"
     deciding = f"{which} is {describe(_deciding(results), labels)}{_correction(verdict, results, sure)}"
@@ -124,6 +148,9 @@ def sentence(
 
 def _correction(verdict: str, results: Sequence[Result], sure: Evidence | None) -> str:
     alone = all(stance(result) == SUPPORTED for result in results)
+    bare = [result for result in results if isinstance(result.estimate, Bare) and not result.estimate.printed]
+    if bare and verdict == INCONCLUSIVE:
+        return "; a number without an error decides nothing"
     if verdict == INCONCLUSIVE and alone and sure is not None:
         return f"; by itself it would hold, but not after Holm's correction over its table (p = {sure.supports:.3f})"
     return ""
@@ -131,12 +158,11 @@ def _correction(verdict: str, results: Sequence[Result], sure: Evidence | None) 
 
 def _deciding(results: Sequence[Result]) -> Result:
     """The comparison that speaks most against the claim; one that was not run comes before one that is undecided."""
-    rank = {OPPOSITE: 0, NOT_RUN: 1, INCONCLUSIVE: 2, SUPPORTED: 3}
+    order = (FAILS, OPPOSITE, LESS, NOT_RUN, UNTESTABLE, INCONCLUSIVE, HOLDS, SUPPORTED)
 
     def doubt(result: Result) -> tuple[int, float]:
-        if result.estimate is None or isinstance(result.estimate, Bare):
-            return rank[stance(result)], 0.0
-        return rank[stance(result)], -p_values(result.comparison, result.estimate)[0]
+        p = own_p(result)
+        return order.index(stance(result)), 0.0 if p is None else -p[0]
 
     return min(results, key=doubt)
 

@@ -249,6 +249,21 @@ def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
     return absent.get(row["system"]) or absent.get(f"set {row.get('set', preset['set'])}")
 
 
+def lacks(config: dict) -> dict[str, str]:
+    """What a scale lacks for some claims to be able to come out either way -> the reason, in words for a verdict."""
+    models, found = config["models"], {}
+    if models.get("codec", {}).get("network", {}).get("kind") == "mel":
+        found["phase"] = (
+            "the codec keeps no phase, so that every output of it, its own round trip included, has an SI-SDR far below zero"
+        )
+    if models.get("small_crossattn", {}).get("network", {}).get("cross_rotary"):
+        found["printed_positions"] = (
+            "the cross-attention model trained here has rotary positions, which align source and target frame by frame; "
+            "the paper's has not"
+        )
+    return found
+
+
 def card_file(systems: dict[str, dict], name: str) -> str:
     """Where a compared system's card stands, from the repository's root."""
     return str(Path("baselines") / card_of(systems, name).file.relative_to(registry.ROOM))

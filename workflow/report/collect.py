@@ -8,11 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from speechbase.files import UserError, read_json
-from workflow.claims.comparisons import INCONCLUSIVE, NOT_RUN, OPPOSITE, SUPPORTED
+from workflow.claims.comparisons import NOT_RUN, VERDICTS
 from workflow.record.provenance import read_record
 from workflow.tables.text import missing, ratings
-
-VERDICTS = (SUPPORTED, OPPOSITE, INCONCLUSIVE, NOT_RUN)
 
 
 def claims(results: Path) -> list[dict]:

@@ -1,8 +1,7 @@
 # Claims, validation curves and the HTML report, from what the tables were made of.
 # Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake seconds.
-CLAIMS = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")[
-    "claims"
-]
+STATED = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")
+CLAIMS = STATED["claims"]
 PAPER_TABLES = [
     name
     for name, preset in planning.of_kind(PRESETS, *planning.PAPER_KINDS).items()
@@ -19,7 +18,7 @@ TOY_TABLES = sorted(
 )
 CLAIM_TABLES = sorted(
     {claim["table"] for claim in CLAIMS} - set(TOY_TABLES)
-    | LARGER_TABLES & set(PAPER_TABLES)
+    | (LARGER_TABLES | {STATED["second_judge"]["table"]}) & set(PAPER_TABLES)
 )
 # Tables with validation curves beside them, and the models of each that this scale has.
 CURVES = {
@@ -122,7 +121,11 @@ rule claims:
                 key: config["evaluation"][key]
                 for key in ("metrics", "bootstrap_draws", "min_scored")
             }
-            | {"seed": config["seed"], "absent": ABSENT}
+            | {
+                "seed": config["seed"],
+                "absent": ABSENT,
+                "lacks": planning.lacks(config),
+            }
         ),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"

@@ -52,8 +52,10 @@ def hash_of(*parts):
 
 
 def write_run(root, presets, shifts, failed=None, utterances=60):
-    """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems."""
-    moved = {(system, MEASURES[role]): shift for (system, role), shift in shifts.items()}
+    """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems, which the
+    second judge hears as well unless `wer_second` says otherwise."""
+    both = {(system, "wer_second"): shift for (system, role), shift in shifts.items() if role == "wer"} | shifts
+    moved = {(system, MEASURES[role]): shift for (system, role), shift in both.items()}
     lost = {(system, MEASURES[role]): count for (system, role), count in (failed or {}).items()}
     tables = [preset for preset in presets.values() if "sweep" not in preset]
     cells = dict.fromkeys(cell for preset in tables for cell in planning.cells(preset, {}, MEASURES))

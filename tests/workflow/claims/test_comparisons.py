@@ -1,15 +1,21 @@
 """Verdict logic: directions, margins, equivalence, Holm, and what an estimate without an error may say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from metrics.statistics import Bootstrap
 from workflow.claims.comparisons import (
+    FAILS,
+    HOLDS,
     INCONCLUSIVE,
+    LESS,
     NOT_RUN,
     OPPOSITE,
     SUPPORTED,
+    UNTESTABLE,
     Bare,
     Comparison,
     Evidence,
@@ -18,6 +24,7 @@ from workflow.claims.comparisons import (
     Result,
     evidence,
     p_values,
+    reading,
     verdict,
 )
 
@@ -95,9 +102,53 @@ def test_a_part_that_was_not_run_keeps_a_claim_from_being_supported():
     assert verdict(results, evidence(results)) == OPPOSITE
 
 
-def test_bare_numbers_count_by_their_side_and_equality_is_no_difference():
-    assert of(Bare(-0.1, "one run"), "lower") == SUPPORTED
-    assert of(Bare(0.0, "one run"), "lower") == OPPOSITE
-    assert of(Bare(8.1 - 8.1, "one run"), "not_higher", 0.0) == SUPPORTED
-    assert of(Bare(float("inf"), "one run"), "fraction", 0.25) == OPPOSITE
-    assert of(Bare(0.25, "one run"), "fraction", 0.25) == SUPPORTED
+@pytest.mark.parametrize("point", [-0.1, 0.0, 0.1, float("inf")])
+def test_a_bare_number_decides_nothing(point):
+    bare = Result(compare("lower"), Bare(point, "one training run each"))
+    assert verdict([bare], evidence([bare])) == INCONCLUSIVE
+    for other, expected in ((-0.5, INCONCLUSIVE), (0.5, OPPOSITE)):
+        results = [bare, Result(compare("lower"), Printed(other, 0.1))]
+        assert verdict(results, evidence(results)) == expected
+
+
+def test_printed_numbers_without_errors_hold_or_fail_as_printed_and_equality_is_no_difference():
+    for point, expect, bound, expected in (
+        (-0.1, "lower", 0, HOLDS), (0.0, "lower", 0, FAILS), (8.1 - 8.1, "not_higher", 0, HOLDS),
+        (float("inf"), "fraction", 0.25, FAILS), (0.25, "fraction", 0.25, HOLDS),
+    ):  # fmt: skip
+        results = [Result(compare(expect, bound), Bare(point, "printed", printed=True))]
+        assert reading(results, evidence(results)) == expected
+        mixed = [*results, Result(compare("lower"), Printed(-0.5, 0.1))]
+        assert reading(mixed, evidence(mixed)) == expected
+
+
+def test_a_threshold_that_is_missed_in_the_right_direction_is_a_verdict_of_its_own():
+    above = compare("above", 100)
+    for point, direction, expected in (
+        (110, 60, SUPPORTED), (80, 60, LESS), (80, 0, OPPOSITE), (80, -60, OPPOSITE), (99.9, 60, INCONCLUSIVE),
+    ):  # fmt: skip
+        results = [Result(above, Printed(point, 1.0), direction=Printed(direction, 1.0))]
+        assert verdict(results, evidence(results)) == expected, (point, direction)
+    for share, expected in ((0.2, SUPPORTED), (0.25, INCONCLUSIVE), (0.6, LESS), (0.99, OPPOSITE), (1.3, OPPOSITE)):
+        results = [Result(compare("fraction", 0.25), Printed(share, 0.02))]
+        assert verdict(results, evidence(results)) == expected, share
+    both = [Result(above, Printed(80, 1.0), direction=Printed(60, 1.0)), Result(compare("lower"), Printed(0.5, 0.1))]
+    assert verdict(both, evidence(both)) == OPPOSITE
+
+
+def test_of_two_judges_each_must_say_it():
+    for guide, second, expected in (
+        (-0.5, -0.5, SUPPORTED), (-0.5, 0.0, INCONCLUSIVE), (-0.5, 0.5, INCONCLUSIVE), (0.5, 0.5, OPPOSITE),
+        (0.5, 0.0, INCONCLUSIVE), (-0.5, None, INCONCLUSIVE), (0.5, None, INCONCLUSIVE),
+    ):  # fmt: skip
+        heard = None if second is None else Result(compare("lower"), Printed(second, 0.1))
+        results = [Result(replace(compare("lower"), second="wer_second"), Printed(guide, 0.1), second=heard)]
+        assert verdict(results, evidence(results)) == expected, (guide, second)
+
+
+def test_what_could_not_come_out_otherwise_is_not_testable_and_keeps_the_rest_from_being_supported():
+    untestable = Result(compare("lower"), None, "no phase", untestable=True)
+    assert verdict([untestable], evidence([untestable])) == UNTESTABLE
+    for other, expected in ((-0.5, INCONCLUSIVE), (0.5, OPPOSITE)):
+        results = [untestable, Result(compare("lower"), Printed(other, 0.1))]
+        assert verdict(results, evidence(results)) == expected

@@ -19,7 +19,7 @@ def test_claims_come_first_with_their_verdicts_and_the_paper_s(page, finished):
     for row in rows:
         assert f'id="{row["id"]}" data-verdict="{row["verdict"].replace(" ", "-")}"' in page
     tally = dict(collect.counts(rows))
-    assert sum(tally.values()) == len(rows) == 26
+    assert sum(tally.values()) == len(rows) == 27
     assert f"<b>{tally['supported']}</b> supported" in page
 
 
