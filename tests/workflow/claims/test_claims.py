@@ -13,7 +13,7 @@ from tests.workflow.claims.synthetic_run import MEASURES, write_manifest, write_
 from workflow.claims import judge as claims
 from workflow.claims.comparisons import Comparison
 from workflow.claims.evidence import Ours, printed
-from workflow.plan import planning
+from workflow.plan import configuration, planning
 from workflow.tables import build as tables
 from workflow.tables import listened
 
@@ -28,11 +28,7 @@ def read_changed(presets, tmp_path, **change):
     comparison = {"role": "wer", "expect": "lower"} | change.pop("compare", {})
     stated["compare"][0] |= comparison
     path = tmp_path / "claims.yaml"
-    judges = (
-        {"second_judge": {"table": "tables_second_judge", "of": {"wer": "wer_second"}}}
-        if change.pop("second", 0)
-        else {}
-    )
+    judges = {"second_judge": {"table": "second_judge", "of": {"wer": "wer_second"}}} if change.pop("second", 0) else {}
     path.write_text(yaml.safe_dump({"claims": [stated | change]} | judges))
     return claims.read_claims(presets, path)
 
@@ -153,9 +149,8 @@ SHIFTS = {
 def run(presets, tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
-    config = planning.read_yaml(planning.ROOT / "config" / "nano.yaml")
     settings = {"metrics": MEASURES, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
-    settings["lacks"] = planning.lacks(config)
+    settings["lacks"] = planning.lacks(configuration.resolve({"scale": "nano"}))
     out = root / "results" / "claims.csv"
     places = {"--results": root / "results", "--data": root / "data", "--models": root / "models", "--out": out}
     claims.main([str(part) for pair in places.items() for part in pair] + ["--settings", json.dumps(settings)])
