@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,29 +55,12 @@ def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = 
         UserError: missing, unreadable, empty, cut-off, multi-channel or non-finite audio, samples that are not at full scale 1,
             or another rate than asked for.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name an audio file.")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist.")
-    try:
-        wave, rate, channels, cut_off = _decode(path, channel)
-    except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
-        raise UserError(
-            f"{path} cannot be read as audio ({error}); replace it, or convert it to WAV or FLAC."
-        ) from None
+    rate, channels, blocks = stream(path)
     if channels > 1 and channel is None:
         raise UserError(f"{path} has {channels} channels; mono is needed: choose one (--channel 0 is the first).")
     if not 0 <= (channel or 0) < channels:
         raise UserError(f"{path} has no channel {channel}: it has {channels}, counted from 0.")
-    if len(wave) == 0:
-        raise UserError(f"{path} holds no audio samples; replace it.")
-    if cut_off:
-        raise UserError(
-            f"{path} is cut off: it holds {len(wave) / rate:.2f} s and promises more; copy it again, or save what is there "
-            "as a new file."
-        )
-    _check(path, wave, rate)
+    wave = np.concatenate([np.zeros(0, np.float32), *(block[:, channel or 0] for block in blocks)])
     if rate_hz is not None and rate != rate_hz:
         if not resampled:
             raise UserError(f"{path} has a rate of {rate} Hz where {rate_hz} Hz is needed; resample it first.")
@@ -82,19 +68,68 @@ def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = 
     return wave, rate
 
 
-def _decode(path: Path, channel: int | None) -> tuple[np.ndarray, int, int, bool]:
-    """(one channel's samples [n], rate, channels, whether the file ends before its time); no samples without a channel."""
-    with soundfile.SoundFile(path) as stream:
-        rate, channels = stream.samplerate, stream.channels
-        if not 0 <= (channel or 0) < channels or (channels > 1 and channel is None):
-            return np.zeros(0, np.float32), rate, channels, False
-        blocks = []
-        while len(block := stream.read(max(1, BLOCK // channels), dtype="float32", always_2d=True)):
-            blocks.append(block[:, channel or 0])
-        wave = np.concatenate([np.zeros(0, np.float32), *blocks])
-        missing = stream.frames - len(wave)  # a compressed header may be off by the coder's delay
-        cut_off = missing > max(0.1 * rate, 0.02 * stream.frames) or _promises_more(stream.extra_info)
-        return wave, rate, channels, cut_off
+def stream(path: str | Path, seconds: float = 10.0) -> tuple[int, int, Iterator[np.ndarray]]:
+    """Read float32 audio in blocks: (rate in Hz, channels, blocks [n, channels] of `seconds` each but the last).
+
+    Raises:
+        UserError: missing, unreadable; and once its blocks are read: empty, cut-off or non-finite audio, or samples that are
+            not at full scale 1.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name an audio file.")
+    if not path.is_file():
+        raise UserError(f"{path} does not exist.")
+    with _readable(path):
+        opened = soundfile.SoundFile(path)
+    rate, channels = opened.samplerate, opened.channels
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        opened.close()
+        raise UserError(
+            f"{path} claims a rate of {rate} Hz; {RATES_HZ[0]} to {RATES_HZ[1]} Hz are read. Correct its header."
+        )
+    return rate, channels, _blocks(path, opened, seconds)
+
+
+def _blocks(path: Path, opened: soundfile.SoundFile, seconds: float) -> Iterator[np.ndarray]:
+    """The blocks of an open file, each checked, and at the end whether that was all."""
+    read, rate, size = 0, opened.samplerate, round(seconds * opened.samplerate)
+    with opened:
+        while True:
+            with _readable(path):
+                block = _exactly(opened, size)
+            if not len(block):
+                break
+            _check(path, block)
+            read += len(block)
+            yield block
+        missing = opened.frames - read  # a compressed header may be off by the coder's delay
+        if read == 0:
+            raise UserError(f"{path} holds no audio samples; replace it.")
+        if missing > max(0.1 * rate, 0.02 * opened.frames) or _promises_more(opened.extra_info):
+            raise UserError(
+                f"{path} is cut off: it holds {read / rate:.2f} s and promises more; copy it again, or save what is there "
+                "as a new file."
+            )
+
+
+def _exactly(opened: soundfile.SoundFile, size: int) -> np.ndarray:
+    """The next `size` samples [n, channels], read piece by piece: a header may claim any number of channels."""
+    pieces, left = [], size
+    while left and len(piece := opened.read(min(left, max(1, BLOCK // opened.channels)), "float32", always_2d=True)):
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros((0, opened.channels), np.float32), *pieces])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"{path} cannot be read as audio ({error}); replace it, or convert it to WAV or FLAC."
+        ) from None
 
 
 def _promises_more(log: str) -> bool:
@@ -103,17 +138,13 @@ def _promises_more(log: str) -> bool:
     return any(b + 64 < a < 0x7FFF0000 for a, b in sizes) or "without an End-Of-Stream flag" in log
 
 
-def _check(path: Path, wave: np.ndarray, rate: int) -> None:
-    if not np.isfinite(wave).all():
+def _check(path: Path, block: np.ndarray) -> None:
+    if not np.isfinite(block).all():
         raise UserError(f"{path} holds NaN or infinite samples; make it again.")
-    if (peak := float(np.abs(wave).max())) > LOUDEST:
+    if (peak := float(np.abs(block).max())) > LOUDEST:
         raise UserError(
             f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as floats; "
             "divide them by 32768 and write it again."
-        )
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-        raise UserError(
-            f"{path} claims a rate of {rate} Hz; {RATES_HZ[0]} to {RATES_HZ[1]} Hz are read. Correct its header."
         )
 
 
@@ -129,14 +160,17 @@ def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
     return resample(wave, speed, 1.0)
 
 
-def check_output(path: str | Path) -> None:
-    """Find out before any work whether audio can be written to `path`.
+def check_output(path: str | Path, rate_hz: int | None = None, channels: int = 1) -> None:
+    """Find out before any work whether audio (of a rate and number of channels, if given) can be written to `path`.
 
     Raises:
-        UserError: a suffix that names no format (any case does), a folder, or a place where nothing can be written.
+        UserError: a suffix that names no format (any case does), a rate that the format lacks, a folder, or a place where
+            nothing can be written.
     """
     files.check_output(path)
-    _format(Path(path))
+    container, subtype = _format(Path(path))
+    if rate_hz is not None:
+        _opened(path, io.BytesIO(), rate_hz, channels, subtype, container).close()
 
 
 def _format(path: Path) -> tuple[str, str]:
@@ -158,28 +192,45 @@ def write(
     Raises:
         UserError: samples that are not finite or not one-dimensional, an unknown suffix, or a rate that the format lacks.
     """
-    path = Path(path)
-    container, usual = _format(path)
     wave = np.asarray(wave)
     if wave.ndim != 1 or wave.size == 0 or not np.isfinite(wave).all():
         raise UserError(f"{path} was not written: audio of shape {wave.shape} is empty, not mono or not finite.")
+    write_blocks(path, [wave[:, None]], rate_hz, 1, subtype=subtype, comment=comment)
+
+
+def write_blocks(
+    path: str | Path, blocks: Iterable[np.ndarray], rate_hz: int, channels: int, *, subtype: str | None = None,
+    comment: str | None = None,
+) -> None:  # fmt: skip
+    """As `write`, for audio of any length and number of channels that comes in finite blocks [n, channels]."""
+    path = Path(path)
+    container, usual = _format(path)
     subtype = subtype or usual
-    if subtype not in ("FLOAT", "DOUBLE") and (peak := float(np.abs(wave).max())) > 1:
-        clipped = int((np.abs(wave) > 1).sum())
-        warn(f"{path} clips {clipped} samples (peak {peak:.3g}); write .wav to keep them.")
+    clipped, peak = 0, 0.0
     with atomic(path) as temporary:
-        try:
-            stream = soundfile.SoundFile(temporary, "w", rate_hz, 1, subtype, format=container)
-        except soundfile.LibsndfileError as error:
-            raise UserError(
-                f"{path} was not written: {container} with {subtype} at {rate_hz} Hz is refused ({error}); write .wav."
-            ) from None
-        with stream:
+        with _opened(path, temporary, rate_hz, channels, subtype, container) as stream:
             if comment:
                 stream.comment = comment
-            for start in range(0, len(wave), BLOCK):  # libsndfile's Vorbis coder overflows its stack on long pieces
-                stream.write(wave[start : start + BLOCK])
+            for block in blocks:
+                clipped += int((np.abs(block) > 1).sum())
+                peak = max(peak, float(np.abs(block).max()))
+                for start in range(
+                    0, len(block), BLOCK
+                ):  # libsndfile's Vorbis coder overflows its stack on long pieces
+                    stream.write(block[start : start + BLOCK])
+        if clipped and subtype not in ("FLOAT", "DOUBLE"):
+            warn(f"{path} clips {clipped} samples (peak {peak:.3g}); write .wav to keep them.")
         _forget_time(temporary)
+
+
+def _opened(path, target, rate_hz: int, channels: int, subtype: str, container: str) -> soundfile.SoundFile:
+    """A file open for writing; what its format refuses is a UserError that names `path`."""
+    try:
+        return soundfile.SoundFile(target, "w", rate_hz, channels, subtype, format=container)
+    except (soundfile.LibsndfileError, ValueError) as error:
+        what = f"{container} with {subtype} at {rate_hz} Hz" + (f" and {channels} channels" if channels > 1 else "")
+        why = getattr(error, "error_string", error)
+        raise UserError(f"{path} was not written: {what} is refused ({why}); write .wav.") from None
 
 
 def _forget_time(path: Path) -> None:

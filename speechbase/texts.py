@@ -116,3 +116,12 @@ def read_table(path: str | Path, required: Sequence[str] = ()) -> list[dict[str,
         dict(zip(header, [cell.strip() for cell in line] + [""] * (len(header) - len(line)), strict=False))
         for line in lines[1:]
     ]
+
+
+def spoken(text: str) -> str:
+    """The form in which models and aligners know what is said: lower case, letters, digits and apostrophes, single spaces.
+
+    Other signs are left out; dashes and line ends part words.
+    """
+    apart = fold(text).translate(dict.fromkeys(map(ord, "\u2013\u2014\u2026"), " ")).lower()
+    return " ".join("".join(c for c in apart if c.isalnum() or c in "' " or c.isspace()).split())

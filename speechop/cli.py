@@ -3,182 +3,289 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
-from speechbase import audio
-from speechbase.editing import spans_of
+from speechbase import editing
 from speechbase.files import UserError, plain_errors
-from speechop.pipeline import SpeechOp
-from speechop.system import MARK
+from speechop import places, recognisers, transcripts
+from speechop.jobs import Job
+from speechop.options import Files, Guide, Run, grouped
+from speechop.places import Place
+from speechop.recordings import Recording, parse_channel
+from speechop.results import Results
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="Process and make speech with SpeechOp: one model whose tasks compose at inference time.\n\n"
-    "Any audio file that libsndfile reads, at any rate and length; the result has the same rate and length. "
+    "Any audio that libsndfile reads, at any rate, length and number of channels; results keep all three. "
     "The nano weights know the words of a fifty-word matrix test: read the model card before you expect more.",
 )
-In = Annotated[Path, typer.Argument(help="audio file to process")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="result; <input>.<task>.wav if left out")]
-Models = Annotated[str, typer.Option(help="weights: nano, or a folder that holds codec/ and the model")]
-Steps = Annotated[int, typer.Option(help="sampling steps: fewer is faster, more is better")]
-Seed = Annotated[int, typer.Option(help="another seed, another sample")]
-Channel = Annotated[int | None, typer.Option(help="channel of a multi-channel file, from 0")]
-Transcript = Annotated[str | None, typer.Option(help="what is said, to guide by (TC-CFG)")]
-Itc = Annotated[bool, typer.Option("--itc", help="let a recogniser transcribe the input and guide by that (ITC)")]
-Asr = Annotated[str, typer.Option(help="installed recogniser")]
-Gamma = Annotated[float, typer.Option(help="strength of the transcript's guidance (Eq. 3)")]
+In = Annotated[list[str], typer.Argument(help="audio files, folders, or patterns such as 'takes/*.wav'")]
+PromptChannel = Annotated[str, typer.Option(help="channel of the prompt: mean, or its number from 0")]
 
 
-def _result(source: Path, out: Path | None, task: str, wave: np.ndarray, rate_hz: int) -> None:
-    path = out or source.with_suffix(f".{task}.wav")
-    audio.write(path, wave, rate_hz, comment=MARK)
-    typer.echo(f"wrote {path} ({len(wave) / rate_hz:.2f} s, {rate_hz} Hz)")
-
-
-def _plugin(name: str):
-    """A recogniser that some installed package offers under the entry point group "speechop.recognisers"."""
-    known = {entry.name: entry for entry in entry_points(group="speechop.recognisers")}
-    if name not in known:
-        raise UserError(f"no recogniser {name!r} is installed; known are {', '.join(known) or 'none (pip install .)'}.")
-    return known[name].load()()
-
-
-def _recogniser(itc: bool, name: str) -> Callable[[np.ndarray, int], str] | None:
-    """What transcribes the input for ITC; None where no transcript is asked for."""
-    if not itc:
+def _prompt(model, path: Path | None, channel: str, name: str):
+    """Speech that goes with every input, at the model's rate and level."""
+    if path is None:
         return None
-    recogniser = _plugin(name)
-
-    def transcribe(wave: np.ndarray, rate_hz: int) -> str:
-        text = recogniser.transcribe(wave, rate_hz)
-        typer.echo(f"heard: {text!r}", err=True)
-        return "".join(c for c in text.lower() if c.isalnum() or c in "' ").strip()
-
-    return transcribe
+    source = Recording.read(path, channel)
+    return model.prompt(source.tracks[0].read(), source.rate_hz, f"{name} {path}")
 
 
-def _voice(path: Path | None, rate_hz: int) -> np.ndarray | None:
-    return None if path is None else audio.read(path, rate_hz, resampled=True)[0]
+def _check_prompt(path: Path | None, channel: str, name: str) -> None:
+    """What can be refused of a prompt before the model is loaded."""
+    if path is not None:
+        from speechop.pipeline import check_prompt
+
+        if parse_channel(channel) == "each":
+            raise UserError(f"{name}-channel each: a prompt is one channel: say mean, or a number from 0.")
+        check_prompt(Recording.read(path, channel), f"{name} {path}")
 
 
-def _one_guide(transcript: str | None, itc: bool) -> None:
-    if transcript is not None and itc:
-        raise UserError("--transcript and --itc exclude each other: either you say the words or the recogniser does.")
-    if transcript is not None and not any(c.isalnum() for c in transcript):
-        raise UserError(f"The transcript {transcript!r} has no letters or digits: there is nothing to guide by.")
-
-
-@app.command()
-@plain_errors
-def enhance(
-    source: In, out: Out = None, transcript: Transcript = None, itc: Itc = False, asr: Asr = "whisper_base", gamma: Gamma = 1.5,
-    voice: Annotated[Path | None, typer.Option(help="clean speech of the same speaker (personalisation)")] = None,
-    voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term can use it too")] = None,
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+def _process(
+    task: str, done: str, sources: list[str], files: Files, run: Run, guide: Guide | None = None, *,
+    prompt: tuple[Path | None, str, str] = (None, "mean", ""), voice: tuple[Path | None, str] = (None, "mean"),
+    voice_text: str | None = None, loudness: str = "model",
 ) -> None:  # fmt: skip
-    """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said."""
-    _one_guide(transcript, itc)
-    wave, rate = audio.read(source, channel=channel)
-    model = SpeechOp.from_pretrained(models)
-    result = model.enhance(
-        wave, rate, transcript=transcript, transcribe=_recogniser(itc, asr), voice=_voice(voice, rate), voice_text=voice_text,
-        gamma=gamma, steps=steps, seed=seed,
+    """Check everything, then process all inputs."""
+    suffix = f".{done}" if files.suffix is None else files.suffix
+    plan = places.plan(sources, files.out, files.out_dir, suffix, files.format, files.recursive)
+    left = places.check(plan, files.channel != "each", files.force, files.skip_existing)
+    given, saved = _transcripts(left, guide, files.force)
+    _check_prompt(*prompt)
+    _check_prompt(*voice, "--voice")
+    if voice_text is not None:
+        voice_text = transcripts.check_text(voice_text, "--voice-text")
+    recogniser = recognisers.load(guide.asr, guide.asr_option) if guide and guide.itc else None
+    settings = run.settings | (guide.settings if guide else {})
+    results = Results(task, plan, left, files, run, guide, saved)
+    if not left:
+        return results.close()
+    model = run.load()
+    prompted, voiced = _prompt(model, *prompt), _prompt(model, *voice, "--voice")
+    jobs = (
+        Job(
+            str(place.source), task, lambda path=place.source: Recording.read(path, files.channel), given.get(place.source),
+            recogniser.transcribe if recogniser else None, prompted, voiced, voice_text, files.target(loudness),
+            guide.min_confidence if guide else transcripts.MIN_CONFIDENCE,
+        )
+        for place in left
     )  # fmt: skip
-    _result(source, out, "enhanced", result, rate)
+    with results.progress() as bar:
+        for place, answer in zip(left, model.answer(jobs, bar.update, results.steps, **settings)):
+            results.keep(place, answer, model, settings)
+    return results.close()
+
+
+def _transcripts(left: list[Place], guide: Guide | None, force: bool) -> tuple[dict, dict]:
+    """What is given for each input, and where what guided it is saved."""
+    if guide is None:
+        return {}, {}
+    found = places.companions(left, guide.transcript_in, "--transcript-in", transcripts.SUFFIXES) or {}
+    given: dict = {source: transcripts.read(path) for source, path in found.items()}
+    if guide.transcript is not None:
+        given = {place.source: guide.transcript for place in left}
+    return given, places.beside(left, guide.transcript_out, "--transcript-out", ".srt", force)
 
 
 @app.command()
-@plain_errors
+@grouped
+def enhance(
+    sources: In, files: Files, guide: Guide, run: Run,
+    voice: Annotated[Path | None, typer.Option(help="clean speech of the same speaker (personalisation), to 10 s")] = None,
+    voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term can use it too")] = None,
+    voice_channel: PromptChannel = "mean",
+) -> None:  # fmt: skip
+    """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said.
+
+    - `speechop enhance noisy.wav` writes noisy.enhanced.wav
+    - `speechop enhance takes/ --out-dir clean --format flac --itc --json` does a folder, guided by a recogniser
+    - `speechop enhance talk.mp3 --itc --transcript-out talk.srt`, mend talk.srt, then
+      `speechop enhance talk.mp3 --transcript-in talk.srt --force`
+    """
+    _process(
+        "enhancement", "enhanced", sources, files, run, guide, voice=(voice, voice_channel), voice_text=voice_text,
+        loudness="keep",
+    )  # fmt: skip
+
+
+@app.command()
+@grouped
 def separate(
-    source: In, prompt: Annotated[Path, typer.Option(help="other speech of the wanted speaker")], out: Out = None,
-    transcript: Transcript = None, itc: Itc = False, asr: Asr = "whisper_base", gamma: Gamma = 1.5,
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    sources: In, prompt: Annotated[Path, typer.Option(help="other speech of the wanted speaker, to 10 s")],
+    files: Files, guide: Guide, run: Run, prompt_channel: PromptChannel = "mean",
 ) -> None:  # fmt: skip
-    """Take one speaker, heard in --prompt, out of a mixture."""
-    _one_guide(transcript, itc)
-    wave, rate = audio.read(source, channel=channel)
-    model = SpeechOp.from_pretrained(models)
-    result = model.separate(
-        wave,
-        rate,
-        _voice(prompt, rate),
-        transcript=transcript,
-        transcribe=_recogniser(itc, asr),
-        gamma=gamma,
-        steps=steps,
-        seed=seed,
-    )
-    _result(source, out, "separated", result, rate)
+    """Take one speaker, heard in --prompt, out of a mixture.
+
+    - `speechop separate both.wav --prompt anna.wav` writes both.separated.wav
+    - `speechop separate both.wav --prompt anna.wav --transcript "what anna says"`
+    - `speechop separate meetings/ -r --prompt anna.wav --out-dir anna`
+    """
+    _process("separation", "separated", sources, files, run, guide, prompt=(prompt, prompt_channel, "--prompt"))
 
 
 @app.command()
-@plain_errors
+@grouped
 def isolate(
-    source: In, what: Annotated[str, typer.Option(help="speech (with its room) or noise")] = "speech", out: Out = None,
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    sources: In, files: Files, run: Run,
+    what: Annotated[str, typer.Option(help="speech (with its room) or noise")] = "speech",
 ) -> None:  # fmt: skip
-    """Split a recording: the speech as it sounded there, or everything else."""
-    wave, rate = audio.read(source, channel=channel)
-    result = SpeechOp.from_pretrained(models).isolate(wave, rate, what, steps=steps, seed=seed)
-    _result(source, out, what, result, rate)
+    """Split a recording: the speech as it sounded there, or everything else.
+
+    - `speechop isolate street.wav` writes street.speech.wav
+    - `speechop isolate street.wav --what noise` writes street.noise.wav
+    - `speechop isolate takes/*.wav --what noise --out-dir room-tone --format flac`
+    """
+    if what not in ("speech", "noise"):
+        raise UserError(f"--what {what}: speech or noise.")
+    _process(f"{what}_isolation", what, sources, files, run)
 
 
 @app.command("match")
-@plain_errors
+@grouped
 def match_acoustics(
-    source: In, prompt: Annotated[Path, typer.Option(help="speech in the wanted acoustics")], out: Out = None,
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    sources: In, prompt: Annotated[Path, typer.Option(help="speech in the wanted acoustics, to 10 s")],
+    files: Files, run: Run, prompt_channel: PromptChannel = "mean",
 ) -> None:  # fmt: skip
-    """Make speech sound as if recorded where --prompt was."""
-    wave, rate = audio.read(source, channel=channel)
-    result = SpeechOp.from_pretrained(models).match_acoustics(wave, rate, _voice(prompt, rate), steps=steps, seed=seed)
-    _result(source, out, "matched", result, rate)
+    """Make speech sound as if recorded where --prompt was.
+
+    - `speechop match studio.wav --prompt hall.wav` writes studio.matched.wav
+    - `speechop match lines/ --prompt scene.wav --out-dir matched`
+    - `speechop match studio.wav --prompt hall.wav --seed 1 -o second-try.wav`
+    """
+    _process(
+        "acoustic_matching",
+        "matched",
+        sources,
+        files,
+        run,
+        prompt=(prompt, prompt_channel, "--prompt"),
+        loudness="keep",
+    )
 
 
 @app.command()
-@plain_errors
+@grouped
 def tts(
-    text: Annotated[str, typer.Argument(help="what to say")],
-    prompt: Annotated[Path, typer.Option(help="up to 3 s of the voice to speak in; only with its owner's consent")],
+    prompt: Annotated[Path, typer.Option(help="the voice to speak in, 2 or 3 s are best; only with its owner's consent")],
     prompt_text: Annotated[str, typer.Option(help="what the prompt says")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="result")] = Path("speech.wav"),
-    seconds: Annotated[float | None, typer.Option(help="duration; from the prompt's speaking rate if left out")] = None,
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    files: Files, run: Run,
+    text: Annotated[str | None, typer.Argument(help="what to say")] = None,
+    lines: Annotated[Path | None, typer.Option(help="a text file, each line of which is said in a file of its own")] = None,
+    seconds: Annotated[float | None, typer.Option(help="duration, 0.2 to 30; from the prompt's rate if left out")] = None,
+    prompt_channel: PromptChannel = "mean",
 ) -> None:  # fmt: skip
-    """Speak a text in the voice of a prompt (zero-shot TTS)."""
-    wave, rate = audio.read(prompt, channel=channel)
-    model = SpeechOp.from_pretrained(models)
-    _result(out, out, "tts", model.tts(text, wave, prompt_text, rate, seconds=seconds, steps=steps, seed=seed), rate)
+    """Speak a text in the voice of a prompt (zero-shot TTS).
+
+    - `speechop tts "ten large boxes" --prompt me.wav --prompt-text "what I say there"` writes speech.wav
+    - `speechop tts "ten large boxes" --prompt me.wav --prompt-text "..." --seconds 1.5 -o slow.wav`
+    - `speechop tts --lines lines.txt --prompt me.wav --prompt-text "..." --out-dir spoken` writes 001.wav, 002.wav, ...
+    """
+    from speechbase.texts import read_text
+    from speechop.pipeline import check_seconds, check_spoken
+
+    if (text is None) == (lines is None):
+        raise UserError("Give either a text to say or --lines with a file of them.")
+    said = [text] if text is not None else [line for line in read_text(lines).split("\n") if line.strip()]
+    if not said:
+        raise UserError(f"{lines} has no lines.")
+    for one in said:
+        check_spoken(one, prompt_text)
+    if seconds is not None:
+        check_seconds(seconds)
+    _check_prompt(prompt, prompt_channel, "--prompt")
+    source = Recording.read(prompt, prompt_channel)
+    plan = _speech_places(prompt, source, files, text is not None, len(said))
+    left = places.check(plan, True, files.force, files.skip_existing)
+    results = Results("tts", plan, left, files, run)
+    model = run.load()
+    wave = source.tracks[0].read()
+    with results.progress() as bar:
+        for place, one in zip(plan, said):
+            if place in left:
+                results.made(place, model, run.settings, source, lambda text=one: model.tts(
+                    text, wave, prompt_text, source.rate_hz, seconds=seconds, **run.settings
+                ), [transcripts.Line(0.0, 0.0, one)])  # fmt: skip
+            bar.update(1)
+    results.close()
+
+
+def _speech_places(prompt: Path, source: Recording, files: Files, one: bool, count: int) -> list[Place]:
+    """Where new speech goes: speech.wav, or 001.wav and so on."""
+    if not one and files.out is not None:
+        raise UserError("--lines makes several files: name their folder with --out-dir.")
+    ending = f".{files.format.lower().lstrip('.')}"
+    folder = files.out_dir or Path(".")
+    if files.out is not None and files.out.is_dir():
+        folder = files.out
+    elif files.out is not None:
+        return [Place(prompt, files.out, 0.0, source.rate_hz, 1)]
+    names = ["speech"] if one else [f"{number:03d}" for number in range(1, count + 1)]
+    return [Place(prompt, folder / f"{name}{ending}", 0.0, source.rate_hz, 1) for name in names]
 
 
 @app.command()
-@plain_errors
+@grouped
 def edit(
-    source: In,
+    source: Annotated[str, typer.Argument(help="audio file of at most 28 s")],
     old: Annotated[str, typer.Option(help="the whole text as it is said")],
     new: Annotated[str, typer.Option(help="the whole text as it should be said")],
-    out: Out = None, asr: Asr = "whisper_base",
-    models: Models = "nano", steps: Steps = 32, seed: Seed = 0, channel: Channel = None,
+    files: Files, run: Run,
+    asr: Annotated[str, typer.Option(help="installed recogniser that can align")] = "whisper_base",
+    trust_old: Annotated[bool, typer.Option("--trust-old", help="do not ask the recogniser whether --old is said")] = False,
 ) -> None:  # fmt: skip
-    """Change words of a recording; everything outside of the change stays as it was."""
-    wave, rate = audio.read(source, channel=channel)
-    words = _plugin(asr).align(wave, rate, old)
-    result = SpeechOp.from_pretrained(models).edit(wave, rate, spans_of(old, new), words, steps=steps, seed=seed)
-    _result(source, out, "edited", result, rate)
+    """Change words of a recording; everything outside of the change stays as it was.
+
+    - `speechop edit take.wav --old "nine small boxes" --new "ten small boxes"` writes take.edited.wav
+    - `speechop edit take.wav --old "..." --new "..." --seed 1 -o another.wav` tries again
+    - `speechop edit stereo.wav --channel 0 --old "..." --new "..."`
+    """
+    from speechop.pipeline import check_editable
+
+    old, new = transcripts.check_text(old, "--old"), transcripts.check_text(new, "--new")
+    editing.spans_of(old, new)
+    plan = places.plan(
+        [source], files.out, files.out_dir, ".edited" if files.suffix is None else files.suffix, files.format
+    )
+    left = places.check(plan, True, files.force, files.skip_existing)
+    if len(plan) > 1:
+        raise UserError(f"{source} is {len(plan)} files; one is edited at a time.")
+    results = Results("edit", plan, left, files, run)
+    if not left:
+        return results.close()
+    recording = check_editable(Recording.read(plan[0].source, files.channel))
+    if len(recording.tracks) > 1:
+        raise UserError(
+            f"{source} has {recording.channels} channels: edit one (--channel 0) or their mean (--channel mean)."
+        )
+    wave, rate_hz = recording.tracks[0].read(), recording.rate_hz
+    recogniser = recognisers.load(asr)
+    if not hasattr(recogniser, "align"):
+        raise UserError(f"The recogniser {asr!r} hears but cannot align, which editing needs: use whisper_base.")
+    if not trust_old:
+        recognisers.check_said(recogniser, wave, rate_hz, old)
+    words = recogniser.align(wave, rate_hz, old)
+    model = run.load()
+    results.made(plan[0], model, run.settings, recording,
+                 lambda: model.edit(wave, rate_hz, old, new, words, **run.settings),
+                 [transcripts.Line(0.0, recording.seconds, new)])  # fmt: skip
+    return results.close()
 
 
 @app.command()
 @plain_errors
-def info(models: Models = "nano") -> None:
-    """Print what the weights are: sizes, training record, sampling defaults."""
-    typer.echo(json.dumps(SpeechOp.from_pretrained(models).config, indent=2))
+def info(models: Annotated[str, typer.Option(help="weights: nano, a folder, or a hub id")] = "nano") -> None:
+    """Print what the weights are: sizes, training record, sampling defaults; and which recognisers are installed."""
+    from importlib.metadata import entry_points
+
+    model = Run(models=models).load()
+    installed = sorted(entry.name for entry in entry_points(group=recognisers.GROUP))
+    typer.echo(json.dumps(model.config | {"rate_hz": model.rate_hz, "recognisers": installed}, indent=2))
 
 
 def main() -> None:

@@ -2,25 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import ModelHubMixin
 from torch import Tensor
 
 from speechbase import audio, editing
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError, seed_of
+from speechop import jobs as jobs_module
 from speechop.compose import Conditions, Settings, expression
+from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
+from speechop.recordings import Recording
 from speechop.sampler import Noise, sample
+from speechop.transcripts import MIN_CONFIDENCE, Line, check_text
+
+Audio = np.ndarray | Tensor
+Transcript = str | Sequence[Line]
+Transcribe = Callable[[np.ndarray, int], object]
 
 PRETRAINED = files("speechbase") / "pretrained"
-MIN_SECONDS, WINDOW_SECONDS, OVERLAP_SECONDS = 0.2, 10.0, 1.0
+PROMPT_SECONDS, SPOKEN_SECONDS = 10.0, (0.2, 30.0)  # the longest prompt; the range of what is spoken at once
+EDIT_SECONDS = 28.0  # of a recording to edit: what aligners take at once
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+HUB_FILES = ["config.json", "README.md", "*/config.json", "*/model.safetensors"]
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def shipped() -> list[str]:
+    """Names of the scales whose weights ship with the package."""
+    root = Path(str(PRETRAINED))
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def find_weights(name: str, revision=None, cache_dir=None, local_files_only: bool = True, token=None) -> Path:
+    """The folder of a scale, of itself, or of a hub id's snapshot; see `SpeechOp.from_pretrained`."""
+    if name in shipped():
+        return Path(str(PRETRAINED / name))
+    if Path(name).is_dir() or not HUB_ID.fullmatch(name):
+        return _unpickled(Path(name))
+    from huggingface_hub import constants, errors, snapshot_download
+
+    offline = local_files_only or constants.HF_HUB_OFFLINE
+    try:
+        folder = snapshot_download(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=offline,
+            allow_patterns=HUB_FILES,
+        )
+    except errors.LocalEntryNotFoundError:
+        remedy = (
+            "allow the download (--download, local_files_only=False)" if not constants.HF_HUB_OFFLINE else
+            "unset HF_HUB_OFFLINE"
+        )  # fmt: skip
+        raise UserError(
+            f"{name} is no folder, and not in the hub's local cache: {remedy}, or name a folder or one of "
+            f"{', '.join(shipped()) or 'none'}."
+        ) from None
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        raise UserError(f"{name} cannot be taken from the hub ({' '.join(str(error).split())[:200]}).") from None
+    return _unpickled(Path(folder))
+
+
+def _unpickled(folder: Path) -> Path:
+    for path in sorted(folder.glob("*/*")) + sorted(folder.glob("*")):
+        if path.suffix in PICKLES and not path.with_name("model.safetensors").is_file():
+            raise UserError(f"{path} is pickled and could run code: only weights in safetensors are loaded.")
+    return folder
 
 
 @dataclass
@@ -43,7 +102,7 @@ class Request:
     seconds: float | None = None
 
 
-class SpeechOp:
+class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["speech-enhancement", "text-to-speech"]):
     """A codec and a network, ready to process speech.
 
     Args:
@@ -53,28 +112,42 @@ class SpeechOp:
 
     def __init__(self, folder: str | Path, model: str = "multitask", device: str | None = None):
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        folder = Path(folder)
-        self.network, self.config = load_network(folder / model)
-        self.codec = load_codec(folder / self.config.get("codec", "codec")).to(self.device)
+        self.folder, self.model = Path(folder), model
+        self.network, self.config = load_network(self.folder / model)
+        self.codec_name = self.config.get("codec", "codec")
+        self.codec = load_codec(self.folder / self.codec_name).to(self.device)
         self.network.to(self.device)
         self.rate_hz = self.codec.rate_hz
 
     @classmethod
-    def from_pretrained(cls, name: str = "nano", model: str = "multitask", device: str | None = None) -> SpeechOp:
-        """Load weights that ship with the package (by scale) or from a folder of models.
+    def from_pretrained(
+        cls, name: str | Path = "nano", model: str = "multitask", device: str | None = None, *, revision: str | None = None,
+        cache_dir: str | Path | None = None, local_files_only: bool = True, token: str | None = None,
+    ) -> SpeechOp:  # fmt: skip
+        """Load weights that ship with the package (by scale), of a folder of models, or of a model repository.
+
+        Args:
+            name: a scale (`nano`), a folder that holds codec/ and the model, or a hub id (`owner/name`).
+            revision, cache_dir, token: of the hub, as `huggingface_hub.snapshot_download` takes them.
+            local_files_only: take a hub id from the local cache alone; false downloads what is missing, unless HF_HUB_OFFLINE
+                is set.
 
         Raises:
-            UserError: no such weights; the message lists those there are.
+            UserError: no such weights (the message lists those there are), or weights that are pickled.
         """
-        shipped = Path(str(PRETRAINED / name))
-        folder = shipped if shipped.is_dir() else Path(name)
+        folder = find_weights(str(name), revision, cache_dir, local_files_only, token)
         if not (folder / model).is_dir():
-            have = sorted(p.name for p in Path(str(PRETRAINED)).glob("*")) if Path(str(PRETRAINED)).is_dir() else []
             raise UserError(
-                f"There is no model {model!r} in {folder}; weights that ship: {', '.join(have) or 'none'}. "
-                "Name one of them, or a folder that holds codec/ and the model."
+                f"There is no model {model!r} in {folder}; weights that ship: {', '.join(shipped()) or 'none'}. "
+                "Name one of them, a folder that holds codec/ and the model, or a hub id (owner/name)."
             )
         return cls(folder, model, device)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What `save_pretrained` and `push_to_hub` write: both model folders, a configuration and a card."""
+        from speechop.export import export
+
+        export(self, Path(save_directory))
 
     # -- batches of requests ---------------------------------------------------------------------------------------
 
@@ -163,97 +236,195 @@ class SpeechOp:
         wave = np.pad(wave, fade)[skip : skip + length + 2 * fade]
         return np.ascontiguousarray(wave, np.float32)
 
-    # -- one file at a time ----------------------------------------------------------------------------------------
+    # -- recordings ------------------------------------------------------------------------------------------------
 
-    def enhance(
-        self, wave: np.ndarray, rate_hz: int, *, transcript: str | None = None, voice: np.ndarray | None = None,
-        voice_text: str | None = None, transcribe: Callable[[np.ndarray, int], str] | None = None, **settings,
-    ) -> np.ndarray:  # fmt: skip
-        """Enhance speech [s] at any rate: same rate and length out.
+    def answer(
+        self, jobs: Iterable[Job], progress: Callable[[float], None] | None = None, bar: str | None = None, **settings
+    ) -> Iterator[Done]:
+        """Process many recordings, in order; their windows share batches (see `speechop.jobs`).
+
+        A recording that cannot be processed is a `Done` with an error; the others go on.
 
         Args:
-            transcript: what is said, to guide by (TC-CFG, Eq. 4).
-            transcribe: a recogniser (samples, rate) -> text: implicit task composition; each window is transcribed.
-            voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
-            settings: fields of `speechop.compose.Settings`, over those that come with the weights.
+            progress: called with the seconds of audio that are done; bar: the label of a bar of sampling steps.
+            settings: fields of `speechop.compose.Settings`.
         """
-        return self._windows(
-            "enhancement", wave, rate_hz, transcript, transcribe, settings, voice=voice, voice_text=voice_text
-        )
+        return jobs_module.answer(self, jobs, self.settings(settings, True), progress, bar)
+
+    def _one(self, job: Job, settings: dict) -> np.ndarray:
+        guided = job.transcript is not None or job.recogniser is not None
+        (done,) = jobs_module.answer(self, [job], self.settings(settings, guided))
+        if done.error:
+            raise UserError(done.error)
+        return done.wave
+
+    def enhance(
+        self, wave: Audio, rate_hz: int, *, transcript: Transcript | None = None, transcribe: Transcribe | None = None,
+        voice: Audio | None = None, voice_text: str | None = None, min_confidence: float = MIN_CONFIDENCE,
+        loudness: str | float = "keep", **settings,
+    ) -> np.ndarray:  # fmt: skip
+        """Enhance speech [s], numpy or torch, of any rate and length: float32 of the same rate and length.
+
+        Args:
+            transcript: what is said, to guide by (TC-CFG, Eq. 4): a text that fits in ten seconds, or lines with times.
+            transcribe: a recogniser (samples [n], rate) -> text, or what `speechop.transcripts.judged` takes: implicit task
+                composition; each window is transcribed. `listen` returns the lines, to be read, mended and given as transcript.
+            voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
+            min_confidence: a window whose words have less on average is not guided by them.
+            loudness: "keep" (the input's, BS.1770-4), "model" (as the model gives it), or LUFS.
+            settings: fields of `speechop.compose.Settings`; what is left out comes with the weights.
+
+        >>> import numpy as np
+        >>> model = SpeechOp.from_pretrained("nano")
+        >>> noisy = np.random.default_rng(0).standard_normal(22_050).astype(np.float32) * 0.05  # one second
+        >>> model.enhance(noisy, 22_050, transcript="ten boxes", steps=2).shape
+        (22050,)
+        """
+        return self._one(
+            Job("the recording", "enhancement", Recording.of(wave, rate_hz), transcript, transcribe,
+                voice=None if voice is None else self.prompt(voice, rate_hz, "the voice"),
+                voice_text=None if voice_text is None else check_text(voice_text, "voice_text"), loudness=loudness,
+                min_confidence=min_confidence), settings,
+        )  # fmt: skip
 
     def separate(
-        self, wave, rate_hz: int, prompt: np.ndarray, *, transcript=None, transcribe=None, **settings
-    ) -> np.ndarray:
-        """The speech of the speaker heard in `prompt` [p] out of a mixture [s]; see `enhance`."""
-        return self._windows("separation", wave, rate_hz, transcript, transcribe, settings, prompt=prompt)
+        self, wave: Audio, rate_hz: int, prompt: Audio, *, transcript: Transcript | None = None,
+        transcribe: Transcribe | None = None, min_confidence: float = MIN_CONFIDENCE, loudness: str | float = "model", **settings,
+    ) -> np.ndarray:  # fmt: skip
+        """The speech of the speaker heard in `prompt` [p] out of a mixture [s] at the same rate; see `enhance`."""
+        return self._one(
+            Job("the mixture", "separation", Recording.of(wave, rate_hz), transcript, transcribe,
+                prompt=self.prompt(prompt, rate_hz), loudness=loudness, min_confidence=min_confidence), settings,
+        )  # fmt: skip
 
-    def isolate(self, wave: np.ndarray, rate_hz: int, what: str = "speech", **settings) -> np.ndarray:
-        """Foreground (`speech`: with its room and bandwidth) or background (`noise`) of a recording [s]."""
+    def isolate(
+        self, wave: Audio, rate_hz: int, what: str = "speech", *, loudness: str | float = "model", **settings
+    ) -> np.ndarray:
+        """Foreground (`speech`: with its room and bandwidth) or background (`noise`) of a recording [s]; see `enhance`."""
         if what not in ("speech", "noise"):
             raise UserError(f"cannot isolate {what!r}: speech or noise.")
-        return self._windows(f"{what}_isolation", wave, rate_hz, None, None, settings)
+        job = Job("the recording", f"{what}_isolation", Recording.of(wave, rate_hz), loudness=loudness)
+        return self._one(job, settings)
 
-    def match_acoustics(self, wave: np.ndarray, rate_hz: int, prompt: np.ndarray, **settings) -> np.ndarray:
-        """The speech [s] as if recorded where `prompt` [p] was."""
-        return self._windows("acoustic_matching", wave, rate_hz, None, None, settings, prompt=prompt)
+    def match_acoustics(
+        self, wave: Audio, rate_hz: int, prompt: Audio, *, loudness: str | float = "keep", **settings
+    ) -> np.ndarray:
+        """The speech [s] as if recorded where `prompt` [p], at the same rate, was; see `enhance`."""
+        job = Job(
+            "the recording", "acoustic_matching", Recording.of(wave, rate_hz), prompt=self.prompt(prompt, rate_hz),
+            loudness=loudness,
+        )  # fmt: skip
+        return self._one(job, settings)
+
+    def listen(
+        self, wave: Audio, rate_hz: int, transcribe: Transcribe, min_confidence: float = MIN_CONFIDENCE
+    ) -> list[Line]:
+        """What a recogniser hears in a recording [s], window by window: lines that `enhance` takes as its transcript."""
+        job = Job("the recording", "enhancement", Recording.of(wave, rate_hz), recogniser=transcribe,
+                  min_confidence=min_confidence)  # fmt: skip
+        return jobs_module.listen(job, self.rate_hz)
+
+    # -- new speech ------------------------------------------------------------------------------------------------
 
     def tts(
-        self, text: str, prompt: np.ndarray, prompt_text: str, rate_hz: int, *, seconds: float | None = None, **settings
-    ):
-        """Speak `text` in the voice of `prompt` [p]: audio at `rate_hz`, as long as the prompt's speaking rate says."""
-        from speechbase.corpus.voices import phone_count
+        self, text: str, prompt: Audio, prompt_text: str, rate_hz: int, *, seconds: float | None = None, **settings
+    ) -> np.ndarray:
+        """Speak `text` in the voice of `prompt` [p]: audio at `rate_hz`, as long as the prompt's speaking rate says.
 
-        prompt = self._listen(prompt, rate_hz)
+        Raises:
+            UserError: texts without phonemes, a prompt of more than 10 s, or a duration outside of 0.2 to 30 s.
+        """
+        text, prompt_text = check_spoken(text, prompt_text)
+        level = Recording.of(prompt, rate_hz).gain
+        prompt = self.prompt(prompt, rate_hz)
         if seconds is None:
-            seconds = phone_count(text) / editing.rate_of(phone_count(prompt_text), len(prompt) / self.rate_hz)
+            rate = editing.rate_of(phones_of(prompt_text, "The prompt's text"), len(prompt) / self.rate_hz)
+            seconds = phones_of(text, "The text") / rate
+        check_seconds(seconds)
         request = Request("tts", "tts", transcript=f"{prompt_text} {text}", prompt=prompt, seconds=seconds)
-        return audio.resample(self.process([request], self._settings(settings, False))[0], self.rate_hz, rate_hz)
+        made = self.process([request], self.settings(settings, False))[0] / np.float32(level)
+        return audio.resample(made, self.rate_hz, rate_hz)
 
-    def edit(self, wave: np.ndarray, rate_hz: int, row: dict, words: list[dict], **settings) -> np.ndarray:
-        """Change words of a recording [s]; `row` and `words` as `speechbase.editing.plan_edit` takes them."""
-        from speechbase.corpus.voices import phone_count
+    def edit(self, wave: Audio, rate_hz: int, old: str, new: str, words: list[dict], **settings) -> np.ndarray:
+        """Change words of a recording [s] of at most 28 s; what lies outside of the change stays as it was.
 
-        plan = editing.plan_edit(row, words, len(wave) / rate_hz, phone_count)
-        request = edit_request("edit", self._listen(wave, rate_hz), self.rate_hz, plan, row["text"])
-        middle = self.process([request], self._settings(settings, False))[0]
+        Args:
+            old, new: the whole text as it is said, and as it should be said.
+            words: where the old text's words are, [{"word", "start", "end"}] in seconds, from a recogniser's `align`.
+
+        Raises:
+            UserError: texts that are equal or have no words, a silent recording, or one of more than 28 s.
+        """
+        row = editing.spans_of(check_text(old, "The old text"), check_text(new, "The new text"))
+        source = check_editable(Recording.of(wave, rate_hz))
+        wave = source.tracks[0].read()
+        plan = editing.plan_edit(row, words, source.seconds, lambda text: phones_of(text, "The text"))
+        check_seconds(plan.seconds)
+        heard = audio.resample(wave * np.float32(source.gain), rate_hz, self.rate_hz)
+        request = edit_request("edit", heard, self.rate_hz, plan, row["text"])
+        middle = self.process([request], self.settings(settings, False))[0] / np.float32(source.gain)
         return editing.splice(wave, audio.resample(middle, self.rate_hz, rate_hz), plan, rate_hz)
 
-    def _settings(self, values: dict, guided: bool) -> Settings:
+    def prompt(self, wave: Audio, rate_hz: int, name: str = "the prompt") -> np.ndarray:
+        """A prompt or voice [p] as `Job` and `Request` take it: at the model's rate and level.
+
+        Raises:
+            UserError: shorter than 0.2 s, longer than 10 s, or silent.
+        """
+        source = Recording.of(wave, rate_hz)
+        check_prompt(source, name)
+        return audio.resample(source.tracks[0].read() * np.float32(source.gain), rate_hz, self.rate_hz)
+
+    def settings(self, values: dict, guided: bool) -> Settings:
         settings = Settings.of(self.config["sampling"] | values)
         return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
 
-    def _listen(self, wave: np.ndarray, rate_hz: int) -> np.ndarray:
-        wave = np.asarray(wave, np.float32)
-        if wave.ndim != 1 or not np.isfinite(wave).all():
-            raise UserError(f"audio of shape {wave.shape} must be mono and finite.")
-        if len(wave) < MIN_SECONDS * rate_hz:
-            raise UserError(f"{len(wave) / rate_hz:.2f} s of audio are too short: at least {MIN_SECONDS} s are needed.")
-        return audio.resample(wave, rate_hz, self.rate_hz)
 
-    def _windows(self, task, wave, rate_hz: int, transcript, transcribe, settings: dict, **given) -> np.ndarray:
-        """Process audio of any length by overlapping windows with cross-fades, and undo resampling."""
-        heard = self._listen(wave, rate_hz)
-        if float(np.abs(heard).max()) < 1e-5:
-            return np.zeros(len(wave), np.float32)  # nothing is said: a generative model would make something up
-        given = {k: self._listen(v, rate_hz) if isinstance(v, np.ndarray) else v for k, v in given.items()}
-        how = self._settings(settings, transcript is not None or transcribe is not None)
-        starts, size, overlap = window_starts(len(heard), self.rate_hz)
-        if transcript is not None and len(starts) > 1:
-            raise UserError(
-                f"A transcript guides at most {WINDOW_SECONDS:.0f} s of audio at once; "
-                "cut the recording, or let each window be transcribed (--itc)."
-            )
-        requests = []
-        for number, start in enumerate(starts):
-            part = heard[start : start + size]
-            text = transcript if transcribe is None else (transcribe(part, self.rate_hz) or None)
-            requests.append(Request(f"{task}-{number}", task, source=part, transcript=text, **given))
-        outputs = []
-        for request in requests:
-            outputs += self.process([request], how, progress=f"{task} {len(outputs) + 1}/{len(requests)}")
-        whole = cross_fade(outputs, starts, len(heard), overlap)
-        result = audio.resample(whole, self.rate_hz, rate_hz)
-        return np.pad(result, (0, max(0, len(wave) - len(result))))[: len(wave)]
+def check_prompt(source: Recording, name: str) -> None:
+    """Refuse (UserError) prompts of more than 10 s, and silence."""
+    if source.seconds > PROMPT_SECONDS:
+        raise UserError(
+            f"{name} lasts {source.seconds:.1f} s; at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best: cut it."
+        )
+    if source.silent:
+        raise UserError(f"{name} is silent; choose one with speech in it.")
+
+
+def check_editable(source: Recording) -> Recording:
+    """Refuse (UserError) recordings that are silent or too long to be edited at once."""
+    if source.seconds > EDIT_SECONDS:
+        raise UserError(f"{source.seconds:.1f} s of audio are too long to edit: at most {EDIT_SECONDS:.0f} s; cut it.")
+    if source.silent:
+        raise UserError("The recording is silent: there are no words to change.")
+    return source
+
+
+def check_spoken(text: str, prompt_text: str) -> tuple[str, str]:
+    """A text to say and a prompt's in the form that the model knows; without letters, or phonemes, a UserError."""
+    text, prompt_text = check_text(text, "The text"), check_text(prompt_text, "The prompt's text")
+    check_text(f"{prompt_text} {text}", "The prompt's text with the text")
+    phones_of(text, "The text")
+    phones_of(prompt_text, "The prompt's text")
+    return text, prompt_text
+
+
+def check_seconds(seconds: float) -> float:
+    """A duration of new speech; outside of 0.2 to 30 s it is a UserError."""
+    low, high = SPOKEN_SECONDS
+    if not low <= seconds <= high:
+        raise UserError(
+            f"{seconds:.2f} s of new speech: {low} to {high:.0f} s are made at once; change the text or --seconds."
+        )
+    return seconds
+
+
+def phones_of(text: str, name: str) -> int:
+    """How many phonemes a text has; none is a UserError that names it."""
+    from speechbase.corpus.phones import phone_count
+
+    if not (count := phone_count(text)):
+        raise UserError(f"{name} {text[:60]!r} has no phonemes: the model speaks English.")
+    return count
 
 
 def edit_request(identity: str, heard: np.ndarray, rate_hz: int, plan: editing.Edit, text: str) -> Request:
@@ -265,27 +436,3 @@ def edit_request(identity: str, heard: np.ndarray, rate_hz: int, plan: editing.E
         left=left if len(left) > shortest else np.zeros(int(shortest), np.float32),
         right=right if len(right) > shortest else np.zeros(int(shortest), np.float32),
     )  # fmt: skip
-
-
-def window_starts(samples: int, rate_hz: int) -> tuple[list[int], int, int]:
-    """Starts of windows, their size and overlap, in samples; one window where the audio fits in it."""
-    size, overlap = int(WINDOW_SECONDS * rate_hz), int(OVERLAP_SECONDS * rate_hz)
-    if samples <= size:
-        return [0], samples, 0
-    starts = list(range(0, samples - size, size - overlap))
-    return [*starts, samples - size], size, overlap
-
-
-def cross_fade(parts: list[np.ndarray], starts: list[int], samples: int, overlap: int) -> np.ndarray:
-    """Add windows with linear fades that sum to one wherever neighbours overlap."""
-    total, weight = np.zeros(samples, np.float32), np.zeros(samples, np.float32)
-    for number, (part, start) in enumerate(zip(parts, starts)):
-        fade = np.ones(len(part), np.float32)
-        ramp = (np.arange(overlap, dtype=np.float32) + 0.5) / max(1, overlap)
-        if number:
-            fade[:overlap] = ramp
-        if number + 1 < len(parts):
-            fade[len(fade) - overlap :] *= ramp[::-1]
-        total[start : start + len(part)] += part * fade
-        weight[start : start + len(part)] += fade
-    return total / np.maximum(weight, 1e-6)

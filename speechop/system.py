@@ -18,12 +18,13 @@ from speechbase.files import UserError, plain_errors, read_json, read_jsonl
 from speechbase.items import Item
 from speechbase.systems.contract import Answer, System
 from speechbase.systems.runner import run_manifest
+from speechbase.texts import spoken
+from speechop import MARK
 from speechop.compose import Settings
 from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
 from speechop.tasks import TABLE9
 
-MARK = "Synthetic speech: made or processed by SpeechOp (replication)"
 SYSTEM_KEYS = ("model", "transcript", "voice", "chunk_seconds", "codec_only")
 
 
@@ -131,14 +132,14 @@ class ComposedSpeechOp(System):
             if row is None or row["status"] != "ok":
                 raise UserError(f"no transcript of the input: {'not transcribed' if row is None else row['status']}")
             text = row["text"]
-        plain = " ".join("".join(c for c in text.lower() if c.isalnum() or c in "' ").split())
+        plain = spoken(text)
         if plain:
             tokenize([plain])  # too long is a row's failure, not its batch's
         return plain or None  # the recogniser heard nothing: there is nothing to guide by
 
     @staticmethod
     def _tts(item: Item) -> Request:
-        from speechbase.corpus.voices import phone_count
+        from speechbase.corpus.phones import phone_count
 
         prompt, said = item.wave("prompt"), item.row["prompt_text"]
         if not said:
@@ -147,7 +148,7 @@ class ComposedSpeechOp(System):
         return Request(item.id, "tts", transcript=f"{said} {item.text}", prompt=prompt, seconds=seconds)
 
     def _edit(self, item: Item) -> tuple[Request, editing.Edit]:
-        from speechbase.corpus.voices import phone_count
+        from speechbase.corpus.phones import phone_count
 
         row = self.transcripts.get(item.id)
         if row is None or row["status"] != "ok":

@@ -20,8 +20,13 @@ RATE_HZ = whisper.RATE_HZ
 FRAME_S = 0.02
 
 
-def align(wave: np.ndarray, text: str, model: str = "whisper_base", path: str | None = None) -> list[dict]:
+def align(
+    wave: np.ndarray, text: str, model: str = "whisper_base", path: str | None = None, *, confidence: bool = False
+) -> list[dict]:
     """Place the words of `text` in float32 audio [n] at 16 kHz of at most 28 s.
+
+    Args:
+        confidence: also say of each word how probable the model finds it: the mean over its tokens, given the words before.
 
     Returns:
         [{"word", "start", "end"}] in seconds, as many as `text.split()` has words.
@@ -50,10 +55,14 @@ def align(wave: np.ndarray, text: str, model: str = "whisper_base", path: str | 
     first = _first_frames(result.alignments, len(tokens) + 1)
     edges = np.cumsum([0, *map(len, pieces)])
     starts = np.minimum(first[edges], frames) * FRAME_S
-    return [
+    placed = [
         {"word": word, "start": float(starts[i]), "end": float(min(seconds, starts[i + 1]))}
         for i, word in enumerate(words)
     ]
+    if confidence:
+        for i, word in enumerate(placed):
+            word["confidence"] = round(float(np.mean(result.text_token_probs[edges[i] : edges[i + 1]])), 3)
+    return placed
 
 
 def _first_frames(alignments: list[tuple[int, int]], tokens: int) -> np.ndarray:

@@ -1,23 +1,67 @@
-"""The packaged recogniser as a plug-in of `speechop` (entry point group "speechop.recognisers"): it hears and it aligns."""
+"""Packaged recognisers as plug-ins of `speechop` (entry point group "speechop.recognisers"): they hear and they align."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from metrics.judges import alignment, recognisers
+from metrics.judges import alignment, recognisers, whisper
 from speechbase import audio
+
+SPEECH_PROBABILITY, SPEECH_SECONDS = (
+    0.5,
+    0.1,
+)  # noise, chords and clicks stayed below .4 throughout, speech came above .89
+VAD_SAMPLES = 512
 
 
 class WhisperBase:
-    """Whisper base from its package, with the settings of the tables."""
+    """Whisper base from its package, with the settings of the tables and Silero's voice activity detection.
 
-    def __init__(self):
-        self._recogniser = recognisers.resolve({"model": "whisper_base"})
+    Args:
+        options: of the recogniser (`metrics.judges.recognisers.WhisperSettings`), such as `beam_size`, and `model`.
+    """
 
-    def transcribe(self, wave: np.ndarray, rate_hz: int) -> str:
-        """Text of float32 audio [n] at any rate."""
-        return recognisers.transcribe(self._recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+    def __init__(self, **options):
+        self._recogniser = recognisers.resolve({"model": "whisper_base", **options})
+        self._aligner = {"model": self._recogniser.model, "path": self._recogniser.path}
+
+    def transcribe(self, wave: np.ndarray, rate_hz: int) -> dict:
+        """What is heard in float32 audio [n] at any rate: text, words with times and confidence, whether there is speech.
+
+        A word's confidence is the mean probability of its tokens, given the words before it.
+        """
+        wave = audio.resample(wave, rate_hz, recognisers.RATE_HZ)
+        heard = _heard(self._recogniser, wave)
+        words = alignment.align(wave, heard["text"], **self._aligner, confidence=True) if heard["text"].split() else []
+        return heard | {"words": words}
 
     def align(self, wave: np.ndarray, rate_hz: int, text: str) -> list[dict]:
         """Word times of a known text; see `metrics.judges.alignment.align`."""
-        return alignment.align(audio.resample(wave, rate_hz, recognisers.RATE_HZ), text)
+        return alignment.align(audio.resample(wave, rate_hz, recognisers.RATE_HZ), text, **self._aligner)
+
+
+class Moonshine:
+    """Moonshine tiny (English) from its package, of another family than Whisper; its words have no times."""
+
+    def __init__(self, **options):
+        self._recogniser = recognisers.resolve({"model": "moonshine_tiny_en", **options})
+
+    def transcribe(self, wave: np.ndarray, rate_hz: int) -> dict:
+        """What is heard in float32 audio [n] at any rate: text, and whether there is speech (Silero's detector)."""
+        return _heard(self._recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+
+
+def _heard(recogniser: recognisers.Recogniser, wave: np.ndarray) -> dict:
+    """The text of audio at 16 kHz where there is speech in it."""
+    if speech_seconds(wave) < SPEECH_SECONDS:
+        return {"text": "", "speech": False}
+    text = recognisers.transcribe(recogniser, wave)
+    return {"text": text, "speech": True, "repeats": whisper.repeats(text)}
+
+
+def speech_seconds(wave: np.ndarray) -> float:
+    """How much of float32 audio [n] at 16 kHz is speech to Silero's detector, seconds."""
+    from faster_whisper.vad import get_vad_model
+
+    probability = np.asarray(get_vad_model()(np.pad(wave, (0, -len(wave) % VAD_SAMPLES)))).ravel()
+    return float((probability > SPEECH_PROBABILITY).sum()) * VAD_SAMPLES / recognisers.RATE_HZ

@@ -153,10 +153,11 @@ def _make(job: tuple[dict, Path, int, float]) -> tuple[str, str] | None:
     Returns:
         None, or the id of an utterance that cannot be had, with the reason.
     """
+    from speechbase.corpus import phones as g2p
     from speechbase.corpus import voices
 
     item, path, rate_hz, level_dbfs = job
-    phones = voices.phone_count(item["text"])
+    phones = g2p.phone_count(item["text"])
     reasons = []
     for attempt in range(ATTEMPTS):
         seed = item["seed"] if attempt == 0 else seed_of(item["seed"], attempt)

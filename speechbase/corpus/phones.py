@@ -16,6 +16,7 @@ from speechbase.files import UserError
 AMERICAN = "AIOWYTbdfhijklmnpstuvwxzæðŋɐɑɔəɚɛɜɡɪɹʃʊʌʒʤʧθᵊᵻ"
 STRESSES = ("", "ˈ", "ˌ")
 MAX_SIGNS = 1024
+STRESS_AND_PUNCTUATION = set("ˈˌ .,;:!?—…\"“”()'ː")
 
 
 def signs(text: str) -> list[tuple[str, int, bool]]:
@@ -71,6 +72,22 @@ def encode(text: str, alphabet: str = AMERICAN) -> list[int]:
     """
     place = {sign: index for index, sign in enumerate(alphabet)}
     return [1 + 6 * place[sign] + 2 * stress + begins for sign, stress, begins in signs(text) if sign in place]
+
+
+def phone_count(text: str) -> int:
+    """How many phonemes a text has, without stress marks and punctuation: what speaking rates are reckoned by."""
+    said = " ".join(hibari().phonemize(text[0].upper() + text[1:] + ".")) if text else ""
+    return sum(sign not in STRESS_AND_PUNCTUATION for sign in said)
+
+
+@functools.cache
+def hibari():
+    """The packaged lexicon with its voice."""
+    try:
+        from hibari import Hibari
+    except ImportError:
+        raise UserError("Phonemes need the package hibari-tts: pip install hibari-tts.") from None
+    return Hibari()
 
 
 @functools.cache

@@ -33,7 +33,7 @@ def build(config: dict, folder: Path) -> Path:
 
 
 def _make(item: dict, folder: Path, rate_hz: int, level_dbfs: float) -> dict:
-    from speechbase.corpus import voices
+    from speechbase.corpus.phones import phone_count
 
     wave = _read(item, rate_hz)
     try:
@@ -48,7 +48,7 @@ def _make(item: dict, folder: Path, rate_hz: int, level_dbfs: float) -> dict:
     return {
         "id": item["id"], "speaker": item["speaker"], "base": "recorded", "sex": item["sex"], "split": "real",
         "text": words, "path": path, "rate_hz": rate_hz, "seconds": round(len(wave) / rate_hz, 4),
-        "phones": voices.phone_count(words), "sha256": sha256(folder / path),
+        "phones": phone_count(words), "sha256": sha256(folder / path),
     }  # fmt: skip
 
 

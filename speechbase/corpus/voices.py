@@ -11,6 +11,7 @@ import parselmouth
 from parselmouth.praat import call, run
 
 from speechbase import audio
+from speechbase.corpus.phones import hibari
 from speechbase.files import UserError, seed_of
 
 KOKORO_RATE_HZ = 24_000
@@ -21,7 +22,6 @@ KOKORO_SPEAKERS = {
     "tebukuro": "jf_tebukuro",
     "kumo": "jm_kumo",
 }
-STRESS_AND_PUNCTUATION = set("ˈˌ .,;:!?—…\"“”()'ː")
 
 
 def base_of(voice: dict) -> str:
@@ -93,25 +93,8 @@ def median_f0_hz(wave: np.ndarray, rate_hz: int) -> float:
     return float(np.median(voiced)) if len(voiced) else 0.0
 
 
-def phonemes(text: str) -> str:
-    """American English phonemes (misaki alphabet) from the packaged lexicon, stress marks included."""
-    return " ".join(_hibari().phonemize(text[0].upper() + text[1:] + "."))
-
-
-def phone_count(text: str) -> int:
-    """How many phonemes a text has, without stress marks and punctuation."""
-    return sum(sign not in STRESS_AND_PUNCTUATION for sign in phonemes(text))
-
-
-@functools.cache
-def _hibari():
-    from hibari import Hibari
-
-    return Hibari()
-
-
 def _heart(voice: dict, prompt: str, seed: int, speed: float) -> tuple[np.ndarray, int]:
-    model = _hibari()
+    model = hibari()
     return model(prompt, speed=speed, seed=seed), model.sample_rate
 
 
@@ -217,7 +200,7 @@ def _kokoro_style(voice: dict, styles: dict, tokens: int) -> np.ndarray:
 
 def _speak_kokoro(voice: dict, prompt: str, seed: int, speed: float) -> tuple[np.ndarray, int]:
     session, vocabulary, styles = _kokoro()
-    tokens = [vocabulary[sign] for sign in " ".join(_hibari().phonemize(prompt)) if sign in vocabulary]
+    tokens = [vocabulary[sign] for sign in " ".join(hibari().phonemize(prompt)) if sign in vocabulary]
     style = _kokoro_style(voice, styles, len(tokens))
     inputs = {
         "tokens": np.array([[0, *tokens, 0]], np.int64),

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from speechbase.files import UserError
 from speechop.model.transformer import Transformer, TransformerConfig
+from speechop.transcripts import MAX_BYTES
 
 PAD = 0
 OFFSET = 3  # ByT5's numbering: 0 pad, 1 end of text, 2 unknown, then bytes
 VOCABULARY = 256 + OFFSET
-MAX_BYTES = 1024
 
 
 def tokenize(texts: list[str], device="cpu") -> tuple[Tensor, Tensor]:

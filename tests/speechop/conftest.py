@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from speechbase.codec import MelCodec
+from speechbase.training import checkpoint
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 
 TINY = NetworkConfig(
@@ -38,3 +39,17 @@ def codec() -> MelCodec:
     codec = MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=2).eval()
     codec.fit([torch.randn(16_000) * 0.1])
     return codec
+
+
+@pytest.fixture(scope="session")
+def models(network, codec, tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    codec_config = {
+        "network": {"kind": "mel", "latent_dim": 16, "decoder_dim": 16, "decoder_layers": 2},
+        "kind": "codec",
+    }
+    checkpoint.save_model(root / "codec", codec.state_dict(), codec_config)
+    checkpoint.save_model(
+        root / "multitask", network.state_dict(), {"network": TINY.as_dict(), "kind": "multitask", "sampling": {}}
+    )
+    return root

@@ -47,7 +47,7 @@ def tones(monkeypatch):
         return (0.3 * np.sin(2 * np.pi * hz * np.arange(n) / rate_hz)).astype(np.float32)
 
     monkeypatch.setattr("speechbase.corpus.voices.speak", speak)
-    monkeypatch.setattr("speechbase.corpus.voices.phone_count", lambda text: len(text.replace(" ", "")))
+    monkeypatch.setattr("speechbase.corpus.phones.phone_count", lambda text: len(text.replace(" ", "")))
     return speak
 
 

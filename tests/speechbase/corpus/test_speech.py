@@ -155,7 +155,7 @@ def test_a_voice_says_the_same_for_the_same_seed(model):
 def test_recordings_become_the_split_real(config, tmp_path, monkeypatch):
     from speechbase.corpus import real
 
-    monkeypatch.setattr("speechbase.corpus.voices.phone_count", len)
+    monkeypatch.setattr("speechbase.corpus.phones.phone_count", len)
     tone = np.sin(np.arange(16000) * 0.3).astype(np.float32) * 0.01
     audio.write(tmp_path / "mine.wav", tone, 16000)
     item = {"id": "one", "speaker": "me", "sex": "f", "text": "Hello, World!", "path": str(tmp_path / "mine.wav")}

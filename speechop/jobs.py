@@ -1,0 +1,277 @@
+"""Many recordings through one model: their windows share batches, and one that fails costs its own answer only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from speechbase import audio
+from speechbase.files import UserError
+from speechop import transcripts
+from speechop.recordings import SILENT_PEAK, WINDOW_S, Joined, Level, Recording, Spool, Window, level, windows
+from speechop.transcripts import MIN_CONFIDENCE, Line
+
+SAME_LOUDNESS = ("enhancement", "acoustic_matching")  # results that take the recording's place, and not a part of it
+
+
+@dataclass
+class Job:
+    """One recording and what is asked of it.
+
+    Attributes:
+        name: for messages.
+        task: a task of `speechbase.items.TASKS` that has a source.
+        source: the recording, or how to get it (read when its turn comes).
+        transcript: what is said: lines with times, or a text that fits in one window.
+        recogniser: what transcribes each window instead: (samples [n], rate) -> as `speechop.transcripts.judged` takes it.
+        prompt, voice: [p] at the model's rate and level, as `SpeechOp.prompt` gives them; voice_text: the voice's words.
+        loudness: "keep" (the source's, for a result that takes its place), "model" (the model's own), or LUFS.
+        min_confidence: a window whose words have less on average is not guided by them.
+    """
+
+    name: str
+    task: str
+    source: Recording | Callable[[], Recording]
+    transcript: str | Sequence[Line] | None = None
+    recogniser: Callable[[np.ndarray, int], object] | None = None
+    prompt: np.ndarray | None = None
+    voice: np.ndarray | None = None
+    voice_text: str | None = None
+    loudness: str | float = "keep"
+    min_confidence: float = MIN_CONFIDENCE
+
+
+@dataclass
+class Done:
+    """A job's answer: tracks at the source's rate (before `level.gain`), or the error instead of all that.
+
+    `lines`: what guided each window; `wall_s`: the job's share of the work.
+    """
+
+    job: Job
+    source: Recording | None = None
+    tracks: list[Spool] = field(default_factory=list)
+    level: Level = Level(1.0, None)  # noqa: RUF009
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    error: str = ""
+
+    def blocks(self, seconds: float = 10.0) -> Iterator[np.ndarray]:
+        """The result [n, channels], as many channels as the source has, at its final level."""
+        size = round(seconds * self.source.rate_hz)
+        for parts in zip(*(track.blocks(size) for track in self.tracks)):
+            block = np.stack(parts, 1) * np.float32(self.level.gain)
+            yield np.repeat(block, self.source.channels, 1) if block.shape[1] < self.source.channels else block
+
+    @property
+    def wave(self) -> np.ndarray:
+        """The result of a mono source [s]."""
+        return np.concatenate([block[:, 0] for block in self.blocks()])
+
+
+class _Work:
+    """A job under way."""
+
+    def __init__(self, job: Job, rate_hz: int):
+        self.job, self.rate_hz, self.done = job, rate_hz, Done(job)
+        self.windows: list[Window] = []
+        self.joined: list[Joined] = []
+        self.given: list[Line] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to process."""
+        return bool(self.done.error) or (bool(self.joined) and all(joined.complete for joined in self.joined))
+
+    def _open(self) -> None:
+        started = time.perf_counter()
+        job = self.job
+        self.source = self.done.source = job.source() if callable(job.source) else job.source
+        given = job.transcript
+        whole = [(line.start, line.end) for line in given] if given is not None and not isinstance(given, str) else []
+        if whole and (late := max(end for _, end in whole)) > self.source.seconds + 1:
+            raise UserError(f"{job.name} lasts {self.source.seconds:.2f} s, its transcript {late:.2f} s.")
+        self.windows = windows(self.source, whole)
+        self.joined = [Joined(self.windows, self.source.rate_hz) for _ in self.source.tracks]
+        self.given = self._given_lines()
+        self.done.wall_s += time.perf_counter() - started
+
+    def _given_lines(self) -> list[Line] | None:
+        given = self.job.transcript
+        if given is None:
+            return None
+        spans = [(window.start / self.source.rate_hz, window.stop / self.source.rate_hz) for window in self.windows]
+        if not isinstance(given, str):
+            return transcripts.for_windows(given, spans)
+        if len(spans) > 1:
+            raise UserError(
+                f"A transcript guides at most {WINDOW_S:.0f} s of audio at once: cut the recording, give lines with times, "
+                "or let each window be transcribed (--itc)."
+            )
+        return [Line(*spans[0], transcripts.check_text(given, "The transcript"))]
+
+    def pieces(self) -> Iterator[_Piece]:
+        """What is to be processed, window after window."""
+        self._open()
+        for number, window in enumerate(self.windows):
+            parts = [
+                audio.resample(track.read(window.first, window.last) * np.float32(self.source.gain), self.source.rate_hz,
+                               self.rate_hz)
+                for track in self.source.tracks
+            ]  # fmt: skip
+            text = self._text(number, window, parts)
+            for joined, part in zip(self.joined, parts):
+                silent = float(np.abs(part).max(initial=0.0)) < SILENT_PEAK
+                request = None if silent else self._request(number, part, text)
+                yield _Piece(self, joined, window, request)
+
+    def _text(self, number: int, window: Window, parts: list[np.ndarray]) -> str | None:
+        if self.given is not None:
+            line = self.given[number]
+        elif self.job.recogniser is not None:
+            started, rate_hz = time.perf_counter(), self.source.rate_hz
+            heard = _heard(self.job.recogniser, np.mean(parts, 0, dtype=np.float32), self.rate_hz)
+            span = Line(window.start / rate_hz, window.stop / rate_hz, "")
+            line = transcripts.judged(heard, span, window.first / rate_hz, self.job.min_confidence)
+            self.done.wall_s += time.perf_counter() - started
+        else:
+            return None
+        self.done.lines.append(line)
+        return line.guide
+
+    def _request(self, number: int, part: np.ndarray, text: str | None):
+        from speechop.pipeline import Request
+
+        job = self.job
+        # The id seeds the noise: by window and not by name, so that a copy of a file, or its other channel, gets the same.
+        return Request(f"{job.task}-{number}", job.task, part, text, job.prompt, job.voice, job.voice_text)
+
+    def finish(self) -> Done:
+        """The answer of a job whose windows are all there."""
+        job, done = self.job, self.done
+        target = job.loudness
+        if isinstance(target, str):
+            target = self.source.loudness if target == "keep" and job.task in SAME_LOUDNESS else None
+        done.tracks = [joined.track for joined in self.joined]
+        done.level = level(done.tracks, self.source, target)
+        unguided = sum(bool(line.untrusted) for line in done.lines)
+        if unguided:
+            done.notes.append(f"{unguided} of {len(done.lines)} windows not guided by a transcript")
+        if self.source.silent:
+            done.notes.append("silence")
+        if done.level.note:
+            done.notes.append(done.level.note)
+        return done
+
+
+@dataclass
+class _Piece:
+    work: _Work
+    joined: Joined
+    window: Window
+    request: object | None  # None where there is nothing but silence
+
+
+def answer(
+    model, jobs: Iterable[Job], how, progress: Callable[[float], None] | None = None, steps: str | None = None
+) -> Iterator[Done]:
+    """Answer jobs, in order, `how.batch` windows at a time.
+
+    Args:
+        model: a `SpeechOp`; how: its `speechop.compose.Settings`.
+        progress: called with the seconds of audio that are done.
+        steps: a label for a bar of each batch's sampling steps.
+    """
+    queue: list[_Piece] = []
+    under_way: list[_Work] = []
+
+    def flush():
+        _process(model, queue, how, progress, steps)
+        queue.clear()
+
+    def finished():
+        while under_way and under_way[0].complete:
+            work = under_way.pop(0)
+            yield work.done if work.done.error else work.finish()
+
+    for job in jobs:
+        work = _Work(job, model.rate_hz)
+        under_way.append(work)
+        try:
+            for piece in work.pieces():
+                queue.append(piece)
+                if len(queue) >= how.batch:
+                    flush()
+        except UserError as error:
+            work.done.error = str(error)
+        yield from finished()
+    flush()
+    yield from finished()
+
+
+def _heard(recogniser: Callable[[np.ndarray, int], object], wave: np.ndarray, rate_hz: int):
+    """What a recogniser, which anybody may have written, says; its failure is its job's."""
+    try:
+        return recogniser(wave, rate_hz)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"The recogniser failed ({type(error).__name__}: {error}).") from error
+
+
+def _process(model, queue: list[_Piece], how, progress, steps) -> None:
+    """Process what waits: like pieces together, in the order of their length, so that little is padded."""
+    pieces = [piece for piece in queue if piece.request is not None and not piece.work.done.error]
+
+    def kind(piece: _Piece) -> tuple:
+        return tuple(getattr(piece.request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
+
+    made: dict[int, np.ndarray] = {}
+    for like in sorted({(piece.request.task, *kind(piece)) for piece in pieces}):
+        alike = [piece for piece in pieces if (piece.request.task, *kind(piece)) == like]
+        started = time.perf_counter()
+        waves = _together(model, alike, how, steps)
+        wall_s = (time.perf_counter() - started) / sum(len(piece.request.source) for piece in alike)
+        for piece, wave in zip(alike, waves):
+            piece.work.done.wall_s += wall_s * len(piece.request.source)
+            made[id(piece)] = wave
+    for piece in queue:  # in the order of the windows
+        work, window = piece.work, piece.window
+        if work.done.error:
+            continue
+        wave = made.get(id(piece))
+        if wave is None:
+            wave = np.zeros(window.last - window.first, np.float32)
+        else:
+            wave = audio.resample(wave, model.rate_hz, work.source.rate_hz) / np.float32(work.source.gain)
+        piece.joined.add(wave)
+        if progress and piece.joined is work.joined[-1]:
+            progress((window.stop - window.start) / work.source.rate_hz)
+
+
+def _together(model, pieces: list[_Piece], how, steps: str | None) -> list[np.ndarray | None]:
+    """The pieces' audio from one batch; if that fails, from one batch each, and those that fail again end their jobs."""
+    try:
+        waves = model.process([piece.request for piece in pieces], how, progress=steps)
+        if not all(np.isfinite(wave).all() for wave in waves):
+            raise UserError(
+                "the model made audio that is not finite: its weights are broken; copy or train them again."
+            )
+        return waves
+    except (UserError, RuntimeError, MemoryError) as error:
+        if len(pieces) == 1:
+            pieces[0].work.done.error = str(error) or type(error).__name__
+            return [None]
+        return [wave for piece in pieces for wave in _together(model, [piece], how, steps)]
+
+
+def listen(job: Job, rate_hz: int) -> list[Line]:
+    """What the job's recogniser hears, window by window, without any processing."""
+    work = _Work(job, rate_hz)
+    for _ in work.pieces():
+        pass
+    return work.done.lines
