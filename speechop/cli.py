@@ -288,6 +288,25 @@ def info(models: Annotated[str, typer.Option(help="weights: nano, a folder, or a
     typer.echo(json.dumps(model.config | {"rate_hz": model.rate_hz, "recognisers": installed}, indent=2))
 
 
+@app.command()
+@grouped
+def demo(run: Run, port: Annotated[int, typer.Option(min=1, max=65535, help="on this machine alone")] = 7860) -> None:
+    """Serve a local page: enhance with and without words, separate, speak; listen side by side.
+
+    - `speechop demo` and open http://127.0.0.1:7860
+    - `speechop demo --port 8000 --threads 2`
+    - `speechop demo --models my-weights/`
+    """
+    from importlib.metadata import entry_points
+
+    from speechop.demo import require, serve
+
+    require()
+    installed = sorted(entry.name for entry in entry_points(group=recognisers.GROUP))
+    typer.echo(f"open http://127.0.0.1:{port} (Ctrl-C ends it)")
+    serve(run.load(), sorted(installed, key=lambda name: name != "whisper_base"), port)
+
+
 def main() -> None:
     """Entry point of the `speechop` command."""
     app()

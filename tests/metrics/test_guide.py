@@ -6,6 +6,7 @@ import pytest
 from metrics.judges import guide
 
 RATE = 16_000
+SAID = "we met the old captain near the river"
 TIME = np.arange(3 * RATE) / RATE
 RANDOM = np.random.default_rng(0)
 NO_SPEECH = {
@@ -29,7 +30,7 @@ def whisper():
 def speech():
     from speechbase.corpus.voices import speak
 
-    return speak({"id": "heart", "model": "heart"}, "we met the old captain near the river", 0, RATE)
+    return speak({"id": "heart", "model": "heart"}, SAID, 0, RATE)
 
 
 @pytest.mark.slow
@@ -42,7 +43,7 @@ def test_what_is_no_speech_is_not_transcribed(whisper, kind):
 @pytest.mark.slow
 def test_words_have_places_and_confidence_that_noise_lowers(whisper, speech):
     heard = whisper.transcribe(speech, RATE)
-    assert [w["word"].strip(".,").lower() for w in heard["words"]] == "we met the old captain near the river".split()
+    assert [w["word"].strip(".,").lower() for w in heard["words"]] == SAID.split()
     starts = [w["start"] for w in heard["words"]]
     assert starts == sorted(starts) and heard["words"][-1]["end"] <= len(speech) / RATE
     sure = np.mean([w["confidence"] for w in heard["words"]])
