@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def _process(
     prompted, voiced = _prompt(model, *prompt), _prompt(model, *voice, "--voice")
     jobs = (
         Job(
-            str(place.source), task, lambda path=place.source: Recording.read(path, files.channel), given.get(place.source),
+            str(place.source), task, partial(Recording.read, place.source, files.channel), given.get(place.source),
             recogniser.transcribe if recogniser else None, prompted, voiced, voice_text, files.target(loudness),
             guide.min_confidence if guide else transcripts.MIN_CONFIDENCE,
         )
@@ -191,7 +192,7 @@ def tts(
 
     if (text is None) == (lines is None):
         raise UserError("Give either a text to say or --lines with a file of them.")
-    said = [text] if text is not None else [line for line in read_text(lines).split("\n") if line.strip()]
+    said = [text or ""] if lines is None else [line for line in read_text(lines).split("\n") if line.strip()]
     if not said:
         raise UserError(f"{lines} has no lines.")
     for one in said:
@@ -208,9 +209,8 @@ def tts(
     with results.progress() as bar:
         for place, one in zip(plan, said):
             if place in left:
-                results.made(place, model, run.settings, source, lambda text=one: model.tts(
-                    text, wave, prompt_text, source.rate_hz, seconds=seconds, **run.settings
-                ), [transcripts.Line(0.0, 0.0, one)])  # fmt: skip
+                make = partial(model.tts, one, wave, prompt_text, source.rate_hz, seconds=seconds, **run.settings)
+                results.made(place, model, run.settings, source, make, [transcripts.Line(0.0, 0.0, one)])
             bar.update(1)
     results.close()
 
@@ -271,9 +271,8 @@ def edit(
         recognisers.check_said(recogniser, wave, rate_hz, old)
     words = recogniser.align(wave, rate_hz, old)
     model = run.load()
-    results.made(plan[0], model, run.settings, recording,
-                 lambda: model.edit(wave, rate_hz, old, new, words, **run.settings),
-                 [transcripts.Line(0.0, recording.seconds, new)])  # fmt: skip
+    make = partial(model.edit, wave, rate_hz, old, new, words, **run.settings)
+    results.made(plan[0], model, run.settings, recording, make, [transcripts.Line(0.0, recording.seconds, new)])
     return results.close()
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ class Studio:
     """What the page's buttons do: files in, (rate, samples) out."""
 
     def __init__(self, model, folder: Path):
-        self.model, self.folder, self._recognisers = model, folder, {}
+        self.model, self.folder = model, folder
+        self._recognisers: dict[str, Any] = {}
 
     def _recogniser(self, name: str):
         if name not in self._recognisers:

@@ -12,6 +12,7 @@ from speechbase import audio
 from speechbase.files import UserError
 from speechop import transcripts
 from speechop.recordings import SILENT_PEAK, WINDOW_S, Joined, Level, Recording, Spool, Window, level, windows
+from speechop.request import Request
 from speechop.transcripts import MIN_CONFIDENCE, Line
 
 SAME_LOUDNESS = ("enhancement", "acoustic_matching")  # results that take the recording's place, and not a part of it
@@ -52,13 +53,20 @@ class Done:
     """
 
     job: Job
-    source: Recording | None = None
+    recording: Recording | None = None
     tracks: list[Spool] = field(default_factory=list)
     level: Level = Level(1.0, None)  # noqa: RUF009
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     wall_s: float = 0.0
     error: str = ""
+
+    @property
+    def source(self) -> Recording:
+        """The recording as it was read."""
+        if self.recording is None:
+            raise ValueError(self.error or "the recording was not read")
+        return self.recording
 
     def blocks(self, seconds: float = 10.0) -> Iterator[np.ndarray]:
         """The result [n, channels], as many channels as the source has, at its final level."""
@@ -90,7 +98,7 @@ class _Work:
     def _open(self) -> None:
         started = time.perf_counter()
         job = self.job
-        self.source = self.done.source = job.source() if callable(job.source) else job.source
+        self.source = self.done.recording = job.source() if callable(job.source) else job.source
         given = job.transcript
         whole = [(line.start, line.end) for line in given] if given is not None and not isinstance(given, str) else []
         if whole and (late := max(end for _, end in whole)) > self.source.seconds + 1:
@@ -134,7 +142,7 @@ class _Work:
             line = self.given[number]
         elif self.job.recogniser is not None:
             started, rate_hz = time.perf_counter(), self.source.rate_hz
-            heard = _heard(self.job.recogniser, np.mean(parts, 0, dtype=np.float32), self.rate_hz)
+            heard = _heard(self.job.recogniser, np.asarray(np.mean(parts, 0, dtype=np.float32)), self.rate_hz)
             span = Line(window.start / rate_hz, window.stop / rate_hz, "")
             line = transcripts.judged(heard, span, window.first / rate_hz, self.job.min_confidence)
             self.done.wall_s += time.perf_counter() - started
@@ -143,9 +151,7 @@ class _Work:
         self.done.lines.append(line)
         return line.guide
 
-    def _request(self, number: int, part: np.ndarray, text: str | None):
-        from speechop.pipeline import Request
-
+    def _request(self, number: int, part: np.ndarray, text: str | None) -> Request:
         job = self.job
         # The id seeds the noise: by window and not by name, so that a copy of a file, or its other channel, gets the same.
         return Request(f"{job.task}-{number}", job.task, part, text, job.prompt, job.voice, job.voice_text)
@@ -153,9 +159,11 @@ class _Work:
     def finish(self) -> Done:
         """The answer of a job whose windows are all there."""
         job, done = self.job, self.done
-        target = job.loudness
-        if isinstance(target, str):
-            target = self.source.loudness if target == "keep" and job.task in SAME_LOUDNESS else None
+        target: float | None
+        if isinstance(job.loudness, str):
+            target = self.source.loudness if job.loudness == "keep" and job.task in SAME_LOUDNESS else None
+        else:
+            target = job.loudness
         done.tracks = [joined.track for joined in self.joined]
         done.level = level(done.tracks, self.source, target)
         unguided = sum(bool(line.untrusted) for line in done.lines)
@@ -173,7 +181,12 @@ class _Piece:
     work: _Work
     joined: Joined
     window: Window
-    request: object | None  # None where there is nothing but silence
+    request: Request | None  # None where there is nothing but silence
+
+    @property
+    def seconds(self) -> float:
+        """What it hears."""
+        return (self.window.last - self.window.first) / self.work.source.rate_hz
 
 
 def answer(
@@ -224,21 +237,18 @@ def _heard(recogniser: Callable[[np.ndarray, int], object], wave: np.ndarray, ra
 
 
 def _process(model, queue: list[_Piece], how, progress, steps) -> None:
-    """Process what waits: like pieces together, in the order of their length, so that little is padded."""
-    pieces = [piece for piece in queue if piece.request is not None and not piece.work.done.error]
-
-    def kind(piece: _Piece) -> tuple:
-        return tuple(getattr(piece.request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
-
-    made: dict[int, np.ndarray] = {}
-    for like in sorted({(piece.request.task, *kind(piece)) for piece in pieces}):
-        alike = [piece for piece in pieces if (piece.request.task, *kind(piece)) == like]
+    """Process what waits: pieces of one task with the same parts given together."""
+    alike: dict[tuple, list[_Piece]] = {}
+    for piece in queue:
+        if piece.request is not None and not piece.work.done.error:
+            alike.setdefault(_kind(piece.request), []).append(piece)
+    made: dict[int, np.ndarray | None] = {}
+    for pieces in alike.values():
         started = time.perf_counter()
-        waves = _together(model, alike, how, steps)
-        wall_s = (time.perf_counter() - started) / sum(len(piece.request.source) for piece in alike)
-        for piece, wave in zip(alike, waves):
-            piece.work.done.wall_s += wall_s * len(piece.request.source)
-            made[id(piece)] = wave
+        made |= dict(zip(map(id, pieces), _together(model, pieces, how, steps), strict=True))
+        wall_s = (time.perf_counter() - started) / sum(piece.seconds for piece in pieces)
+        for piece in pieces:
+            piece.work.done.wall_s += wall_s * piece.seconds
     for piece in queue:  # in the order of the windows
         work, window = piece.work, piece.window
         if work.done.error:
@@ -251,6 +261,11 @@ def _process(model, queue: list[_Piece], how, progress, steps) -> None:
         piece.joined.add(wave)
         if progress and piece.joined is work.joined[-1]:
             progress((window.stop - window.start) / work.source.rate_hz)
+
+
+def _kind(request: Request) -> tuple:
+    """What requests of one batch have in common: the task, and which parts are given."""
+    return request.task, *(getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
 
 
 def _together(model, pieces: list[_Piece], how, steps: str | None) -> list[np.ndarray | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, get_type_hints
@@ -122,7 +122,9 @@ class Guide:
     asr: Annotated[str, typer.Option(help="installed recogniser: whisper_base, moonshine, or a plug-in")] = (
         "whisper_base"
     )
-    asr_option: Annotated[list[str], typer.Option(help="a setting of the recogniser, key=value (may be repeated)")] = ()
+    asr_option: Annotated[
+        Sequence[str], typer.Option(help="a setting of the recogniser, key=value (may be repeated)")
+    ] = ()
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="a window whose words have less on average is not guided")
     ] = transcripts.MIN_CONFIDENCE

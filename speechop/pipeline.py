@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
 from speechop.recordings import Recording
+from speechop.request import Request
 from speechop.sampler import Noise, sample
 from speechop.transcripts import MIN_CONFIDENCE, Line, check_text
 
@@ -82,26 +83,6 @@ def _unpickled(folder: Path) -> Path:
     return folder
 
 
-@dataclass
-class Request:
-    """One utterance to make: audio at the model's rate, texts, and for TTS and editing the free part's duration.
-
-    `source` [s]; `prompt` [p] the clean prompt that the task needs (TTS, separation, acoustic matching); `voice` [p] a prompt
-    for personalisation; `left`, `right` given audio around an edit; `seconds` length of the free part where no source sets it.
-    """
-
-    id: str
-    task: str
-    source: np.ndarray | None = None
-    transcript: str | None = None
-    prompt: np.ndarray | None = None
-    voice: np.ndarray | None = None
-    voice_text: str | None = None
-    left: np.ndarray | None = None
-    right: np.ndarray | None = None
-    seconds: float | None = None
-
-
 class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["speech-enhancement", "text-to-speech"]):
     """A codec and a network, ready to process speech.
 
@@ -120,7 +101,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         self.rate_hz = self.codec.rate_hz
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls, name: str | Path = "nano", model: str = "multitask", device: str | None = None, *, revision: str | None = None,
         cache_dir: str | Path | None = None, local_files_only: bool = True, token: str | None = None,
     ) -> SpeechOp:  # fmt: skip

@@ -30,7 +30,9 @@ class Results:
         saved: dict[Path, Path] | None = None,
     ):  # fmt: skip
         self.task, self.plan, self.left, self.files, self.run, self.guide = task, plan, left, files, run, guide
-        self.saved, self.rows, self.failed = saved or {}, [], []
+        self.saved = saved or {}
+        self.rows: list[tuple[str, ...]] = []
+        self.failed: list[tuple[Place, str]] = []
 
     @property
     def several(self) -> bool:
@@ -93,7 +95,7 @@ class Results:
             wave = make()
             result = Recording.of(wave, source.rate_hz)
             result.channels = source.channels if self.task == "edit" else 1
-            done.source, done.tracks = result, [Spool(wave)]
+            done.recording, done.tracks = result, [Spool(wave)]
             wanted = self.files.target("model")
             done.level = level(done.tracks, result, None if isinstance(wanted, str) else wanted)
         except UserError as error:

@@ -1,0 +1,27 @@
+"""What a batch of the model is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Request:
+    """One utterance to make: audio at the model's rate, texts, and for TTS and editing the free part's duration.
+
+    `source` [s]; `prompt` [p] the clean prompt that the task needs (TTS, separation, acoustic matching); `voice` [p] a prompt
+    for personalisation; `left`, `right` given audio around an edit; `seconds` length of the free part where no source sets it.
+    """
+
+    id: str
+    task: str
+    source: np.ndarray | None = None
+    transcript: str | None = None
+    prompt: np.ndarray | None = None
+    voice: np.ndarray | None = None
+    voice_text: str | None = None
+    left: np.ndarray | None = None
+    right: np.ndarray | None = None
+    seconds: float | None = None
