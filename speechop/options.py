@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
@@ -124,7 +124,7 @@ class Guide:
     )
     asr_option: Annotated[
         Sequence[str], typer.Option(help="a setting of the recogniser, key=value (may be repeated)")
-    ] = ()
+    ] = field(default_factory=list)
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="a window whose words have less on average is not guided")
     ] = transcripts.MIN_CONFIDENCE
@@ -175,8 +175,7 @@ def grouped(function: Callable) -> Callable:
         group = groups[name] = hints[name]
         kinds = get_type_hints(group, include_extras=True)
         for one in fields(group):
-            default = inspect.Parameter.empty if one.default is MISSING else one.default
-            default = list(default) if isinstance(default, tuple) else default
+            default = one.default if one.default_factory is MISSING else one.default_factory()
             parameters.append(
                 inspect.Parameter(one.name, parameter.KEYWORD_ONLY, default=default, annotation=kinds[one.name])
             )
