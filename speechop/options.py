@@ -122,9 +122,9 @@ class Guide:
     asr: Annotated[str, typer.Option(help="installed recogniser: whisper_base, moonshine, or a plug-in")] = (
         "whisper_base"
     )
-    asr_option: Annotated[
-        Sequence[str], typer.Option(help="a setting of the recogniser, key=value (may be repeated)")
-    ] = field(default_factory=list)
+    asr_option: Annotated[list[str], typer.Option(help="a setting of the recogniser, key=value (may be repeated)")] = (
+        field(default_factory=list)
+    )
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="a window whose words have less on average is not guided")
     ] = transcripts.MIN_CONFIDENCE
