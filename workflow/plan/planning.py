@@ -421,6 +421,11 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     return kept
 
 
+def sounds_of(config: dict, test_set: str) -> str:
+    """What the noise and room tables of a test set end in: recorded speech stands in recorded noises and rooms."""
+    return "_recorded" if config["corpus"]["testsets"][test_set]["split"] == "recorded" else ""
+
+
 def text_column(config: dict, test_set: str, system: str) -> str:
     """The test set's column with what a system's audio should say: a recording before its edit says the original text."""
     return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"

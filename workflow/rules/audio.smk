@@ -1,13 +1,4 @@
 # One job is one system on one test set: every utterance of the manifest, or a row that says why not.
-from workflow.plan.lost import lost_audio
-
-
-def lost(wildcards):
-    """The note about audio of this job that was deleted since; it makes the job run again for just that."""
-    place = f"audio/{wildcards.set}/{wildcards.system}"
-    return lost_audio(
-        f"{planning.results_folder(SCALE)}/{place}", f".state/{SCALE}/lost/{place}.json"
-    )
 
 
 rule speechop_audio:

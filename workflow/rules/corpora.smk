@@ -116,19 +116,13 @@ rule noise_table:
         " --config {params.config:q} --out {params.out:q}"
 
 
-def test_sounds(name):
-    """What the noise and room tables of a test set end in."""
-    split = config["corpus"]["testsets"][name]["split"]
-    return "_recorded" if split == "recorded" else ""
-
-
 rule test_set:
     input:
         speech=lambda wildcards: (
             f"<data>/speech/{config['corpus']['testsets'][wildcards.set]['split']}.csv"
         ),
-        noise=lambda wildcards: f"<data>/noise{test_sounds(wildcards.set)}.csv",
-        rir=lambda wildcards: f"<data>/rir{test_sounds(wildcards.set)}.csv",
+        noise=lambda wildcards: f"<data>/noise{planning.sounds_of(config, wildcards.set)}.csv",
+        rir=lambda wildcards: f"<data>/rir{planning.sounds_of(config, wildcards.set)}.csv",
         src=sources("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",
