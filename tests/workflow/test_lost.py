@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 
-from workflow.plan.lost import lost_audio
+from workflow.plan.lost import note_of
 
 
 def test_what_is_gone_is_noted_anew_each_time_and_only_then(tmp_path):
     folder, note = tmp_path / "audio", tmp_path / "state" / "note.json"
-    assert lost_audio(folder, note) == []
+    assert note_of(folder, note) == []
     folder.mkdir()
     index = folder / "index.csv"
     index.write_text("id,path,status\na,a.wav,ok\nb,b.wav,ok\nc,,failed\n")
     for name in ("a.wav", "b.wav"):
         (folder / name).touch()
-    assert lost_audio(folder, note) == [] and not note.exists()
+    assert note_of(folder, note) == [] and not note.exists()
     (folder / "b.wav").unlink()
-    assert lost_audio(folder, note) == [str(note)]
+    assert note_of(folder, note) == [str(note)]
     said = note.read_text()
     assert "b.wav" in said and "a.wav" not in said and note.stat().st_mtime_ns > index.stat().st_mtime_ns
-    assert lost_audio(folder, note) == [str(note)] and note.read_text() == said
+    assert note_of(folder, note) == [str(note)] and note.read_text() == said
     (folder / "b.wav").touch()  # made again, with a newer index
     later = note.stat().st_mtime_ns + 10**9
     os.utime(index, ns=(later, later))
-    assert lost_audio(folder, note) == [str(note)] and note.read_text() == said
+    assert note_of(folder, note) == [str(note)] and note.read_text() == said
     (folder / "a.wav").unlink()
-    lost_audio(folder, note)
+    note_of(folder, note)
     assert "a.wav" in note.read_text()

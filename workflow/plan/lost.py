@@ -7,18 +7,23 @@ from pathlib import Path
 
 from speechbase.files import write_text
 from speechbase.texts import read_table
+from workflow.plan.planning import results_folder
 
 
-def lost_audio(folder: str | Path, note: str | Path) -> list[str]:
-    """An input for the rule that makes `folder/index.csv`: a note that is newer than the index once a file is gone.
+def lost_audio(scale: str, test_set: str, system: str) -> list[str]:
+    """An input for the rule of a system's audio on a test set: a note that is newer than the index once a file is gone.
 
-    Args:
-        folder: of one system's audio on one test set.
-        note: where the names of what is gone are written; it stays, so that the rule's inputs do not change again.
+    It makes the job run again for just that; the note stays, so that the rule's inputs do not change once more.
 
     Returns:
         The note's path, or nothing where nothing was ever lost.
     """
+    place = f"audio/{test_set}/{system}"
+    return note_of(f"{results_folder(scale)}/{place}", f".state/{scale}/lost/{place}.json")
+
+
+def note_of(folder: str | Path, note: str | Path) -> list[str]:
+    """The same for the index in `folder` and a note of one's own choice."""
     index, note = Path(folder) / "index.csv", Path(note)
     if index.is_file() and not (note.is_file() and note.stat().st_mtime_ns > index.stat().st_mtime_ns):
         paths = [row.get("path") for row in read_table(index)]

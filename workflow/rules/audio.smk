@@ -10,7 +10,7 @@ rule speechop_audio:
             config, SYSTEMS[wildcards.system], wildcards.set
         ),
         src=sources("speechop.system"),
-        lost=lost,
+        lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
         record="<results>/audio/{set}/{system}/provenance.json",
@@ -50,7 +50,7 @@ rule baseline_audio:
             "baselines.registry",
             f"baselines/{COMPARED[wildcards.system]['method']}/*.py",
         ),
-        lost=lost,
+        lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
         card=lambda wildcards: planning.card_file(SYSTEMS, wildcards.system),
         model=lambda wildcards: (
             f"<models>/{model}/model.safetensors"

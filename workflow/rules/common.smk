@@ -34,11 +34,3 @@ wildcard_constraints:
     metric="[a-z0-9_]+",
     model="[a-z0-9_]+",
     table="[a-z0-9_]+",
-
-
-def lost(wildcards):
-    """The note about audio of this job that was deleted since; it makes the job run again for just that."""
-    place = f"audio/{wildcards.set}/{wildcards.system}"
-    return lost_audio(
-        f"{planning.results_folder(SCALE)}/{place}", f".state/{SCALE}/lost/{place}.json"
-    )
