@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from speechbase.files import UserError, plain_errors
-
-
-def _config(text: str) -> dict:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--config is not valid JSON ({error}).") from None
-    if not isinstance(value, dict):
-        raise UserError("--config must be a JSON object.")
-    return value
+from speechbase.files import check_output, parse_json, plain_errors
 
 
 def prepare(args) -> None:
@@ -25,7 +14,10 @@ def prepare(args) -> None:
     from metrics.listening.prepare import prepare
     from metrics.listening.study import load
 
-    made = prepare(load(args.study, _config(args.config)), args.testsets, args.audio, args.out, keep=args.keep)
+    check_output(args.out, folder=True)
+    made = prepare(
+        load(args.study, parse_json(args.config, "--config")), args.testsets, args.audio, args.out, keep=args.keep
+    )
     print(f"{args.out}: {made['clips']} clips, {made['lists']} lists, pre-registration {made['preregistration'][:16]}")
     for note in made["notes"]:
         print(f"note: {note}")

@@ -240,13 +240,14 @@ def _sentence(
         return f"Not run: nobody here runs {_named(absent)}."
     parts = [wording.sentence(found, results, sure, labels)]
     if absent and any(result.estimate is not None for result in results):
-        against = list(dict.fromkeys(labels.row(r.comparison, r.comparison.against) for r in results if r.estimate))
+        heard = [r.comparison for r in results if r.estimate]
+        against = list(dict.fromkeys(labels.row(x, x.against) for x in heard if x.against))
         parts.append(
             f"Compared here with {_named(against)} alone, not with {_named(absent, 4)}, which nobody here runs."
         )
     if weak := _below_floor(claim, results, ours):
         parts.append(
-            f"{_named([labels.row(x, x.against) for x in weak])}: worse than {labels.row(weak[0], claim.floor)}, "
+            f"{_named([labels.row(x, x.against) for x in weak if x.against])}: worse than {labels.row(weak[0], claim.floor)}, "
             "so that to be better than it says little."
         )
     if claim.beside:

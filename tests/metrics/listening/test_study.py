@@ -114,3 +114,20 @@ def test_a_verdict_can_be_opposite_and_a_missing_error_decides_nothing():
     assert judge("greater", 0.3, math.nan).verdict == "inconclusive"
     assert judge("greater", 0.2, 0.09, df=5).verdict == "inconclusive"
     assert judge("greater", 0.2, 0.09).verdict == "supported"
+
+
+def test_the_command_line_refuses_before_any_work(tmp_path, capsys, monkeypatch):
+    from metrics.listening import __main__ as command
+
+    (tmp_path / "file").touch()
+    given = ["prepare", "--study", "tts", "--testsets", str(tmp_path), "--audio", str(tmp_path)]
+    for arguments, said in (
+        (["--out", str(tmp_path / "file")], "is a file where a folder is needed"),
+        (["--out", str(tmp_path / "new"), "--config", "[" * 100_000], "--config is not valid JSON"),
+        (["--out", str(tmp_path / "new"), "--config", "[]"], "must be a JSON object"),
+    ):
+        monkeypatch.setattr("sys.argv", ["listening", *given, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        assert stop.value.code == 2 and said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
