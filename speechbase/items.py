@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from speechbase import audio
 from speechbase.files import UserError, did_you_mean
+from speechbase.texts import read_table
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,13 @@ def read_items(manifest: str | Path) -> list[Item]:
     manifest = Path(manifest)
     if not manifest.is_file():
         raise UserError(f"{manifest} does not exist; make it with the rule that builds test sets.")
-    try:
-        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{manifest} is not a readable CSV table ({error}); delete it and make it again.") from None
-    missing = {"id", "task", "rate_hz", "text"} - set(table.columns)
-    if missing:
-        raise UserError(f"{manifest} lacks the columns {sorted(missing)}; delete it and make it again.")
-    if table.empty:
+    rows = read_table(manifest, ("id", "task", "rate_hz", "text"))
+    if not rows:
         raise UserError(f"{manifest} has no rows; delete it and make it again.")
-    doubled = table["id"][table["id"].duplicated()]
-    if len(doubled):
-        raise UserError(f"{manifest} has the id {doubled.iloc[0]!r} more than once.")
-    return [_item(manifest, row) for row in table.to_dict("records")]
+    name, count = Counter(row["id"] for row in rows).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{manifest} has the id {name!r} more than once.")
+    return [_item(manifest, row) for row in rows]
 
 
 def _item(manifest: Path, row: dict) -> Item:

@@ -15,6 +15,7 @@ from pathlib import Path
 from speechbase.files import UserError, plain_errors, read_json, write_json
 
 RECORD = ".unpacked.json"
+MAX_GROWTH = 300  # audio shrinks three times at most, tables ten times; a bomb a thousand times
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -23,7 +24,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     A file that is no archive (a table) is copied.
 
     Raises:
-        UserError: a broken archive, or members that point outside the folder.
+        UserError: a broken archive, members that point outside the folder, or a bomb.
     """
     record = folder / RECORD
     size = archive.stat().st_size
@@ -35,8 +36,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     part.mkdir(parents=True)
     try:
         if tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as stream:
-                stream.extractall(part, filter="data")
+            _untar(archive, part)
         elif zipfile.is_zipfile(archive):
             _unzip(archive, part)
         elif archive.suffix in (".csv", ".txt", ".tsv"):
@@ -53,8 +53,23 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+def _untar(archive: Path, part: Path) -> None:
+    with tarfile.open(archive) as stream:
+        size = 0
+        for member in stream:
+            size += member.size
+            _check_growth(archive, size)
+            stream.extract(member, part, filter="data")
+
+
+def _check_growth(archive: Path, size: int) -> None:
+    if size > MAX_GROWTH * archive.stat().st_size:
+        raise zipfile.BadZipFile(f"it grows more than {MAX_GROWTH} times, as no corpus does")
+
+
 def _unzip(archive: Path, part: Path) -> None:
     with zipfile.ZipFile(archive) as stream:
+        _check_growth(archive, sum(member.file_size for member in stream.infolist()))
         for member in stream.namelist():
             if not (part / member).resolve().is_relative_to(part.resolve()):
                 raise zipfile.BadZipFile(f"{member} points outside the archive")

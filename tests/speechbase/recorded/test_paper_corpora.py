@@ -223,3 +223,19 @@ def test_training_leaves_out_what_tests_contain_and_says_so(librispeech, make_li
 def test_an_incomplete_corpus_differs_from_the_published_one(librispeech, tmp_path):
     with pytest.raises(UserError, match="items 6 where 2620 is published"):
         speech_tables.write_part(librispeech, "test-clean", tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_bomb_is_refused_and_leaves_nothing(tmp_path, kind):
+    archive, zeros = tmp_path / f"bomb.{kind}", tmp_path / "zeros"
+    with open(zeros, "wb") as stream:
+        stream.truncate(50_000_000)
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
+            stream.write(zeros, "zeros")
+    else:
+        with tarfile.open(archive, "w:gz") as stream:
+            stream.add(zeros, "zeros")
+    with pytest.raises(UserError, match="grows more than"):
+        unpack.unpack(archive, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"bomb.{kind}", "zeros"]
