@@ -102,6 +102,8 @@ def _score(options: argparse.Namespace) -> int:
         print(json.dumps({"summary": summaries, "rows": rows}, ensure_ascii=False, indent=1, allow_nan=False))
     else:
         print(reports.table(summaries, colour=sys.stdout.isatty()))
+        if said := reports.reasons(rows):
+            print(said)
     return 0
 
 

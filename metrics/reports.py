@@ -46,6 +46,15 @@ def table(summaries: Mapping[str, dict], *, colour: bool) -> str:
     return "\n".join(lines)
 
 
+def reasons(rows: Mapping[str, list[dict]]) -> str:
+    """For each status but ok, what it says of the first utterance that has it: a line each, "" where all is ok."""
+    first: dict[str, str] = {}
+    for row in (row for of_metric in rows.values() for row in of_metric if row["status"] != "ok"):
+        if said := (row["detail"] or {}).get("reason"):
+            first.setdefault(row["status"], f"{row['id']}: {said}")
+    return "\n".join(f"{status}, such as {said}" for status, said in first.items())
+
+
 _HEAD = """\
 # Metrics
 

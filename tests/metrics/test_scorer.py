@@ -320,6 +320,13 @@ def test_what_can_be_refused_is_refused_before_a_file_is_read(tmp_path, write, c
     )
 
 
+def test_why_there_is_no_score_is_said_once(write, capsys):
+    stereo = np.stack([speech_like(), speech_like(seed=1)], axis=1)
+    paths = ("--reference", write("r.wav", stereo), "--estimate", write("e.wav", stereo))
+    assert main([str(a) for a in ("score", *paths, "--metrics", "si_sdr,log_mel", "--jobs", "1")]) == 0
+    assert capsys.readouterr().out.count("--channel 0") == 1
+
+
 def test_words_are_heard_in_the_chosen_channel(write, capsys, monkeypatch):
     from metrics.judges import recognisers
 
