@@ -26,7 +26,8 @@ def release(folder: Path, loop: Loop, config: dict) -> None:
         "torch": torch.__version__,
     }
     half = torch.float16 if config.get("store", "fp16") == "fp16" else None
-    checkpoint.save_model(folder, tensors, config | {"record": record}, half)
+    resolved = getattr(loop.trainee, "resolved", dict)()
+    checkpoint.save_model(folder, tensors, config | resolved | {"record": record}, half)
     write_jsonl(folder / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))
     if (loop.folder / "samples").is_dir():
         shutil.copytree(loop.folder / "samples", folder / "samples", dirs_exist_ok=True)

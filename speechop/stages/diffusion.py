@@ -103,6 +103,10 @@ class DiffusionTrainee:
         self.drawer, self.kinds, self.kind = drawer, stages, kind
         self.held_out = {kind: list(self._items(valid, kind)) for kind in stages}
 
+    def resolved(self) -> dict:
+        """What the released configuration must say beside what was asked for: the network's sizes and its tasks."""
+        return {"network": self.network.network.config.as_dict()}
+
     @staticmethod
     def _items(valid: Drawer, kind: str) -> Iterator[Batch]:
         """Fixed batches of at least `valid_items` items (of each of the processes the same)."""
