@@ -288,5 +288,7 @@ def seed_of(*parts) -> int:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """' (did you mean ...?)' for the nearest known name, or the list of what is known."""
     known = sorted(known)
+    if not known:
+        return ""
     near = difflib.get_close_matches(name, known, 1)
     return f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(known)})"
