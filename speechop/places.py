@@ -85,7 +85,7 @@ def plan(
     found = find(given, recursive, suffix)
     if out is not None and out_dir is not None:
         raise UserError("--out and --out-dir exclude each other.")
-    if out is not None and (out.is_dir() or str(out).endswith("/")):
+    if out is not None and out.is_dir():
         out, out_dir = None, out
     if out is not None and len(found) > 1:
         raise UserError(f"--out {out} is one file, and there are {len(found)} inputs: use --out-dir.")

@@ -133,13 +133,20 @@ def write(path: str | Path, lines: Sequence[Line]) -> None:
     if path.suffix.lower() == ".json":
         write_text(path, json.dumps([asdict(line) for line in lines], indent=2, ensure_ascii=False) + "\n")
         return
-    import pysubs2
-
+    pysubs2 = _pysubs2()
     subtitles = pysubs2.SSAFile()
     for line in lines:
         text = "" if line.untrusted else line.text
         subtitles.append(pysubs2.SSAEvent(round(line.start * 1000), round(line.end * 1000), text))
     write_text(path, subtitles.to_string(check_suffix(path)[1:]))
+
+
+def _pysubs2():
+    try:
+        import pysubs2
+    except ImportError:
+        raise UserError("SRT and WebVTT need the package pysubs2: pip install pysubs2 (JSON needs nothing).") from None
+    return pysubs2
 
 
 def check_suffix(path: str | Path) -> str:
@@ -169,8 +176,7 @@ def read(path: str | Path) -> list[Line]:
 
 
 def _from_subtitles(path, text: str, kind: str) -> list[Line]:
-    import pysubs2
-
+    pysubs2 = _pysubs2()
     try:
         events = pysubs2.SSAFile.from_string(text, format_=kind)
     except (pysubs2.exceptions.Pysubs2Error, ValueError) as error:
