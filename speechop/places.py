@@ -87,6 +87,8 @@ def plan(
         raise UserError("--out and --out-dir exclude each other.")
     if out is not None and out.is_dir():
         out, out_dir = None, out
+    if out_dir is not None:  # a folder of results inside of the inputs' folder
+        found = [(file, root) for file, root in found if not _inside(file, out_dir) or _same(root, out_dir)]
     if out is not None and len(found) > 1:
         raise UserError(f"--out {out} is one file, and there are {len(found)} inputs: use --out-dir.")
     places = []
@@ -97,6 +99,14 @@ def plan(
     for place in places:
         _look(place)
     return places
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    return folder.resolve() in file.resolve().parents
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _apart(places: list[Place], suffix: str, ending: str) -> None:

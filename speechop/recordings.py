@@ -308,7 +308,9 @@ def level(tracks: Sequence[Spool], source: Recording, target: float | None) -> L
         gain_db = target - now
         if target == source.loudness and abs(gain_db) > KEEP_WITHIN_DB:
             gain_db = math.copysign(KEEP_WITHIN_DB, gain_db)
-            note = f"its loudness is not kept: most of the input ({target:.1f} LUFS) was no speech"
+            off = now + gain_db - target
+            note = f"{abs(off):.1f} LU {'quieter' if off < 0 else 'louder'} than the input: loudness is followed by "
+            note += f"{KEEP_WITHIN_DB:.0f} dB at most"
     ceiling = max(1.0, source.peak)
     if peak * 10 ** (gain_db / 20) > ceiling:
         lower = 20 * math.log10(ceiling / peak)

@@ -22,6 +22,9 @@ from speechop.recordings import Recording, Spool, level
 from speechop.transcripts import Line
 
 
+LONG_S = 30.0  # of audio, from which on a bar is shown
+
+
 class Results:
     """Keeps the results of one command."""
 
@@ -41,16 +44,20 @@ class Results:
 
     @property
     def steps(self) -> str | None:
-        """The label of a bar of sampling steps: for one input in a terminal."""
-        return None if self.several or not sys.stderr.isatty() else self.task
+        """The label of a bar of sampling steps: for one short input in a terminal."""
+        return None if self._long or not sys.stderr.isatty() else self.task
+
+    @property
+    def _long(self) -> bool:
+        return self.several or sum(place.seconds for place in self.left) > LONG_S
 
     def progress(self):
-        """A bar over all inputs' seconds (for TTS, over its texts); none for one input."""
+        """A bar over all inputs' seconds (for TTS, over its texts); none for one short input."""
         unit, total = (
             ("text", len(self.plan)) if self.task == "tts" else ("s", sum(p.seconds for p in self.left) or None)
         )
         form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]" if total else None
-        return tqdm(total=total, unit=unit, desc=self.task, disable=not self.several, mininterval=1, bar_format=form)
+        return tqdm(total=total, unit=unit, desc=self.task, disable=not self._long, mininterval=1, bar_format=form)
 
     def keep(self, place: Place, done: Done, model, settings: dict) -> None:
         """Write one answer and what goes with it, or note why there is none."""

@@ -103,6 +103,10 @@ def test_folders_go_in_and_come_out_with_records_and_a_table(run, tmp_path):
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.flac")}
     assert written == {"a.enhanced.flac", "deep/b.enhanced.flac", "deep/a.enhanced.flac"}
     assert "3 of 3 written, 0 failed" in said and "Ten boxes." in said
+    code, said = run("enhance", "in", "-r", "--out-dir", "in/done")
+    assert code == 0 and "3 of 3 written" in said
+    code, said = run("enhance", "in", "-r", "--out-dir", "in/done", "--force")
+    assert code == 0 and "3 of 3 written" in said, "results are no inputs"
     record = json.loads((tmp_path / "out/a.enhanced.json").read_text())
     assert record["settings"]["steps"] == 3 and record["settings"]["composition"] == "tc_cfg" and record["seed"] == 0
     assert re.fullmatch("[0-9a-f]{64}", record["weights"]["multitask"]) and record["recogniser"] == "whisper_base"
