@@ -21,7 +21,6 @@ from speechop.places import Place
 from speechop.recordings import Recording, Spool, level
 from speechop.transcripts import Line
 
-
 LONG_S = 30.0  # of audio, from which on a bar is shown
 
 
