@@ -2,15 +2,18 @@
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
 import soundfile
+import typer
 from typer.testing import CliRunner
 
 from speechbase import audio
 from speechop import MARK, cli, pipeline, recognisers, transcripts
 from tests.speechop.test_recordings import RATE, noise, with_pauses
+from workflow.plan.planning import ROOT
 
 
 class Heard:
@@ -296,3 +299,15 @@ def test_help_teaches_with_three_examples_each():
     for command in ("enhance", "separate", "isolate", "match", "tts", "edit"):
         shown = CliRunner().invoke(cli.app, [command, "--help"]).output
         assert shown.count(f"speechop {command}") >= 3, command
+
+
+def test_every_command_and_option_that_the_guide_names_exists():
+    commands = typer.main.get_command(cli.app).commands
+    guide = (ROOT / "docs/use.md").read_text() + "".join(command.help or "" for command in commands.values())
+    lines = re.findall(r"^    speechop (.*?)(?:  +#.*)?$|`speechop (.*?)`", guide, re.MULTILINE)
+    named = [shlex.split(indented or quoted) for indented, quoted in lines]
+    assert len(named) > 30
+    for name, *arguments in named:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        unknown = {part for part in arguments if re.fullmatch(r"--?[a-z][a-z-]*", part)} - known
+        assert not unknown, (name, unknown)

@@ -12,8 +12,8 @@ from speechbase import audio
 from tests.speechop.test_recordings import RATE, noise
 
 INFERENCE = (
-    "torch", "torchaudio", "numpy", "scipy", "safetensors", "soundfile", "soxr", "pyloudnorm", "typer", "tqdm", "pyyaml", "pydantic",
-    "huggingface-hub", "pysubs2",
+    "torch", "torchaudio", "numpy", "scipy", "safetensors", "soundfile", "soxr", "pyloudnorm", "typer", "tqdm", "pyyaml",
+    "pydantic", "huggingface-hub", "pysubs2",
 )  # fmt: skip
 PHONEMES = ("hibari-tts",)  # how long new speech is: tts and edit
 
