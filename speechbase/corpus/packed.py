@@ -72,9 +72,7 @@ def _shard(table: SpeechTable, order: list[int], folder: Path, limit: float | No
     rows, written = [], 0
     with atomic(folder / "shar" / f"recording.{SHARD}.tar") as temporary, tarfile.open(temporary, "w") as archive:
         for place in tqdm(order, desc=f"packing {folder.name}", unit="utt"):
-            data = _coded(
-                table.wave(place), table.rate_hz, {"format": "OGG", "subtype": "OPUS", "compression_level": OPUS_LEVEL}
-            )
+            data = _coded(table.wave(place), table.rate_hz, OPUS)
             if limit is not None and written + len(data) > limit:
                 break
             row = table.rows.iloc[place]

@@ -139,7 +139,9 @@ class SpeechOpNetwork(nn.Module):
         hidden = self.text_encoder(tokens, lengths)  # [b, t, text]
         exists = (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]) & keep[:, None]
         pooled = (hidden * exists[..., None]).sum(1) / lengths[:, None].clamp_min(1)
-        memory = self.dit.remember(hidden, lengths, frames, len(tokens))
+        embed = getattr(self.text_encoder, "embed", None)
+        places = embed.places(tokens) if hasattr(embed, "places") else None
+        memory = self.dit.remember(hidden, lengths, frames, len(tokens), places)
         return Text(memory, F.pad(exists, (1, 0), value=True), self.text_pool(pooled) * keep[:, None])
 
     def no_text(self) -> Text:
@@ -201,12 +203,15 @@ class SpeechOpNetwork(nn.Module):
 
 
 def build_text_encoder(config: dict) -> nn.Module:
-    """The text encoder of a configuration: `kind` is bytes or phonemes (with `dim`, `layers`, the latter with `alphabet`), or
-    byt5 (with `folder`)."""
+    """The text encoder of a configuration.
+
+    `kind` is bytes or phonemes (with `dim` and `layers`, the latter also with `alphabet` and `lengths`), or byt5 (with
+    `folder`).
+    """
     if config["kind"] == "bytes":
         return byte_encoder(config["dim"], config.get("layers", 2))
     if config["kind"] == "phonemes":
-        return phoneme_encoder(config["dim"], config.get("layers", 2), config["alphabet"])
+        return phoneme_encoder(config["dim"], config.get("layers", 2), config["alphabet"], config.get("lengths"))
     if config["kind"] == "byt5":
         return ByT5(config["folder"])
     raise ValueError(f"unknown text encoder {config['kind']!r}: bytes, phonemes or byt5")

@@ -46,10 +46,16 @@ def _padded(rows: list[Tensor], device) -> tuple[Tensor, Tensor]:
 
 
 class PhonemeEmbedding(nn.Module):
-    """The sum of a phoneme's, a stress's and a word beginning's vectors, so that rare combinations share what they can."""
+    """The sum of a phoneme's, a stress's and a word beginning's vectors, so that rare combinations share what they can.
 
-    def __init__(self, alphabet: str, dim: int):
+    `lengths` [2][alphabet], in ms without and with stress, place the signs in time; without them all are equally long.
+    """
+
+    def __init__(self, alphabet: str, dim: int, lengths: list[list[int]] | None = None):
         super().__init__()
+        lengths = lengths or [[1] * len(alphabet)] * 2
+        kinds = [0, *(lengths[stress > 0][place] for place in range(len(alphabet)) for stress in (0, 0, 1, 1, 2, 2))]
+        self.register_buffer("lengths", torch.tensor(kinds, dtype=torch.float32), persistent=False)
         self.phoneme = nn.Embedding(1 + len(alphabet), dim, padding_idx=PAD)
         self.stress, self.begins = nn.Embedding(3, dim), nn.Embedding(2, dim)
 
@@ -57,6 +63,12 @@ class PhonemeEmbedding(nn.Module):
         rest = (tokens - 1).clamp_min(0)
         phoneme = torch.where(tokens > PAD, rest // 6 + 1, PAD)
         return self.phoneme(phoneme) + self.stress(rest // 2 % 3) + self.begins(rest % 2)
+
+    def places(self, tokens: Tensor) -> Tensor:
+        """Where in its text (0..1) each sign of tokens [b, t] lies: its middle, by the sounds' usual lengths."""
+        lengths = self.lengths[tokens]
+        ends = lengths.cumsum(1)
+        return (ends - lengths / 2) / ends[:, -1:].clamp_min(1e-6)
 
 
 class SmallEncoder(nn.Module):
@@ -83,9 +95,9 @@ def byte_encoder(dim: int, layers: int = 2) -> SmallEncoder:
     return SmallEncoder(nn.Embedding(VOCABULARY, dim, padding_idx=PAD), dim, layers)
 
 
-def phoneme_encoder(dim: int, layers: int, alphabet: str) -> SmallEncoder:
-    """Over phonemes of an alphabet."""
-    return SmallEncoder(PhonemeEmbedding(alphabet, dim), dim, layers)
+def phoneme_encoder(dim: int, layers: int, alphabet: str, lengths: list[list[int]] | None = None) -> SmallEncoder:
+    """Over phonemes of an alphabet, with their usual lengths."""
+    return SmallEncoder(PhonemeEmbedding(alphabet, dim, lengths), dim, layers)
 
 
 class ByT5(nn.Module):

@@ -223,18 +223,26 @@ class Transformer(nn.Module):
                 merge.weight.normal_(std=0.02)
                 merge.weight[:, : self.config.dim] += torch.eye(self.config.dim)
 
-    def remember(self, memory: Tensor | None, lengths: Tensor | None, frames: Tensor, batch: int) -> list[CrossMemory]:
+    def remember(
+        self,
+        memory: Tensor | None,
+        lengths: Tensor | None,
+        frames: Tensor | None,
+        batch: int,
+        places: Tensor | None = None,
+    ) -> list[CrossMemory]:
         """Keys and values of every layer; they do not depend on the diffusion step.
 
         Args:
             memory: [b, t, c], or None for the null token alone.
             lengths: [b] tokens of each row.
             frames: [b] latent frames of each row, over which text positions are stretched (`cross_rotary`).
+            places: [b, t] where each token lies in its row, 0..1; without them i / t.
         """
         positions = angles = None
         if memory is not None:
             index = torch.arange(memory.shape[1], device=memory.device)
-            relative = index / lengths.clamp_min(1)[:, None]  # [b, t]
+            relative = index / lengths.clamp_min(1)[:, None] if places is None else places  # [b, t]
             phase = relative[..., None] * (2 * math.pi * 2.0 ** torch.arange(7, device=memory.device))
             positions = self.position_mlp(torch.cat([phase.sin(), phase.cos()], -1).to(memory.dtype))  # [b, t, d / 4]
             angles = rotary_angles(relative * frames[:, None], self.config.dim // self.config.heads)

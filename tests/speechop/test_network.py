@@ -137,3 +137,12 @@ def test_stress_and_word_beginnings_are_heard_and_padding_is_not():
     assert len({tuple(row.tolist()) for row in numbers}) == 5
     shared = embed(torch.tensor([[1, 2, 7, 8]]))[0]  # a, beginning a, b, beginning b: one vector marks a beginning
     torch.testing.assert_close(shared[1] - shared[0], shared[3] - shared[2])
+
+
+def test_usual_lengths_place_sounds_in_time():
+    embed = PhonemeEmbedding("ab", 8, [[10, 30], [20, 50]])
+    tokens = torch.tensor([[1, 7, 3, 0], [9, 1, 1, 1]])  # a, b, stressed a; stressed b, a, a, a
+    expected = torch.tensor([[5, 25, 50, 60], [25, 55, 65, 75]]) / torch.tensor([[60.0], [80.0]])
+    torch.testing.assert_close(embed.places(tokens), expected)
+    even = PhonemeEmbedding("ab", 8).places(tokens[1:])
+    torch.testing.assert_close(even, torch.tensor([[0.125, 0.375, 0.625, 0.875]]))

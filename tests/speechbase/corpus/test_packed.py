@@ -42,7 +42,7 @@ def test_a_packed_copy_is_read_as_the_whole_is(data, tmp_path):
     assert sorted(copy.rows["id"]) == sorted(whole.rows["id"])
     for place, name in enumerate(copy.rows["id"]):
         wave, heard = whole.wave(list(whole.rows["id"]).index(name)), copy.wave(place)
-        assert len(wave) == len(heard) and np.corrcoef(wave, heard)[0, 1] > 0.98
+        assert len(wave) == len(heard) and np.corrcoef(wave, heard)[0, 1] > 0.95
     rng = np.random.default_rng(0)
     assert np.mean([copy.is_recorded(copy.draw(rng, 0.4)) for _ in range(500)]) == pytest.approx(0.4, abs=0.08)
     for name in ("noise", "rir"):

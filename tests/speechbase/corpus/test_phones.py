@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from speechbase.corpus import phones
@@ -72,3 +73,15 @@ def test_an_older_alphabet_leaves_out_what_it_lacks():
     assert phones.encode("hello", phones.AMERICAN.replace("h", "")) == [
         number if number < 1 + 6 * phones.AMERICAN.index("h") else number - 6 for number in phones.encode("hello")[1:]
     ]
+
+
+def test_sound_lengths_are_found_again():
+    rng = np.random.default_rng(0)
+    words = "go snow road boat no so hat hill hand red blue dog cat run sit big map fan tin pot sad bell".split()
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(800)]
+    true = {"O": 0.2, "h": 0.02}
+    seconds = [sum(true.get(phoneme, 0.08) for phoneme, _, _ in phones.signs(text)) for text in texts]
+    plain, stressed = phones.sound_lengths(texts, seconds)
+    assert stressed[phones.AMERICAN.index("O")] == pytest.approx(200, abs=25)
+    assert plain[phones.AMERICAN.index("h")] == pytest.approx(20, abs=25)
+    assert plain[phones.AMERICAN.index("x")] == pytest.approx(80, abs=10), "unheard: the mean"
