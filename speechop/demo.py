@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -169,7 +169,7 @@ def build(studio: Studio, names: list[str], usual: dict):
         return run
 
     def clip(label: str):
-        sources = ["upload", "microphone"]
+        sources: list[Literal["upload", "microphone"]] = ["upload", "microphone"]
         return gr.Audio(label=label, type="filepath", sources=sources, format="wav", buttons=["download"])
 
     def how():

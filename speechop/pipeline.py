@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from speechop.sampler import Noise, sample
 from speechop.transcripts import MIN_CONFIDENCE, Line, check_text
 
 Audio = np.ndarray | Tensor
+Part = TypeVar("Part")
 Transcript = str | Sequence[Line]
 Transcribe = Callable[[np.ndarray, int], object]
 
@@ -152,12 +154,13 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         size = int(seconds * self.rate_hz)
         outputs = []
         for request in requests:
-            padded = np.pad(request.source, (0, -len(request.source) % size))
+            source = _needed(request.source, "source")
+            padded = np.pad(source, (0, -len(source) % size))
             chunks = [
                 replace(request, id=f"{request.id}#{number}", source=part)
                 for number, part in enumerate(padded.reshape(-1, size))
             ]
-            outputs.append(np.concatenate(self.process(chunks, settings))[: len(request.source)])
+            outputs.append(np.concatenate(self.process(chunks, settings))[: len(source)])
         return outputs
 
     def _paused(self, request: Request, seconds: float) -> Request:
@@ -170,7 +173,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
     def _frames(self, request: Request) -> int:
         if request.source is not None and request.task != "edit":
             return self.codec.frames(len(request.source))
-        return max(1, round(request.seconds * self.rate_hz / self.codec.hop))
+        return max(1, round(_needed(request.seconds, "seconds") * self.rate_hz / self.codec.hop))
 
     def _encode(self, wave: np.ndarray) -> Tensor:
         return self.codec.encode(torch.from_numpy(wave)[None].to(self.device), chunk_frames=400)[0]
@@ -359,6 +362,13 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
     def settings(self, values: dict, guided: bool) -> Settings:
         settings = Settings.of(self.config["sampling"] | values)
         return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
+
+
+def _needed(part: Part | None, name: str) -> Part:
+    """A part that a request of this task has."""
+    if part is None:
+        raise ValueError(f"this request has no {name}")
+    return part
 
 
 def check_prompt(source: Recording, name: str) -> None:
