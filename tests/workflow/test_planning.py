@@ -298,3 +298,18 @@ def test_a_further_split_depends_on_the_sizes_of_those_before_it():
     corpus = {"speech": {"utterances": sizes}, "testsets": {}}
     assert planning.corpus_part(corpus, "speech", "train_2")["speech"]["utterances"] == {"train": 5, "train_2": 7}
     assert planning.corpus_part(corpus, "speech", "train")["speech"]["utterances"] == {"train": 5}
+
+
+def test_a_recorded_test_set_is_planned_where_its_recordings_are():
+    corpus = {
+        "real_tests": {"variable": "TESTS"},
+        "testsets": {
+            "se": {"task": "enhancement", "split": "test"},
+            "real_se": {"task": "enhancement", "split": "recorded"},
+        },
+    }
+    config = {"scale": "mini", "models": {}, "corpus": corpus}
+    assert planning.sets_without_recordings(config, {}) == {"real_se"}
+    assert planning.sets_without_recordings(config, {"TESTS": "/there"}) == set()
+    presets = {"real": PRESET | {"set": "real_se", "rows": [{"system": "clean", "label": "Clean"}]}}
+    assert "recordings are not here" in planning.absent(config, {}, presets)["set real_se"]

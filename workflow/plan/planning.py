@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -235,13 +236,23 @@ def test_sets(config: dict) -> dict[str, str]:
     return {name: entry.get("task", "") for name, entry in corpus.get("testsets", {}).items() if entry}
 
 
+def sets_without_recordings(config: dict, environment: Mapping[str, str] = os.environ) -> set[str]:
+    """The test sets of the split `recorded`, where the user has not got the recordings."""
+    corpus = config.get("corpus", {})
+    if has_recordings(corpus, "real_tests", environment):
+        return set()
+    return {name for name, entry in corpus.get("testsets", {}).items() if entry and entry.get("split") == "recorded"}
+
+
 def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
     """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
     needed = {name: model for name in systems if (model := model_of(systems, name))}
     where = f"not run at the scale {config['scale']}: its configuration has no"
     found = {name: f"{where} model {model!r}" for name, model in needed.items() if model not in config["models"]}
     sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
-    return found | {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
+    found |= {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
+    elsewhere = f"not run at the scale {config['scale']}: the recordings are not here (corpus.real_tests)"
+    return found | {f"set {name}": elsewhere for name in sorted(sets_without_recordings(config))}
 
 
 def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
