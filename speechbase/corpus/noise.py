@@ -185,6 +185,9 @@ def _babble(rng, n: int, rate_hz: int, dial: float, split: str, text_config: dic
     """Three to nine talkers at once, each a new voice (no speaker of the corpus) saying the split's sentences."""
     from speechbase.corpus import voices
 
+    # Nonsense comes from a process of its own that takes seconds to start, and nobody understands babble anyway.
+    shares = {name: share for name, share in text_config.get("shares", {}).items() if name != "nonsense"}
+    text_config = text_config | ({"shares": shares} if shares else {})
     wave = np.zeros(n)
     for talker in range(3 + int(dial * 7)):
         voice = {"id": f"babble-{talker}", "model": "joe" if rng.random() < 0.25 else "heart"}
