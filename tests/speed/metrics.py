@@ -1,4 +1,4 @@
-"""Speed of scoring: `python tests/speed/metrics.py --json [--files 40] [--jobs 2] [--models]`.
+"""Speed of scoring: `python -m tests.speed.metrics --json [--files 40] [--jobs 2] [--models]`.
 
 The CPU metrics against the obvious serial loop over the same libraries (each metric reads its files and computes its own
 features), in turns in one run, so that a busy machine slows both alike. Their values are compared as well. `--models` adds

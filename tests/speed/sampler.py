@@ -1,4 +1,4 @@
-"""Speed of composition: `python tests/speed/sampler.py --json [--models speechbase/pretrained/nano]`.
+"""Speed of composition: `python -m tests.speed.sampler --json [--models speechbase/pretrained/nano]`.
 
 Everything is a ratio between two things run in turn in this process. `floor` is the network alone, called once a step on
 a batch of as many rows as the composition needs, with text and sources encoded beforehand: what no sampler can go below.
@@ -21,15 +21,8 @@ from speechop.model.loading import load_network
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.pipeline import SpeechOp
 from speechop.sampler import Noise, Sampling, sample
+from workflow.plan import configuration
 
-NANO = {
-    "latent_dim": 64,
-    "dit": {"dim": 192, "ff_dim": 576, "layers": 8, "heads": 3, "dropout": 0.0},
-    "encoder": {"dim": 192, "ff_dim": 576, "layers": 4, "heads": 3, "dropout": 0.0},
-    "text": {"kind": "bytes", "dim": 192, "layers": 2},
-    "cross_rotary": True,
-    "encoder_time": False,
-}
 TEXT = "peter found seven yellow baskets nancy carried twenty golden tickets"
 
 
@@ -115,7 +108,7 @@ def main() -> None:
     network = (
         load_network(arguments.models / "multitask")[0]
         if arguments.models
-        else SpeechOpNetwork(NetworkConfig(**NANO)).eval()
+        else SpeechOpNetwork(NetworkConfig(**configuration.resolve({})["models"]["multitask"]["network"])).eval()
     )
     network.to(device).requires_grad_(False)
     result = {

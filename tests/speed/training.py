@@ -1,7 +1,7 @@
-"""Throughput of a training step: `python tests/speed/training.py --json [--scale paper --compile --seconds 60]`.
+"""Throughput of a training step: `python -m tests.speed.training --json [--scale paper --compile]`.
 
-Latent frames a second and model FLOPs utilisation (6 x parameters x frames a second over `--peak`, the chip's bf16 peak),
-with and without torch.compile, interleaved in one process.
+Latent frames a second and model FLOPs utilisation (operations of the trained network, counted by `workflow.cluster.cost`,
+over `--peak`, the chip's bf16 peak), with and without torch.compile, interleaved in one process.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import statistics
 import time
 
 import torch
-from sampler import NANO
 from torch import nn
 
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.stages.batches import Batch
 from speechop.stages.diffusion import DiffusionLoss
-
-PAPER = {"dit": {"dim": 1024, "ff_dim": 3072, "layers": 20, "heads": 8}, "text": {"kind": "byt5", "dim": 1536}}
+from workflow.cluster.cost import PEAK, Counter
+from workflow.plan import configuration
 
 
 class Embeddings(nn.Module):
@@ -34,17 +33,17 @@ class Embeddings(nn.Module):
 
 
 def make(scale: str, batch: int, frames: int, device: str):
-    """(loss module, batch, trained parameters)"""
-    config = NetworkConfig(**(PAPER if scale == "paper" else NANO))
-    network = SpeechOpNetwork(config, Embeddings(1536) if scale == "paper" else None).to(device)
+    """(loss module, batch, operations of a step)"""
+    config = NetworkConfig(**configuration.resolve({"scale": scale})["models"]["tts"]["network"])
+    counter = Counter(config)
+    network = SpeechOpNetwork(config, Embeddings(config.text["dim"]) if counter.has_frozen_text else None).to(device)
     c = config.latent_dim
     x = torch.randn(batch, frames, c, device=device)
     mask = torch.ones(batch, frames, dtype=torch.bool, device=device)
     text = ["peter found seven yellow baskets " * (1 if scale == "nano" else 4)] * batch
     data = Batch(x, mask, ~mask, torch.zeros(batch, dtype=torch.long, device=device), mask[:, 0],
                  torch.zeros(batch, device=device), torch.randn_like(x), texts=text)  # fmt: skip
-    used = sum(p.numel() for n, p in network.named_parameters() if not n.startswith(("encoder", "source")))
-    return DiffusionLoss(network), data, used
+    return DiffusionLoss(network), data, batch * 3 * counter.forward(frames, len(text[0]))
 
 
 def main() -> None:
@@ -55,11 +54,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--peak", type=float, default=989e12, help="bf16 FLOP/s of the device (H100, H200: 989e12)")
+    parser.add_argument("--peak", type=float, default=PEAK["H100"]["bf16"], help="bf16 FLOP/s of the device")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    module, batch, parameters = make(arguments.scale, arguments.batch, arguments.frames, device)
+    module, batch, operations = make(arguments.scale, arguments.batch, arguments.frames, device)
     optimiser = torch.optim.AdamW(module.parameters(), fused=True)
     ways = {"eager": module} | ({"compiled": torch.compile(module)} if arguments.compile else {})
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -76,11 +75,12 @@ def main() -> None:
             times[name].append(time.perf_counter() - start)
     rows = {}
     for name, values in times.items():
-        rate = arguments.batch * arguments.frames / statistics.median(values[2:])
-        rows[name] = {"frames_per_second": rate, "flops_per_second": 6 * parameters * rate,
-                      "mfu": 6 * parameters * rate / arguments.peak if device == "cuda" else None}  # fmt: skip
+        step_s = statistics.median(values[2:])
+        rows[name] = {"frames_per_second": arguments.batch * arguments.frames / step_s,
+                      "flops_per_second": operations / step_s,
+                      "mfu": operations / step_s / arguments.peak if device == "cuda" else None}  # fmt: skip
     result = {"device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
-              "scale": arguments.scale, "parameters": parameters, "batch": arguments.batch, "frames": arguments.frames,
+              "scale": arguments.scale, "operations": operations, "batch": arguments.batch, "frames": arguments.frames,
               "ways": rows}  # fmt: skip
     print(json.dumps(result, indent=None if arguments.json else 2))
 

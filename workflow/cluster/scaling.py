@@ -1,4 +1,4 @@
-"""What the paper's scale costs: bytes, GPU-hours, input per node, money; computed from the configuration and the networks' code.
+"""docs/scaling.md: what the paper's scale costs in bytes, GPU-hours, input per node and money, as `cost` reckons it.
 
 python -m workflow.cluster.scaling --config config/paper.yaml --out docs/scaling.md
 """
@@ -6,97 +6,35 @@ python -m workflow.cluster.scaling --config config/paper.yaml --out docs/scaling
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 from speechbase.files import plain_errors, write_text
 from speechbase.recorded.corpora import read_corpora
-from speechop.stages.batches import BatchConfig
-from workflow.cluster import flops
+from speechop.model.network import NetworkConfig
+from workflow.cluster.cost import (
+    FRAME_RATE,
+    GPUS,
+    HOURS,
+    LAUNCH_S,
+    NETWORK,
+    PEAK,
+    SAMPLING_UTILISATION,
+    TTS,
+    TTS_HOURS,
+    TTS_SECONDS,
+    UTILISATION,
+    Counter,
+    Stage,
+    stages,
+)
 from workflow.plan import configuration
 
-# Corpora by hours and utterances: MLS and LibriTTS as published; the share of LibriTTS below 10 s is estimated.
-HOURS = {"mls_english": 44660.0, "libritts": 480.0, "libritts_r": 555.0}
-UTTERANCES = {"mls_english": 10_808_037, "libritts": 330_000, "libritts_r": 354_780}
 RATES_HZ = {"mls_english": 16000, "libritts": 24000, "libritts_r": 24000}
-LETTERS_PER_SECOND = 14.5  # read English, with spaces
-FRAME_RATE = 40  # latent frames a second
 FLAC_SHARE = 0.55  # of 16-bit PCM, for speech
-PEAK = {
-    "A100": {"bf16": 312e12, "fp32": 156e12},
-    "H100": {"bf16": 989e12, "fp32": 494e12},
-}  # operations a second; fp32: TF32
-UTILISATION = {"well": 0.45, "poorly": 0.25}  # of the peak that large products reach in training
-LAUNCH_S = 0.06  # a micro-step's kernels cannot be launched faster, however small the batch
-NETWORK = 20e9  # bytes a second that a GPU's share of the all-reduce moves between nodes
-HIDDEN = {"well": 1.0, "poorly": 0.0}  # share of the all-reduce that computation hides
 DOLLARS_PER_HOUR = {"A100": (1.3, 2.5), "H100": (2.0, 4.0)}
-GPUS, GPUS_PER_NODE, CODEC_GPUS = 32, 8, 8
-CODEC_OVERHEAD = 2.0  # discriminators and losses cost about as much as the codec
-SAMPLING_UTILISATION = 0.15  # small batches
+GPUS_PER_NODE = 8
 CLIPS = {"se": (480, 8.0), "tts": (1237, 6.4), "edit": (100, 6.0), "sep_clean": (6000, 5.0), "sep_noisy": (6000, 5.0)}
 SYSTEMS = {"se": (5, 3.0), "tts": (2, 2.0), "edit": (2, 2.0), "sep_clean": (2, 3.0), "sep_noisy": (2, 3.0)}
-TTS = ("mls_english", "libritts")
-TTS_HOURS = sum(HOURS[corpus] for corpus in TTS)
-TTS_SECONDS = 3600 * TTS_HOURS / sum(UTTERANCES[corpus] for corpus in TTS)  # of a mean utterance
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A training stage: operations a GPU and micro-step, micro-steps a step, steps, GPUs, trained parameters."""
-
-    name: str
-    operations: float
-    micro_steps: int
-    steps: int
-    gpus: int
-    parameters: int
-    precision: str
-
-    def step_s(self, gpu: str, how: str) -> float:
-        """Seconds of a step where training runs `how` ("well" or "poorly"): computation, launches, the all-reduce."""
-        computing = self.operations / (PEAK[gpu][self.precision] * UTILISATION[how])
-        moving = 2 * 4 * self.parameters / NETWORK
-        return self.micro_steps * max(computing, LAUNCH_S) + (1 - HIDDEN[how]) * moving
-
-    def gpu_hours(self, gpu: str, how: str) -> float:
-        """GPU-hours of all its GPUs together."""
-        return self.step_s(gpu, how) * self.steps * self.gpus / 3600
-
-
-NAMES = {"tts": "stage 1 (TTS)", "multitask": "stage 2 (multi-task)"}
-
-
-def stages(config: dict) -> list[Stage]:
-    """Every model that a configuration trains: codec, stage 1, stage 2, then the smaller ones of Figure 2 and Table 10."""
-    codec = config["models"]["codec"]
-    encoder, whole = flops.codec_per_second(dict(codec["network"]))
-    codec_s = codec["losses"]["batch"] * codec["losses"]["seconds"]
-    whole_codec = 3 * whole * codec_s * CODEC_OVERHEAD
-    found = [Stage("codec", whole_codec, 1, codec["training"]["steps"], CODEC_GPUS, 104_000_000, "fp32")]
-    order = [name for name in config["models"] if name not in ("codec", *NAMES)]
-    return found + [_stage(name, config["models"][name], encoder) for name in (*NAMES, *order)]
-
-
-def _stage(name: str, model: dict, encoder: float) -> Stage:
-    """A training stage of the network; `encoder` is what the codec's encoder costs for a second of audio."""
-    counter = flops.Counter(dict(model["network"]))
-    sizes, batches, training = counter.parameters(), model["batches"], model["training"]
-    spoken = pair = 0.0
-    if model["kind"] != "s2s":
-        text = round(TTS_SECONDS * LETTERS_PER_SECOND)
-        frozen = 2.0 * flops.BYT5_PARAMETERS * text
-        spoken = 3 * (counter.forward(round(TTS_SECONDS * FRAME_RATE), text) - frozen) + frozen
-    if model["kind"] != "tts":
-        pair_s = BatchConfig(**batches).pair_seconds
-        pair = 3 * counter.forward(round(pair_s * FRAME_RATE), 0, source=True) + encoder * 2 * pair_s
-    operations = spoken * batches.get("tts_batch", 0) + pair * batches.get("s2s_batch", 0)
-    if model["kind"] == "multitask":
-        operations /= 2  # the two kinds alternate
-    parameters = sizes["transformer"] if model["kind"] == "tts" else sum(sizes.values())
-    precision = training["precision"]
-    label = NAMES.get(name, name)
-    return Stage(label, operations, training["accumulate"], training["steps"], GPUS, parameters, precision)
 
 
 def disk() -> list[tuple[str, float, str]]:
@@ -126,7 +64,7 @@ def disk() -> list[tuple[str, float, str]]:
 
 def render(config: dict) -> str:
     """docs/scaling.md."""
-    counter = flops.Counter(dict(config["models"]["tts"]["network"]))
+    counter = Counter(NetworkConfig(**config["models"]["tts"]["network"]))
     sizes = {name: f"{count / 1e6:.0f} M" for name, count in counter.parameters().items()}
     found = stages(config)
     rows = disk()
@@ -220,7 +158,7 @@ def _input(stage: Stage) -> str:
     )
 
 
-def _sampling(counter: flops.Counter) -> list[str]:
+def _sampling(counter: Counter) -> list[str]:
     rows, total = [], 0.0
     for name, (clips, seconds) in CLIPS.items():
         systems, evaluations = SYSTEMS[name]

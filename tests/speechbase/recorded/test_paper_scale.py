@@ -261,13 +261,16 @@ def test_the_doctor_tells_states_and_the_next_command(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_cost_is_reckoned_on_the_papers_sizes_and_its_page_is_current():
-    from workflow.cluster import flops, scaling
+    from speechop.model.network import NetworkConfig
+    from workflow.cluster import cost, scaling
 
-    counter = flops.Counter(dict(config()["models"]["tts"]["network"]))
+    counter = cost.Counter(NetworkConfig(**config()["models"]["tts"]["network"]))
     sizes = counter.parameters()
     assert sizes["transformer"] == pytest.approx(419e6, rel=0.01) and sizes["encoder"] == pytest.approx(71e6, rel=0.02)
     per_frame = (counter.forward(1200) - counter.forward(600)) / 600
     assert 2 * 300e6 < per_frame < 2 * sizes["transformer"] * 1.3
     assert counter.forward(200, source=True) > counter.forward(200) > 0
+    small = cost.Counter(NetworkConfig(**configuration.resolve({})["models"]["tts"]["network"]))
+    assert small.forward(120, 40) > small.forward(120) and small.frozen(40) == 0 < counter.frozen(40)
     current = scaling.render(config()) == (ROOT / "docs" / "scaling.md").read_text()
     assert current, "run python -m workflow.cluster.scaling --out docs/scaling.md"
