@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speechbase.settings import Settings
 
@@ -48,6 +48,7 @@ class Metric:
         compute: (utterance, settings) -> Value; raises Unscorable for an utterance that has no value. The settings are
             those of the metric, and `asr`.
         needs: what the value depends on besides the estimate: reference, mixture, prompt, text, transcript, others.
+        judges: what an answer must be to be judged: audio (a recogniser's transcript is made of it), text or label.
         audio: whether the estimate's audio is read at all.
         aligned: reference and estimate are compared sample by sample: lengths may differ by 50 ms at most.
         model: it runs a network, so it stays in the main process, where each model is loaded once.
@@ -72,6 +73,7 @@ class Metric:
     pitfalls: str
     version: str
     needs: tuple[str, ...] = ("reference",)
+    judges: Literal["audio", "text", "label"] = "audio"
     audio: bool = True
     aligned: bool = False
     model: bool = False

@@ -1,13 +1,18 @@
 """Presets, systems and configuration: what is planned from data, and what is refused with a sentence."""
 
 import copy
+import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from baselines import registry
 from metrics.listening import study
+from metrics.registry import find as find_metric
 from speechbase.files import UserError
+from speechbase.items import TASKS, Task
+from tests.workflow.conftest import run
 from workflow.plan import configuration, planning
 
 SCALES = configuration.scales()
@@ -156,6 +161,52 @@ def test_unknown_systems_and_roles_are_refused():
         config["evaluation"]["baselines"] = overrides
         with pytest.raises(UserError, match=message):
             planning.check_references({}, systems, config)
+
+
+def test_a_metric_that_judges_something_else_than_the_task_s_answers_is_refused(monkeypatch):
+    monkeypatch.setitem(TASKS, "hear", Task("hear", gives="text", length="free"))
+    judge_of_text = replace(find_metric("pesq"), name="words_right", judges="text")
+    find = lambda name: judge_of_text if name == "words_right" else find_metric(name)  # noqa: E731
+    monkeypatch.setattr(planning, "find_metric", find)
+    systems = {"noisy": {"method": "noisy"}}
+    sets = {"se": {"task": "enhancement"}, "heard": {"task": "hear"}}
+    config = {"evaluation": {"metrics": {"pesq": "pesq", "words": "words_right"}}, "corpus": {"testsets": sets}}
+    column = {"role": "words", "label": "Words", "better": "higher", "digits": 1}
+    both = PRESET | {"metrics": [*PRESET["metrics"], column]}
+
+    def refused(*rows):
+        with pytest.raises(UserError) as error:
+            planning.check_references({"mine": both | {"rows": list(rows)}}, systems, config)
+        return str(error.value)
+
+    row = {"system": "noisy", "label": "Noisy"}
+    said = refused(row | {"set": "heard", "roles": ["words", "pesq"]})
+    assert all(word in said for word in ("mine.yaml", "'Noisy'", "'heard'", "'pesq' judges audio", "hear is answered"))
+    said = refused(row | {"roles": ["pesq"]}, row | {"label": "Other"})
+    assert "'Other'" in said and "'words_right' judges text" in said and "enhancement is answered with audio" in said
+    fits = [row | {"roles": ["pesq"]}, row | {"set": "heard", "label": "Heard", "roles": ["words"]}]
+    planning.check_references({"mine": both | {"rows": fits}}, systems, config)
+    config["evaluation"]["metrics"]["words"] = None  # nothing measures it at this scale
+    planning.check_references({"mine": both | {"rows": [row]}}, systems, config)
+    for key, value, message in (
+        ("metrics", {"pesq": "peqs"}, r"evaluation\.metrics\.pesq: There is no metric 'peqs': did you mean pesq"),
+        (
+            "testsets",
+            {"se": {"task": "enhancment"}},
+            r"corpus\.testsets\.se: unknown task .*did you mean 'enhancement'",
+        ),
+    ):
+        wrong = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": sets}}
+        wrong["evaluation" if key == "metrics" else "corpus"][key] = value
+        with pytest.raises(UserError, match=message):
+            planning.check_references({"mine": PRESET}, systems, wrong)
+
+
+def test_planning_loads_no_network_library():
+    code = "import sys; from workflow.plan import configuration, planning; presets = planning.read_presets();"
+    code += "planning.check_references(presets, planning.read_systems(presets), configuration.resolve({}));"
+    code += "print([name for name in ('torch', 'transformers', 'scipy') if name in sys.modules])"
+    assert run(planning.ROOT, sys.executable, "-c", code).stdout.strip() == "[]"
 
 
 def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):
