@@ -63,6 +63,17 @@ def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
         UserError: a key that is neither general nor a metric's name, an unknown setting, a value of a wrong type or out of
             range, or a device that is not there.
     """
+    general, of_metrics = check_settings(config, metrics)
+    if general.device == "cuda" and not _has_cuda():
+        raise UserError("The configuration's device is 'cuda', and there is no CUDA device here; take 'cpu'.")
+    weights = {str(model): path for model, path in general.weights.items()}
+    return Config(Rules(general.resample, general.channel), weights, general.device, of_metrics)
+
+
+def check_settings(
+    config: Mapping[str, Any], metrics: Sequence[Metric] = ()
+) -> tuple[General, dict[str, dict[str, Any]]]:
+    """What of a configuration is general, and what is a metric's. Raises: UserError: as `configure`, but for the device."""
     known = General.model_fields
     general = checked(General, {key: config[key] for key in config if key in known}, "the configuration")
     asked = {metric.name: metric for metric in metrics}
@@ -70,10 +81,7 @@ def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
     for name in (key for key in config if key not in known):
         metric = asked.get(name) or registry.find(name)
         of_metrics[name] = checked(metric.settings, config[name], f"metric {name}").model_dump()
-    if general.device == "cuda" and not _has_cuda():
-        raise UserError("The configuration's device is 'cuda', and there is no CUDA device here; take 'cpu'.")
-    weights = {str(model): path for model, path in general.weights.items()}
-    return Config(Rules(general.resample, general.channel), weights, general.device, of_metrics)
+    return general, of_metrics
 
 
 def _has_cuda() -> bool:

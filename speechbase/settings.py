@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -51,7 +51,8 @@ def _sentence(error: Mapping[str, Any], model: type[Settings], where: str) -> st
         return f"{where} has no setting {key!r}{did_you_mean(str(error['loc'][-1]), _known(model, error['loc'][:-1]))}"
     if error["type"] == "missing":
         return f"{where} lacks the setting {key!r}"
-    return f"{where}: {key} is {_short(error['input'])}: {_lower(error['msg'])}"
+    hint = ", True or False" if error["type"] == "bool_type" else ""
+    return f"{where}: {key} is {_short(error['input'])}: {_lower(error['msg'])}{hint}"
 
 
 def _known(kind: Any, place: Sequence[Any]) -> list[str]:
@@ -59,7 +60,8 @@ def _known(kind: Any, place: Sequence[Any]) -> list[str]:
     fields = {name: field.annotation for name, field in getattr(kind, "model_fields", {}).items()}
     fields = fields or getattr(kind, "__annotations__", {})
     if not fields:
-        return sorted({key for argument in get_args(kind) for key in _known(argument, place)})
+        rest = place[1:] if get_origin(kind) is dict else place  # the name of the entry
+        return sorted({key for argument in get_args(kind) for key in _known(argument, rest)})
     inner = [step for step in place if isinstance(step, str)]
     return _known(fields[inner[0]], inner[1:]) if inner and inner[0] in fields else sorted(fields)
 

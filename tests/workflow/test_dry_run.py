@@ -56,8 +56,8 @@ def test_a_scale_s_configuration_file_can_be_given_by_name(project):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--config", "retrian=true"], "unknown key 'retrian' (did you mean 'retrain'?)"),
-        (["--config", "retrain=perhaps"], "retrain: 'perhaps' is not of type 'boolean'"),
+        (["--config", "retrian=true"], "has no setting 'retrian' (did you mean 'retrain'?)"),
+        (["--config", "retrain=perhaps"], "retrain is 'perhaps': input should be a valid boolean, True or False"),
         (["--config", "scale=nanno"], "no nanno.yaml in config/ for the scale 'nanno' (did you mean 'nano'?)"),
     ],
 )

@@ -19,6 +19,7 @@ from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import read_items
 from speechbase.training import checkpoint
 from workflow.plan import configuration, planning
+from workflow.plan.schema import check_config
 from workflow.record.provenance import read_record
 from workflow.regression import compare as regression
 from workflow.tables import build as tables
@@ -94,7 +95,7 @@ def read_preset(path):
 
 def read_config(path):
     value = configuration.of_file(path)
-    planning.check(value, "config", str(path))
+    check_config(value, str(path))
 
 
 def read_scores(path):

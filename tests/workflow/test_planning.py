@@ -14,6 +14,7 @@ from speechbase.files import UserError
 from speechbase.items import TASKS, Task
 from tests.workflow.conftest import run
 from workflow.plan import configuration, planning
+from workflow.plan.schema import check_config
 
 SCALES = configuration.scales()
 PRESET = {
@@ -30,7 +31,7 @@ def config_of(scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_configuration_fits_its_schema_and_serves_every_table(scale):
     config = config_of(scale)
-    planning.check(config, "config", scale)
+    check_config(config, scale)
     assert config["scale"] == scale
     presets = planning.read_presets()
     planning.check_references(presets, planning.read_systems(presets), config)
@@ -59,7 +60,7 @@ def test_an_unknown_key_anywhere_is_named():
             inner = inner[part]
         inner["unheard_of"] = [] if path in NAMED or path[-1:] == ("style",) else 1
         with pytest.raises(UserError, match="unheard_of"):
-            planning.check(changed, "config", "it")
+            check_config(changed, "it")
             raise AssertionError(f"{path} takes any key")
 
 
@@ -77,8 +78,8 @@ def test_no_yaml_key_stands_twice(path):
 def test_a_near_miss_gets_a_suggestion():
     config = config_of("nano")
     config["retrian"] = config.pop("retrain")
-    with pytest.raises(UserError, match=r"unknown key 'retrian'.*did you mean 'retrain'"):
-        planning.check(config, "config", "it")
+    with pytest.raises(UserError, match=r"no setting 'retrian'.*did you mean 'retrain'"):
+        check_config(config, "it")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from speechbase.items import Task, task_of
 from speechbase.settings import Settings, checked, refuse_unknown
 from speechbase.systems.card import Card
 from speechbase.training import kinds
+from workflow.plan.schema import check_systems
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
@@ -25,13 +26,8 @@ PAPER_KINDS = ("table", "words", "figure")
 
 
 def check(value: dict, schema: str, where: str) -> None:
-    """Check against workflow/schemas/<schema>.schema.yaml, or its `$defs/<part>` where `schema` is <schema>#<part>.
-
-    Raises: UserError: names each key that does not fit.
-    """
-    name, _, part = schema.partition("#")
-    whole = read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml")
-    validator = jsonschema.Draft202012Validator({"$defs": whole["$defs"], **whole["$defs"][part]} if part else whole)
+    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names each key that does not fit."""
+    validator = jsonschema.Draft202012Validator(read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml"))
     errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
         lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
@@ -44,8 +40,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
         unknown = [key for key in error.instance if key not in known]
         hints = [f"unknown key {key!r}" + did_you_mean(str(key), known) for key in unknown]
         return "; ".join(hints) or error.message
-    if error.validator == "type" and error.validator_value == "boolean":
-        return f"{error.message}; on the command line write True or False"
     return error.message
 
 
@@ -154,7 +148,7 @@ def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "sys
     if wrong := [name for name, entry in entries.items() if not isinstance(entry, dict)]:
         raise UserError(f"{where}: {wrong[0]} must hold a mapping of keys to values.")
     systems = {name: _follow_base(name, entries, ()) for name in entries}
-    check({name: entries[name] for name, entry in systems.items() if "method" not in entry}, "config#systems", where)
+    check_systems({name: entries[name] for name, entry in systems.items() if "method" not in entry}, where)
     for name, entry in compared(systems).items():
         _check_compared(entry, f"{where}, {name}")
     return systems

@@ -2,11 +2,11 @@
 import json
 
 from workflow.plan.lost import lost_audio
+from workflow.plan.schema import check_config
 from workflow.plan.sources import sources
 
-planning.check(
+check_config(
     config,
-    "config",
     f"The configuration (config/{config.get('scale')}.yaml and what lies over it)",
 )
 SCALE = config["scale"]
