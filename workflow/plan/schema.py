@@ -139,6 +139,9 @@ class TextEncoder(Settings):
     dim: Count
     layers: Count | None = None
     alphabet: Text | None = key("of phonemes (speechbase/corpus/phones.py); it travels with the weights")
+    lengths: Annotated[list[list[Count]], Field(min_length=2, max_length=2)] | None = key(
+        "ms of each phoneme of the alphabet without and with stress (`phones.sound_lengths`): where it lies in time"
+    )
     folder: str | None = key("of ByT5's weights")
 
 
