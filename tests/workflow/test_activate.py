@@ -45,9 +45,8 @@ def fresh(clone):
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "activate").write_text(f"PATH={clone}/.venv/bin:$PATH; export PATH\n")
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    stamp = hashlib.sha256(
-        (clone / "requirements.lock").read_bytes() + (clone / "overrides.txt").read_bytes()
-    ).hexdigest()
+    decisive = ("requirements.lock", "overrides.txt", "pyproject.toml")
+    stamp = hashlib.sha256(b"".join((clone / name).read_bytes() for name in decisive)).hexdigest()
     (clone / ".venv" / "lock.sha256").write_text(stamp + "\n")
 
 

@@ -48,7 +48,8 @@ def models(tmp_path_factory):
             if not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape) * 0.05)
     checkpoint.save_model(folder / "codec", codec.state_dict(), {"network": CODEC})
-    checkpoint.save_model(folder / "multitask", network.state_dict(), {"network": NETWORK, "stage": "multitask"})
+    config = {"network": network.config.as_dict(), "kind": "multitask", "sampling": {}}
+    checkpoint.save_model(folder / "multitask", network.state_dict(), config)
     return folder
 
 
