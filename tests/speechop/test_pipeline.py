@@ -10,11 +10,9 @@ import torch
 from speechbase import audio
 from speechbase.files import UserError, read_jsonl
 from speechbase.systems.runner import run_manifest
-from speechop import describe
 from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
 from speechop.system import ComposedSpeechOp
-from workflow.plan import configuration
 
 RATE = 16_000
 
@@ -173,31 +171,6 @@ def test_the_codec_alone_gives_back_the_reference_and_not_the_source(manifest, m
     written, _ = audio.read(tmp_path / "out/u0.wav", RATE)
     assert len(written) == len(clean) and np.abs(written - model.round_trip(clean)).max() < 1e-3
     assert np.corrcoef(model.round_trip(clean), model.round_trip(speech(0.5, seed=9)))[0, 1] < 0.9
-
-
-def test_describe_counts_without_weights():
-    paper = {
-        "scale": "paper",
-        "models": {
-            "codec": {"kind": "codec", "network": {"kind": "dac"}},
-            "multitask": {"kind": "multitask", "network": {}, "training": {"steps": 200_000}, "batches": {}},
-        },
-    }
-    paper["models"]["multitask"]["network"] = {"text": {"kind": "byt5", "dim": 1536, "folder": "byt5-base"}}
-    told = describe.describe(paper)
-    assert told["models"]["codec"]["latent_rate_hz"] == 40 and told["models"]["codec"]["samples_per_latent"] == 1200
-    parts = told["models"]["multitask"]["parameters"]
-    assert parts["diffusion_transformer"] == pytest.approx(419e6, rel=0.015)
-    assert parts["audio_encoder"] == pytest.approx(71e6, rel=0.02)
-    json.dumps(told)
-
-
-@pytest.mark.parametrize("scale", ["smoke", "nano", "paper"])
-def test_describe_counts_every_model_of_a_scale(scale):
-    told = describe.describe(configuration.resolve({"scale": scale}))["models"]
-    trained = {name: model["training"] for name, model in told.items() if "training" in model}
-    assert trained["tts"]["samples"] > 0 and trained["multitask"]["latent_frames_about"] > 0
-    assert all(model["kind"] in ("codec", "predictive", "sepformer") or name in trained for name, model in told.items())
 
 
 def test_torch_state_is_not_needed(models):
