@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechbase.files import UserError
 from speechop.guidance import LOGSNR, ClosedForm, Interval, cfg, tc_avg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.sampler import SOLVERS, Noise, Sampling, sample
@@ -123,7 +124,7 @@ def test_every_composition_runs_under_every_sampler(network, batch, solver):
 
 def test_unknown_tasks_and_ragged_conditions_are_refused(network, batch):
     model = NetworkEvaluator(network, batch["frames"])
-    with pytest.raises(ValueError, match="acoustic_matching"):
+    with pytest.raises(UserError, match="not trained for the task"):
         model.term("denoising")
     with pytest.raises(ValueError, match="2 entries for 3"):
         model.term("tts", transcript=["a", "b"])

@@ -135,9 +135,12 @@ def test_a_spoilt_table_names_the_file(table, spoil, message):
         speech.SpeechTable.load(table)
 
 
-@pytest.mark.parametrize("given", ["{broken", "nowhere.yaml", '{"seed": 1}'])
-def test_a_bad_configuration_is_a_plain_error(given):
-    with pytest.raises(UserError, match="--config"):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("{broken", "--config"), ("nowhere.yaml", "nowhere.yaml does not exist"), ('{"seed": 1}', "--config")],
+)
+def test_a_bad_configuration_is_a_plain_error(given, message):
+    with pytest.raises(UserError, match=message):
         read_config(given)
 
 
