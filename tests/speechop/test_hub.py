@@ -66,6 +66,7 @@ def test_a_hub_id_is_taken_from_the_cache_and_the_network_left_alone(hub, models
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     model = SpeechOp.from_pretrained("tests/tiny", cache_dir=hub)
     wave = noise(0.5)
     np.testing.assert_array_equal(model.enhance(wave, RATE, **HOW), SpeechOp(models).enhance(wave, RATE, **HOW))

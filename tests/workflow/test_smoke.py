@@ -123,11 +123,12 @@ def test_an_utterance_that_cannot_be_processed_is_a_row_with_its_reason(made):
 def test_a_deleted_audio_file_is_made_again_and_nothing_else(made):
     folder = made / "results/smoke/audio/se/speechop"
     gone = folder / pd.read_csv(folder / "index.csv")["path"].iloc[0]
-    content, index = gone.read_bytes(), (folder / "index.csv").read_bytes()
+    content, index = gone.read_bytes(), pd.read_csv(folder / "index.csv").drop(columns="wall_s")
     gone.unlink()
     done = snakemake(made, *SMOKE, "--", TABLE)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert gone.read_bytes() == content and (folder / "index.csv").read_bytes() == index
+    assert gone.read_bytes() == content
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "index.csv").drop(columns="wall_s"), index)
     assert "rule baseline_audio" not in done.stdout + done.stderr
     done = snakemake(made, *SMOKE, "-n", "--", TABLE)
     assert "Nothing to be done" in done.stdout + done.stderr, done.stdout
