@@ -22,9 +22,8 @@ class Ctc:
         try:
             self.processor = Wav2Vec2Processor.from_pretrained(folder, local_files_only=True)
             self.model = AutoModelForCTC.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
-        except (
-            Exception
-        ) as error:  # whatever a folder holds that is no model: broken JSON, a hostile header, a missing key
+        except Exception as error:
+            # whatever a folder holds that is no model: broken JSON, a hostile header, a missing key
             raise UserError(
                 f"{folder} cannot be loaded as a CTC model ({error}); it needs config.json, model.safetensors, vocab.json, "
                 "tokenizer_config.json and preprocessor_config.json."

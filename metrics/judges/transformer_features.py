@@ -20,9 +20,8 @@ class Encoder:
             self.model = AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
             ).eval()
-        except (
-            Exception
-        ) as error:  # whatever a folder holds that is no model: broken JSON, a hostile header, a missing key
+        except Exception as error:
+            # whatever a folder holds that is no model: broken JSON, a hostile header, a missing key
             raise UserError(
                 f"{folder} cannot be loaded as a speech encoder ({error}); it needs config.json and model.safetensors."
             ) from None

@@ -73,12 +73,13 @@ def _answered(system: System, items: list[Item], out: Path, device: str) -> dict
     done = _journal(out)
     rows, waiting, keys, loaded = {}, [], {}, False
     for item in items:
+        if item.task not in system.tasks:
+            detail = f"{system.name} does not do {item.task}"
+            rows[item.id] = _row(item, Answer(status="not_applicable", detail=detail))
+            continue
         try:
-            _applies(system, item)
             keys[item.id] = _key(identity, system, item)
             waiting.append((system.likeness(item), item))
-        except NotApplicable as error:
-            rows[item.id] = _row(item, Answer(status="not_applicable", detail=str(error)))
         except Exception as error:
             rows[item.id] = _row(item, _failure(error))
     with tqdm(total=len(waiting), desc=system.name, unit="utt", mininterval=2.0) as bar:
@@ -96,15 +97,6 @@ def _answered(system: System, items: list[Item], out: Path, device: str) -> dict
             rows |= kept
             bar.update(len(group))
     return rows
-
-
-class NotApplicable(Exception):
-    """The item's task is not one of the system's."""
-
-
-def _applies(system: System, item: Item) -> None:
-    if item.task not in system.tasks:
-        raise NotApplicable(f"{system.name} does not do {item.task}")
 
 
 def _key(identity: str, system: System, item: Item) -> str:
