@@ -20,7 +20,7 @@ from speechbase.corpus.shards import INDEX_COLUMNS, open_speech
 from speechbase.corpus.speech import SpeechTable, read_table
 from speechbase.files import UserError, atomic, seed_of, write_text
 
-OPUS_LEVEL = 0.97  # libsndfile's compression level: about 16 kbit/s of speech at 16 kHz
+OPUS_LEVEL = 0.95  # libsndfile's compression level: about 20 kbit/s of speech at 16 kHz
 ROOMS = 60  # impulse responses that are taken along
 SHARD = "000000"
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": OPUS_LEVEL}
@@ -54,10 +54,11 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
 
 
 def _order(table: SpeechTable, recorded: float, rng: np.random.Generator) -> list[int]:
-    """Every utterance once, in random order, real voices as often as asked while there are some."""
-    left = {True: [], False: []}
+    """Every utterance once, in random order, real voices as often as asked while there are some: themselves, then their copies."""
+    left: dict[bool, list[int]] = {True: [], False: []}
     for place in rng.permutation(len(table)):
         left[bool(table.is_recorded(int(place)))].append(int(place))
+    left[True].sort(key=lambda place: "~" not in table.rows["id"].iat[place])  # taken from the end
     order = []
     while left[True] or left[False]:
         real = bool(left[True]) and (not left[False] or rng.random() < recorded)

@@ -9,7 +9,9 @@ exactly with no state of the reader. `Order` is for reading everything once: shu
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from speechbase import audio
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import UserError, seed_of
 
+KEPT_HOURS = 24  # tables of fewer hours are decoded once and kept
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
 
 
@@ -33,7 +36,10 @@ def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
     """
     shards = data / "shards" / split
     if (shards / "index").is_dir():
-        return ShardTable.open(shards, rate_hz)
+        table = ShardTable.open(shards, rate_hz)
+        if table.rows["seconds"].sum() < KEPT_HOURS * 3600:
+            table.keep()
+        return table
     further = sorted((data / "speech").glob(f"{split}_*.csv"))
     table = SpeechTable.load(data / "speech" / f"{split}.csv", *further)
     if table.rate_hz != rate_hz:
@@ -78,16 +84,26 @@ class ShardTable(SpeechTable):
         return cls(rows, folder, rate_hz)
 
     def __post_init__(self) -> None:
-        self._look_up()  # no audio is kept
+        self._look_up()
+        self._waves = None  # no audio is kept
+
+    def keep(self) -> None:
+        """Decode all audio now and keep it (int16, 115 MB an hour at 16 kHz): decoding at every draw would cost far more."""
+        with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+            self._waves = list(pool.map(self.wave_int16, range(len(self))))
 
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] at the table's rate."""
+        if self._waves is not None:
+            return self._waves[place].astype(np.float32) / 32768
         data = io.BytesIO(self._bytes("shar/recording.{}.tar", place, "offset", "size"))
         wave, rate_hz = soundfile.read(data, dtype="float32")
         return audio.resample(wave, rate_hz, self.rate_hz)
 
     def wave_int16(self, place: int) -> np.ndarray:
         """The utterance at `place` as int16 [n]."""
+        if self._waves is not None:
+            return self._waves[place]
         return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
 
     @property

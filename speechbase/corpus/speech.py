@@ -90,7 +90,7 @@ class SpeechTable:
         if known.all():
             return self
         table = type(self)(self.rows[known].reset_index(drop=True), self.folder, self.rate_hz)
-        if hasattr(self, "_waves"):
+        if self._waves is not None:
             table._waves = [wave for wave, keep in zip(self._waves, known) if keep]
         return table
 

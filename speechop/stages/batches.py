@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from speechbase.files import seed_of
 from speechop.schedule import SigmoidWeight
 from speechop.tasks import ROWS, TABLE9
 
+if TYPE_CHECKING:
+    from speechop.stages.resident import Resident
+
 # Beta distribution with mode 0.01 and concentration 5 (section 5): a = mode (conc - 2) + 1, b = (1 - mode) (conc - 2) + 1.
 CLEAN_SHARE = (1.03, 3.97)
 
@@ -31,8 +35,8 @@ class Batch:
     """One micro-batch; every tensor's first axis is b.
 
     `target` [b, n, c] latents, `mask` [b, n] real frames, `clean` [b, n] given frames, `task` [b], `source` [b, n, c] or None,
-    `keep` [b] false where the condition is dropped (10 %), `texts` or None, `logsnr` [b], `eps` [b, n, c].
-    `prompt` frames are prepended.
+    `keep` [b] false where the condition is dropped (10 %), `texts` or their `tokens` with lengths or None, `logsnr` [b],
+    `eps` [b, n, c]. `prompt` frames are prepended.
     """
 
     target: Tensor
@@ -44,11 +48,14 @@ class Batch:
     eps: Tensor
     source: Tensor | None = None
     texts: list[str] | None = None
+    tokens: tuple[Tensor, Tensor] | None = None  # [b, t] and [b], where the texts were encoded before
     prompt: int = 0
 
     def to(self, device) -> Batch:
         """The batch on a device."""
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        if self.tokens is not None:
+            moved["tokens"] = tuple(part.to(device) for part in self.tokens)
         return Batch(**moved)
 
 
@@ -90,12 +97,13 @@ class Drawer:
     """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.
 
     `ranks` processes share a global batch: item i belongs to rank i mod ranks. Single sentences of a table with stored
-    latents are not encoded again. `tasks` are the rows of the network's task embedding.
+    latents are not encoded again. `tasks` are the rows of the network's task embedding. Text-to-speech batches come from
+    `resident` where there is one.
     """
 
     def __init__(
         self,
-        speech: SpeechTable,
+        speech: SpeechTable | None,
         codec: Codec,
         config: BatchConfig,
         weight: SigmoidWeight,
@@ -104,9 +112,12 @@ class Drawer:
         rank: int = 0,
         ranks: int = 1,
         tasks: tuple[str, ...] = ROWS,
+        resident: Resident | None = None,
     ):
-        self.speech, self.codec, self.config, self.weight, self.seed = speech.with_text(), codec, config, weight, seed
-        self.degrader, self.rank, self.ranks, self.tasks = degrader, rank, ranks, tasks
+        self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
+        self.degrader, self.rank, self.ranks, self.tasks, self.resident = degrader, rank, ranks, tasks, resident
+        if speech is not None:
+            self.speech = speech.with_text()
         self.encoded = isinstance(speech, ShardTable) and speech.has_latents
 
     def _generators(self, size: int, *stream) -> list[np.random.Generator]:
@@ -120,6 +131,8 @@ class Drawer:
 
         Where several sentences are joined the batch has as many fewer items, so that batches are about equally long.
         """
+        if self.resident is not None:
+            return self.resident.tts(*stream)
         shared = np.random.default_rng(seed_of(self.seed, "sentences", *stream))
         count = int(shared.choice(self.config.sentences))
         size, among = self.config.tts_batch // count, None
@@ -246,21 +259,25 @@ class Drawer:
 class Ahead(Dataset):
     """The micro-batches of a run, drawn by processes ahead of their turn; what they are depends on (seed, step) alone.
 
-    The drawer must work on the CPU: its processes are forks of one that may hold a GPU.
+    Of each step those whose kind is in `among`. The drawer must work on the CPU: its processes are forks of one that may
+    hold a GPU.
     """
 
-    def __init__(self, drawer: Drawer, kinds: tuple[str, ...], accumulate: int):
-        self.drawer, self.kinds, self.accumulate = drawer, kinds, accumulate
+    def __init__(self, drawer: Drawer, kinds: tuple[str, ...], accumulate: int, among: tuple[str, ...] | None = None):
+        self.drawer, self.kinds = drawer, kinds
+        self.among = kinds if among is None else among
+        self.micros = [micro for micro in range(accumulate) if kinds[micro % len(kinds)] in self.among]
         self._coming: Iterator[Batch] | None = None
         self._turn = -1
 
     def __getitem__(self, number: int) -> Batch:
-        step, micro = divmod(number, self.accumulate)
+        step, place = divmod(number, len(self.micros))
+        micro = self.micros[place]
         return getattr(self.drawer, self.kinds[micro % len(self.kinds)])(step, micro)
 
     def take(self, step: int, micro: int) -> Batch:
         """The batch of this turn, on the CPU; a turn out of order (a resumed run) begins anew from there."""
-        number = step * self.accumulate + micro
+        number = step * len(self.micros) + self.micros.index(micro)
         if self._coming is None or number != self._turn + 1:
             workers = self.drawer.config.workers
             order = range(number, sys.maxsize)

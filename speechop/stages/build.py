@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from speechbase.codec.loading import load_codec
+from speechbase.corpus import latents
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.shards import open_speech, tts_split
 from speechbase.training import checkpoint
@@ -17,6 +18,7 @@ from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
 from speechop.stages.batches import BatchConfig, Drawer
 from speechop.stages.diffusion import DiffusionLossConfig, DiffusionTrainee
+from speechop.stages.resident import Resident
 
 BATCHES = {"tts": ("tts",), "multitask": ("tts", "s2s"), "s2s": ("s2s",)}
 
@@ -38,17 +40,25 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
     drawers = []
     for split in ("train", "valid"):
         drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0), drop=0.0)
-        spoken = tts_split(context.data, split) if "tts" in kinds else split
-        speech = open_speech(context.data, spoken, codec.rate_hz)
-        heard = speech if spoken == split or "s2s" not in kinds else open_speech(context.data, split, codec.rate_hz)
+        stored = latents.folder_of(context.data, split)
+        resident = heard = speech = degrader = None
+        if "tts" in kinds and stored.is_dir():
+            where = accelerator.device, network.config
+            resident = Resident(latents.read(stored), drawn, weight, config["seed"], *where)
+        elif "tts" in kinds:
+            speech = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
         # Processes that draw ahead share no GPU: they encode on the CPU.
         encoder = load_codec(folder) if split == "train" and drawn.workers else codec
-        degrader = None
         if "s2s" in kinds:
+            same = speech is not None and tts_split(context.data, split) == split
+            heard = speech if same else open_speech(context.data, split, codec.rate_hz)
             where = config["degradation"], codec.rate_hz, encoder.mean.device
             degrader = Pairs.load(context.data, split, *where, drawn.recorded, heard)
         share = (accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)
-        drawers.append(Drawer(speech, encoder, drawn, weight, config["seed"], degrader, *share, network.config.tasks))
+        spoken = heard if speech is None else speech
+        drawers.append(
+            Drawer(spoken, encoder, drawn, weight, config["seed"], degrader, *share, network.config.tasks, resident)
+        )
     losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
     return DiffusionTrainee(
         network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind,

@@ -42,8 +42,8 @@ class DiffusionLoss(nn.Module):
         alpha, sigma = (level[:, None, None] for level in alpha_sigma(batch.logsnr))
         z = torch.where(batch.clean[..., None], batch.target, alpha * batch.target + sigma * batch.eps)
         frames = batch.mask.sum(1)
-        if batch.texts is not None:
-            tokens, lengths = net.tokenize(batch.texts, z.device)
+        if batch.texts is not None or batch.tokens is not None:
+            tokens, lengths = batch.tokens or net.tokenize(batch.texts, z.device)
             text = net.encode_text(tokens, lengths, batch.keep, frames)
         else:
             text = net.no_text()
@@ -98,7 +98,8 @@ class DiffusionTrainee:
         kind: str = "multitask",
         accumulate: int = 1,
     ):
-        self.ahead = Ahead(drawer, stages, accumulate) if drawer.config.workers else None
+        slow = tuple(kind for kind in stages if kind != "tts" or drawer.resident is None)
+        self.ahead = Ahead(drawer, stages, accumulate, slow) if drawer.config.workers and slow else None
         self.network, self.codec = DiffusionLoss(network, valid.codec, losses), valid.codec
         self.drawer, self.kinds, self.kind = drawer, stages, kind
         self.held_out = {kind: list(self._items(valid, kind)) for kind in stages}
@@ -118,7 +119,8 @@ class DiffusionTrainee:
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         kind = self.kinds[micro % len(self.kinds)]
-        batch = self.ahead.take(step, micro) if self.ahead else getattr(self.drawer, kind)(step, micro)
+        ahead = self.ahead is not None and kind in self.ahead.among
+        batch = self.ahead.take(step, micro) if ahead else getattr(self.drawer, kind)(step, micro)
         loss = network(batch.to(next(network.parameters()).device)).mean()
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 

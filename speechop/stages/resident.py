@@ -1,0 +1,85 @@
+"""Text-to-speech batches from latents that lie on the device as a whole, drawn there: no processor keeps a GPU waiting."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from speechbase.corpus.latents import Latents
+from speechbase.files import UserError, seed_of
+from speechop.model.network import NetworkConfig
+from speechop.schedule import SigmoidWeight
+from speechop.stages.batches import CLEAN_SHARE, Batch, BatchConfig
+from speechop.tasks import TABLE9
+
+
+class Resident:
+    """Draws what `Drawer.tts` draws, of utterances alike in length; equal (seed, stream) give equal batches.
+
+    Args:
+        latents: of one split (`speechbase.corpus.latents`).
+        network: the network's sizes: its alphabet must be the one that the tokens were made with.
+    """
+
+    def __init__(
+        self, latents: Latents, config: BatchConfig, weight: SigmoidWeight, seed: int, device, network: NetworkConfig
+    ):
+        if latents.alphabet != network.text.get("alphabet"):
+            raise UserError(
+                "The packed latents have the phonemes of another alphabet than the network: pack them again."
+            )
+        self.config, self.weight, self.seed, self.device, self.tasks = config, weight, seed, device, network.tasks
+        self.step, self.frames = latents.step, latents.frames
+        self.values = torch.from_numpy(latents.values).to(device)
+        self.starts = np.concatenate([[0], np.cumsum(latents.frames[:-1], dtype=np.int64)])
+        self.counts = latents.counts
+        ends = np.cumsum(latents.counts)
+        tokens = np.zeros((len(latents), latents.counts.max()), np.int64)
+        for row, end, count in zip(tokens, ends, latents.counts):
+            row[:count] = latents.tokens[end - count : end]
+        self.tokens = torch.from_numpy(tokens).to(device)
+        pools = [np.flatnonzero(latents.recorded == real) for real in (True, False)]
+        self.real, self.synthetic = (pool[np.argsort(self.frames[pool], kind="stable")] for pool in pools)
+
+    def _places(self, rng: np.random.Generator, frame_rate_hz: float) -> np.ndarray:
+        """Utterances [b] next in length to a random one, `tts_seconds` of them."""
+        config = self.config
+        share = len(self.real) / len(self.frames) if config.recorded is None else config.recorded
+        real = len(self.real) and (not len(self.synthetic) or rng.random() < share)
+        pool = self.real if real else self.synthetic
+        start = int(rng.integers(len(pool))) - config.alike // 2
+        window = pool[max(0, min(start, len(pool) - config.alike)) :][: config.alike]
+        seconds = config.tts_seconds or config.tts_batch * 3.0
+        return rng.choice(window, max(1, round(seconds * frame_rate_hz / self.frames[window].mean())))
+
+    def tts(self, *stream, frame_rate_hz: float = 40.0) -> Batch:
+        """A text-to-speech batch on the device (see `Drawer.tts`)."""
+        seed = seed_of(self.seed, "tts", *stream)
+        rng = np.random.default_rng(seed)
+        places = self._places(rng, frame_rate_hz)
+        frames, n = self.frames[places], int(self.frames[places].max())
+        on_device = torch.as_tensor(places, device=self.device)
+        index = torch.as_tensor(self.starts[places], device=self.device)[:, None] + torch.arange(n, device=self.device)
+        mask = torch.arange(n, device=self.device) < torch.as_tensor(frames, device=self.device)[:, None]
+        target = self.values[index.clamp(max=len(self.values) - 1)].float() * self.step * mask[..., None]
+        keep = rng.random(len(places)) >= self.config.drop
+        clean = torch.from_numpy(_inpainting(rng, frames, n) & keep[:, None]).to(self.device)
+        logsnr = self.weight.draw(torch.from_numpy(rng.random(len(places)))).float().to(self.device)
+        generator = torch.Generator(self.device).manual_seed(seed % 2**63)
+        eps = torch.randn(target.shape, generator=generator, device=self.device)
+        counts = self.counts[places]
+        tokens = self.tokens[on_device, : int(counts.max())], torch.as_tensor(counts, device=self.device).long()
+        task = torch.full((len(places),), self.tasks.index("tts"), device=self.device)
+        return Batch(target, mask, clean, task, torch.from_numpy(keep).to(self.device), logsnr, eps, tokens=tokens)
+
+
+def _inpainting(rng: np.random.Generator, frames: np.ndarray, n: int) -> np.ndarray:
+    """Given frames [b, n] as `Drawer._inpainting` draws them: none, a prefix, or all but a middle part."""
+    b = len(frames)
+    asked = rng.random(b) < TABLE9["tts"].prompt_probability
+    given = np.round(rng.beta(*CLEAN_SHARE, b) * frames).astype(int) * asked
+    left = np.where(rng.random(b) < 0.5, given, (rng.random(b) * (given + 1)).astype(int))
+    place = np.arange(n)
+    before = place < left[:, None]
+    after = (place >= (frames - (given - left))[:, None]) & (place < frames[:, None])
+    return before | after
