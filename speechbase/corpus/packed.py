@@ -45,7 +45,7 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
     shutil.rmtree(out, ignore_errors=True)
     hours = {}
     for split, size in (("train", mib), ("valid", None)):
-        table = open_speech(data, split, rate_hz)
+        table = open_speech(data, split, rate_hz, eager=False)
         order = _order(table, recorded, np.random.default_rng(seed_of(seed, "pack", split)))
         hours[split] = _shard(table, order, out / "shards" / split, None if size is None else size * 2**20)
     _sounds(data, out, "noise", OPUS, ".ogg", None)
@@ -54,7 +54,7 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
 
 
 def _order(table: SpeechTable, recorded: float, rng: np.random.Generator) -> list[int]:
-    """Every utterance once, in random order, real voices as often as asked while there are some: themselves, then their copies."""
+    """Every utterance once, in random order, real voices as often as asked while there are some (copies after originals)."""
     left: dict[bool, list[int]] = {True: [], False: []}
     for place in rng.permutation(len(table)):
         left[bool(table.is_recorded(int(place)))].append(int(place))

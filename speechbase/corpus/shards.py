@@ -26,8 +26,10 @@ KEPT_HOURS = 24  # tables of fewer hours are decoded once and kept
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
 
 
-def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
+def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True) -> SpeechTable:
     """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in memory.
+
+    Without `eager` audio is decoded when it is asked for: where it is read once.
 
     `train` has the rows of `train.csv` and of all further tables of that kind, `train_2.csv` or `train_recorded.csv`.
 
@@ -37,11 +39,11 @@ def open_speech(data: Path, split: str, rate_hz: int) -> SpeechTable:
     shards = data / "shards" / split
     if (shards / "index").is_dir():
         table = ShardTable.open(shards, rate_hz)
-        if table.rows["seconds"].sum() < KEPT_HOURS * 3600:
+        if eager and table.rows["seconds"].sum() < KEPT_HOURS * 3600:
             table.keep()
         return table
     further = sorted((data / "speech").glob(f"{split}_*.csv"))
-    table = SpeechTable.load(data / "speech" / f"{split}.csv", *further)
+    table = SpeechTable.load(data / "speech" / f"{split}.csv", *further, eager=eager)
     if table.rate_hz != rate_hz:
         raise UserError(f"{data} holds audio at {table.rate_hz} Hz, and the codec works at {rate_hz} Hz.")
     return table

@@ -40,7 +40,15 @@ def runs_of(config: dict) -> list[dict]:
 
 
 def train(
-    kind: str, name: str, config: dict, data: Path, models: Path, state: Path, max_minutes: float | None, release: bool
+    kind: str,
+    name: str,
+    config: dict,
+    data: Path,
+    models: Path,
+    state: Path,
+    max_minutes: float | None,
+    release: bool,
+    within: float | None = None,
 ) -> bool:
     """Train one model through all its runs; returns whether all steps are done.
 
@@ -48,6 +56,8 @@ def train(
         UserError: an unknown kind or key, or a state that another configuration left.
     """
     build, runs = kinds.builder(kind), runs_of(config)
+    if within is not None and len(runs) > 1:
+        raise UserError("--within is for a model of one run; this one has several (training.runs).")
     settings = [kinds.settings_of(TrainingConfig, run["training"], "training") for run in runs]
     init = checkpoint.folder_of(models, config["init"]) if config.get("init") else None
     accelerator = _accelerator(settings[0])
@@ -61,7 +71,7 @@ def train(
         left = None if until is None else (until - time.monotonic()) / 60
         folder = state / name if len(runs) == 1 else state / name / f"run{number}"
         loop = _loop(build, run, training, kinds.Context(kind, data, models, init, accelerator), folder)
-        done = loop.run(left)
+        done = loop.run(left, within)
         if loop.accelerator.is_main_process and done and not last:
             write_release(kept, loop, run | {"kind": kind})
         if loop.accelerator.is_main_process and ((done and last) or release):
@@ -98,6 +108,10 @@ def main(
     state: Annotated[Path, typer.Option(help="where resume states lie")] = Path(".state"),
     max_minutes: Annotated[float | None, typer.Option(help="stop after so many minutes, keeping the state")] = None,
     release: Annotated[bool, typer.Option(help="release the averaged weights even if steps remain")] = False,
+    within: Annotated[
+        float | None,
+        typer.Option(help="minutes of training that the whole schedule has: its cooldown follows the clock"),
+    ] = None,
 ) -> None:
     """Train a model of any kind, or go on where an earlier run stopped."""
     kinds.module_of(kind)
@@ -108,7 +122,7 @@ def main(
     for section in ("seed", "network", "training"):
         if section not in settings:
             raise UserError(f"--config lacks the section {section!r}.")
-    if not train(kind, name, settings, data, models, state, max_minutes, release):
+    if not train(kind, name, settings, data, models, state, max_minutes, release, within):
         typer.echo(f"stopped before the last step; run the same command again to go on (state in {state / name})")
         raise typer.Exit(0 if release else UNFINISHED)
 

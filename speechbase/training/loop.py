@@ -42,10 +42,13 @@ class TrainingConfig:
     save_minutes: float = 5.0
     cooldown: float = 1.0  # the last share of the steps, over which the learning rate falls to zero along a cosine
 
-    def lr_at(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, constant, then a cosine to zero over the cooldown."""
-        start = self.steps * (1 - self.cooldown)
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, (step - start) / max(1.0, self.steps - start)))))
+    def lr_at(self, step: int, done: float | None = None) -> float:
+        """Learning rate at a step: linear warm-up, constant, then a cosine to zero over the cooldown.
+
+        `done` is the share of the run that is over, where the clock decides and not the steps.
+        """
+        step_now, start = step if done is None else done * self.steps, self.steps * (1 - self.cooldown)
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, (step_now - start) / max(1.0, self.steps - start)))))
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * fall
 
 
@@ -86,16 +89,23 @@ class Loop:
         if trainee.rivals is not None:
             self.rivals, self.rival_optimiser = accelerator.prepare(trainee.rivals, self._adamw(trainee.rivals))
         self._stop = False
+        self._within: float | None = None  # seconds that the schedule has, where the clock decides
+        self._done: float | None = None  # the share of them that is over
 
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
         trained = [p for p in module.parameters() if p.requires_grad]
         config = self.config
         return torch.optim.AdamW(trained, config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
 
-    def run(self, max_minutes: float | None = None) -> bool:
-        """Train on from the saved state; returns whether all steps are done."""
+    def run(self, max_minutes: float | None = None, within: float | None = None) -> bool:
+        """Train on from the saved state; returns whether all steps are done.
+
+        With `within` the whole schedule has so many minutes of training, resumed or not: the cooldown follows the clock, and
+        the run is done when they are over, whatever its step.
+        """
         self.load()
         started = saved = time.monotonic()
+        self._within = None if within is None else 60 * within
         before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         main = self.accelerator.is_main_process
         bar = tqdm(
@@ -103,6 +113,10 @@ class Loop:
         )
         try:
             while self.step < self.config.steps:
+                if self._within is not None:
+                    self._done = (self.seconds + time.monotonic() - started) / self._within
+                    if self._any_process(self._done >= 1):
+                        break
                 figures = self._one_step()
                 self.step += 1
                 self._log(figures, bar)
@@ -121,7 +135,7 @@ class Loop:
                 signal.signal(number, handler)
         self._account(started)
         self.save()
-        return self.step >= self.config.steps
+        return self.step >= self.config.steps or (self._done is not None and self._done >= 1)
 
     def _any_process(self, wish: bool) -> bool:
         """Whether any process wishes to stop: all leave at the same step, or those that go on would wait for the others."""
@@ -181,7 +195,7 @@ class Loop:
     def _set_lr(self) -> None:
         for optimiser in filter(None, (self.optimiser, self.rival_optimiser)):
             for group in optimiser.param_groups:
-                group["lr"] = self.config.lr_at(self.step)
+                group["lr"] = self.config.lr_at(self.step, self._done)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -196,7 +210,7 @@ class Loop:
     def _log(self, figures: dict[str, float], bar) -> None:
         bar.update()
         bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()}, refresh=False)
-        row = {"step": self.step, "lr": self.config.lr_at(self.step - 1), **figures}
+        row = {"step": self.step, "lr": self.config.lr_at(self.step - 1, self._done), **figures}
         last = self.step == self.config.steps
         if self.step % self.config.validate_every == 0 or last:
             with self.accelerator.autocast(), torch.no_grad():

@@ -47,8 +47,8 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
             resident = Resident(latents.read(stored), drawn, weight, config["seed"], *where)
         elif "tts" in kinds:
             speech = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
-        # Processes that draw ahead share no GPU: they encode on the CPU.
-        encoder = load_codec(folder) if split == "train" and drawn.workers else codec
+        # Processes that draw ahead share no GPU: pairs are simulated and encoded on the CPU.
+        encoder = load_codec(folder) if drawn.workers else codec
         if "s2s" in kinds:
             same = speech is not None and tts_split(context.data, split) == split
             heard = speech if same else open_speech(context.data, split, codec.rate_hz)
@@ -62,7 +62,7 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
     losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
     return DiffusionTrainee(
         network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind,
-        accumulate=config["training"].get("accumulate", TrainingConfig.accumulate),
+        accumulate=config["training"].get("accumulate", TrainingConfig.accumulate), codec=codec,
     )  # fmt: skip
 
 

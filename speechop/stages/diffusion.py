@@ -97,12 +97,15 @@ class DiffusionTrainee:
         losses: DiffusionLossConfig = DiffusionLossConfig(),
         kind: str = "multitask",
         accumulate: int = 1,
+        codec: Codec | None = None,
     ):
         slow = tuple(kind for kind in stages if kind != "tts" or drawer.resident is None)
         self.ahead = Ahead(drawer, stages, accumulate, slow) if drawer.config.workers and slow else None
-        self.network, self.codec = DiffusionLoss(network, valid.codec, losses), valid.codec
+        self.codec = valid.codec if codec is None else codec
+        self.network = DiffusionLoss(network, self.codec, losses)
         self.drawer, self.kinds, self.kind = drawer, stages, kind
-        self.held_out = {kind: list(self._items(valid, kind)) for kind in stages}
+        device = next(network.parameters()).device
+        self.held_out = {kind: [batch.to(device) for batch in self._items(valid, kind)] for kind in stages}
 
     def resolved(self) -> dict:
         """What the released configuration must say beside what was asked for: the network's sizes and its tasks."""

@@ -27,7 +27,11 @@ class Table(speech.SpeechTable):
         for number in range(count):
             wave = (rng.standard_normal(int(RATE_HZ * rng.uniform(1, 2))) * 1000).astype(np.int16)
             real = number % 5 > 2
-            row = dict.fromkeys(speech.COLUMNS, "") | {"id": f"{number:02d}", "speaker": f"s{number % 5}", "text": "yes no"}
+            row = dict.fromkeys(speech.COLUMNS, "") | {
+                "id": f"{number:02d}",
+                "speaker": f"s{number % 5}",
+                "text": "yes no",
+            }
             rows.append(row | {"base": speech.RECORDED if real else "heart", "seconds": len(wave) / RATE_HZ})
             waves.append(wave)
         table = cls(speech.pandas.DataFrame(rows), None, RATE_HZ)

@@ -42,7 +42,9 @@ def settings_for(config: dict, model: str, steps: int, workers: int) -> dict:
 @plain_errors
 def main(
     out: Annotated[Path, typer.Option(help="the folder to make")],
-    steps: Annotated[int, typer.Option(min=1, help="minutes of training by steps a minute: the schedule ends with them")],
+    steps: Annotated[
+        int, typer.Option(min=1, help="minutes of training by steps a minute: the schedule ends with them")
+    ],
     scale: Annotated[str, typer.Option(help="of config/")] = "mini",
     data: Annotated[Path | None, typer.Option(help="its data; data/SCALE")] = None,
     models: Annotated[Path | None, typer.Option(help="where its codec lies; models/SCALE")] = None,
@@ -63,7 +65,7 @@ def main(
         raise UserError(f"The scale {scale} reads {text['kind']}; only phonemes are packed.")
     made = packed.pack(data, out / "data", audio_mib, recorded, corpus["seed"], corpus["rate_hz"])
     for split, size, number in (("train", mib, parts), ("valid", mib, 1)):
-        speech = open_speech(data, split, codec.rate_hz)
+        speech = open_speech(data, split, codec.rate_hz, eager=False)
         folder = latents.folder_of(out / "data", split)
         seed = seed_of(corpus["seed"], "latents", split)
         made[f"latents_{split}"] = latents.pack(speech, codec, folder, text["alphabet"], recorded, seed, size, number)
@@ -72,7 +74,9 @@ def main(
         shutil.copy(models / "codec" / file, out / "models" / "codec" / file)
     for model in ("tts", "multitask"):
         write_json(out / f"{model}.json", settings_for(config, model, steps, workers))
-    typer.echo(f"{made['latents_train']:.1f} h of speech as latents, {made['train']:.1f} h as audio. On the GPU, in turn:")
+    typer.echo(
+        f"{made['latents_train']:.1f} h of speech as latents, {made['train']:.1f} h as audio. On the GPU, in turn:"
+    )
     for model in ("tts", "multitask"):
         typer.echo(
             f"python -m speechbase.training {config['models'][model]['kind']} --name {model} --models {out}/models"
