@@ -83,6 +83,8 @@ def train(
 
 
 def _accelerator(training: TrainingConfig) -> Accelerator:
+    # cuDNN's attention plans every new shape anew, which costs half a second a step where batches differ in length.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return Accelerator(
         mixed_precision={"bf16": "bf16", "fp32": "no"}[training.precision],
         cpu=not torch.cuda.is_available(),
