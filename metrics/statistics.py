@@ -132,14 +132,14 @@ def _resample(sums: np.ndarray, draws: int, seed: int) -> np.ndarray:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(p_values))
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return [float(p) for p in adjusted]
+    """Holm's step-down adjusted p-values, in the order given (Holm 1979); a missing one stays so and is not counted."""
+    from statsmodels.stats.multitest import multipletests  # a second and more, which those who only count must not pay
+
+    adjusted = np.array(p_values, np.float64)
+    known = np.isfinite(adjusted)
+    if known.any():
+        adjusted[known] = multipletests(adjusted[known], method="holm")[1]
+    return adjusted.tolist()
 
 
 def two_way_error(values: np.ndarray, first: Sequence[Hashable], second: Sequence[Hashable]) -> float:

@@ -13,6 +13,7 @@ from metrics.listening import clustered, contrasts, rules
 from metrics.listening.clustered import Ratings
 from metrics.listening.prepare import frozen, table
 from metrics.listening.study import paper_value
+from metrics.statistics import holm
 from speechbase.files import UserError, read_json, sha256, write_json, write_text
 
 TOTAL = "total"
@@ -120,7 +121,7 @@ def _contrasts(settings: dict, ratings: pd.DataFrame, filtered: bool) -> list[di
                     | _ours(contrast, a, b)
                     | _paper(contrast, systems, set_name, scale)
                 )
-    for row, p in zip(rows, contrasts.holm([row["p"] if row["p"] != "" else math.nan for row in rows]), strict=True):
+    for row, p in zip(rows, holm([row["p"] if row["p"] != "" else math.nan for row in rows]), strict=True):
         row["p_holm"] = _round(p, 5)
         row["filtered"] = filtered
     return rows

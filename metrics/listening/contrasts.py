@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from metrics import statistics
-
 LEVEL = 0.95
 
 
@@ -55,12 +53,3 @@ def judge(kind: str, difference: float, se: float, df: float = math.inf, margin:
 def judge_printed(kind: str, a: tuple[float, float], b: tuple[float, float], margin: float = 0.0) -> Verdict:
     """Judge a claim from two printed means and standard errors, taken as independent (as the paper's difference rows do)."""
     return judge(kind, a[0] - b[0], math.hypot(a[1], b[1]), margin=margin)
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down adjustment over one family; a missing p stays missing and is not counted."""
-    known = [i for i, p in enumerate(p_values) if math.isfinite(p)]
-    adjusted = [math.nan] * len(p_values)
-    for i, p in zip(known, statistics.holm([p_values[i] for i in known]), strict=True):
-        adjusted[i] = p
-    return adjusted

@@ -1,6 +1,8 @@
-"""Coverage by simulation, and the tests' agreement with intervals and with statsmodels."""
+"""Coverage by simulation, and the tests' agreement with intervals."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -120,16 +122,8 @@ def test_draws_depend_only_on_the_seed():
 def test_holm_by_hand():
     # sorted .01 .02 .03 .5 times 4, 3, 2, 1, never falling
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
-
-
-@pytest.mark.slow
-def test_holm_agrees_with_statsmodels():
-    from statsmodels.stats.multitest import multipletests
-
-    for seed in range(20):
-        p = np.random.default_rng(seed).uniform(size=7) ** 3
-        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1].tolist())
-    assert holm([]) == []
+    assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
+    assert holm([math.nan]) == pytest.approx([math.nan], nan_ok=True) and holm([]) == []
 
 
 def test_two_way_error_covers_crossed_ratings_where_the_naive_one_does_not():

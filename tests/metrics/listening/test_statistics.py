@@ -8,7 +8,6 @@ import statsmodels.api as sm
 
 from metrics.listening import clustered
 from metrics.listening.clustered import Ratings
-from metrics.listening.contrasts import holm
 from metrics.statistics import two_way_error
 
 
@@ -106,8 +105,3 @@ def test_too_few_clusters_give_no_error():
     assert math.isnan(none.value) and none.n == 0
     with pytest.raises(ValueError, match="differ in length"):
         Ratings(np.ones(2), np.ones(3), np.ones(2))
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
-    assert holm([math.nan]) == pytest.approx([math.nan], nan_ok=True)
