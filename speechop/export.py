@@ -64,7 +64,7 @@ def export(model: SpeechOp, folder: Path) -> None:
         CARD.format(
             model=model.model, parameters=sum(p.numel() for p in model.network.parameters()) / 1e6, rate_hz=model.rate_hz,
             steps=record.get("steps", "unknown"), minutes=minutes,
-            sampling=model.config.get("sampling") or "the paper's", digests="\n".join(
+            sampling=model.config["sampling"] or "the paper's", digests="\n".join(
                 f"| `{name}` | `{config['sha256']}` |" for name, config in configs.items()
             ),
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +13,14 @@ import typer
 
 from speechbase import editing
 from speechbase.codec import build_codec
-from speechbase.files import UserError, plain_errors, read_json, read_jsonl
+from speechbase.files import UserError, parse_json, plain_errors, read_json, read_jsonl
 from speechbase.items import Item
 from speechbase.systems.contract import Answer, System
 from speechbase.systems.runner import run_manifest
 from speechbase.texts import spoken
 from speechop import MARK
 from speechop.compose import Settings
+from speechop.model.loading import check_current
 from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
 from speechop.tasks import TABLE9
@@ -45,13 +45,14 @@ class ComposedSpeechOp(System):
         self.name, self.settings, self.models, self.transcripts = name, settings, models, transcripts or {}
         if settings.get("transcript") == "asr" and not self.transcripts:
             raise UserError("a system that is guided by ASR transcripts needs --transcripts")
-        self.weights = {settings["model"]: read_json(models / settings["model"] / "config.json")}
-        codec = self.weights[settings["model"]].get("codec", "codec")
-        self.weights[codec] = read_json(models / codec / "config.json")
+        network = read_json(models / settings["model"] / "config.json")
+        check_current(network, models / settings["model"])
+        codec = network.get("codec", "codec")
+        self.weights = {settings["model"]: network, codec: read_json(models / codec / "config.json")}
         with torch.device("meta"):  # its rate, without its weights
             self.rate_hz = build_codec(self.weights[codec]["network"]).rate_hz
         own = {key: value for key, value in settings.items() if key not in SYSTEM_KEYS}
-        self.how = Settings.of(self.weights[settings["model"]].get("sampling", {}) | own)
+        self.how = Settings.of(network["sampling"] | own)
         self.batch = self.how.batch
         self._prepared: dict[str, tuple[Request, editing.Edit | None]] = {}
 
@@ -171,13 +172,9 @@ def main(
     ] = None,
 ) -> None:
     """Run one composition of SpeechOp over a test set; interrupted runs go on."""
-    try:
-        values = json.loads(system)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--system is not valid JSON ({error})") from None
     heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    run_manifest(ComposedSpeechOp(out.name, values, models, heard), manifest, out, device)
+    run_manifest(ComposedSpeechOp(out.name, parse_json(system, "--system"), models, heard), manifest, out, device)
     typer.echo(f"wrote {out / 'index.csv'}")
 
 

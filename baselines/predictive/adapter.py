@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 from baselines.predictive.model import Enhancer, Size
-from baselines.weights import load_weights
 from speechbase import audio
-from speechbase.files import read_json
 from speechbase.items import Item
 from speechbase.systems.contract import Baseline
+from speechbase.training import checkpoint
 
 
 class Adapter(Baseline):
@@ -18,8 +17,9 @@ class Adapter(Baseline):
 
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
-        self._size = Size.of(read_json(self.model_dir / "config.json")["network"])
-        self._model = load_weights(Enhancer(self._size), self.model_dir).to(device)
+        tensors, config = checkpoint.read_model(self.model_dir)
+        self._size = Size.of(config["network"])
+        self._model = checkpoint.load_into(Enhancer(self._size), tensors, self.model_dir).eval().to(device)
         self._device = device
 
     @torch.inference_mode()

@@ -7,11 +7,10 @@ import torch
 
 from baselines.permutation import remix, target_of
 from baselines.sepformer.model import Size, build
-from baselines.weights import load_weights
 from speechbase import audio
-from speechbase.files import read_json
 from speechbase.items import Item
 from speechbase.systems.contract import Baseline
+from speechbase.training import checkpoint
 
 
 class Adapter(Baseline):
@@ -19,8 +18,9 @@ class Adapter(Baseline):
 
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
-        self._size = Size.of(read_json(self.model_dir / "config.json")["network"])
-        self._model = load_weights(build(self._size), self.model_dir).to(device)
+        tensors, config = checkpoint.read_model(self.model_dir)
+        self._size = Size.of(config["network"])
+        self._model = checkpoint.load_into(build(self._size), tensors, self.model_dir).eval().to(device)
         self._device = device
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ import errno
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from speechbase.files import UserError, atomic, read_json, sha256, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def package_version() -> str:
@@ -88,9 +90,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(
-    module: nn.Module, tensors: dict[str, Tensor], where: str | Path, *, may_lack: tuple[str, ...] = ()
-) -> None:
-    """Load weights strictly.
+    module: Module, tensors: dict[str, Tensor], where: str | Path, *, may_lack: tuple[str, ...] = ()
+) -> Module:
+    """Load weights strictly, and return the module.
 
     Args:
         may_lack: prefixes of parameters that may be missing and then keep their fresh values.
@@ -109,3 +111,4 @@ def load_into(
             f"{len(shapes)} of another shape (first: {first}); it is a checkpoint of another model or scale."
         )
     module.load_state_dict(tensors, strict=False)
+    return module

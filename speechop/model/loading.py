@@ -18,9 +18,14 @@ UNTRAINED = {"tts": ENCODER, "s2s": ("text_encoder.",)}
 def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     """A released diffusion network and its configuration; errors as `speechbase.codec.loading.load_codec`."""
     tensors, config = checkpoint.read_model(folder)
-    for what, where in (("tasks", config["network"]), ("sampling", config), ("kind", config)):
-        if what not in where:
-            raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")
+    check_current(config, folder)
     network = SpeechOpNetwork(NetworkConfig(**config["network"]))
     checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT))
     return network.eval().requires_grad_(False), config
+
+
+def check_current(config: dict, folder: Path) -> None:
+    """Raises: UserError: a released network's configuration of an earlier version, which said less."""
+    for what, where in (("tasks", config["network"]), ("sampling", config), ("kind", config)):
+        if what not in where:
+            raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")
