@@ -5,7 +5,6 @@ A step draws its data and noise from (seed, step) alone, so that a run that was 
 
 from __future__ import annotations
 
-import copy
 import math
 import signal
 import time
@@ -15,6 +14,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from speechbase import audio
@@ -84,7 +84,9 @@ class Loop:
         self.trainee, self.config, self.folder, self.accelerator = trainee, config, Path(state), accelerator
         self.step, self.seconds = 0, 0.0
         self.network, self.optimiser = accelerator.prepare(trainee.network, self._adamw(trainee.network))
-        self.ema = copy.deepcopy(trainee.network).requires_grad_(False).eval()
+        self._averages = AveragedModel(trainee.network, multi_avg_fn=self._average)
+        self._averages.n_averaged += 1  # what the network begins as counts; the first update would else overwrite it
+        self.ema = self._averages.module.requires_grad_(False).eval()
         self.rivals = self.rival_optimiser = None
         if trainee.rivals is not None:
             self.rivals, self.rival_optimiser = accelerator.prepare(trainee.rivals, self._adamw(trainee.rivals))
@@ -173,7 +175,7 @@ class Loop:
             self._share_rival_gradients()
             self.rival_optimiser.step()
             self.rival_optimiser.zero_grad()
-        self._average()
+        self._averages.update_parameters(self.accelerator.unwrap_model(self.network))
         return figures
 
     def _share_rival_gradients(self) -> None:
@@ -197,15 +199,10 @@ class Loop:
             for group in optimiser.param_groups:
                 group["lr"] = self.config.lr_at(self.step, self._done)
 
-    @torch.no_grad()
-    def _average(self) -> None:
+    def _average(self, averaged: list[Tensor], online: list[Tensor], _: Tensor | int) -> None:
+        """Move averages towards weights, faster in the first steps."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        online = self.accelerator.unwrap_model(self.network).state_dict()
-        for name, value in self.ema.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(online[name], 1 - decay)
-            else:
-                value.copy_(online[name])
+        get_ema_multi_avg_fn(decay)(averaged, online, _)
 
     def _log(self, figures: dict[str, float], bar) -> None:
         bar.update()

@@ -398,3 +398,34 @@ def test_validation_drops_nothing_and_shows_what_the_source_is_worth(data, model
     assert not bare.clean.any() and not bare.keep.any() and not bare.mask[:, : bare.prompt].any()
     figures = trainee.validate(trainee.network.eval())
     assert {"tts", "s2s", "text_gap", "tts_unconditional", "s2s_unconditional"} <= set(figures)
+
+
+class Line:
+    """The smallest trainee: a line through the origin, whose weight is noted before every step."""
+
+    rivals = None
+
+    def __init__(self):
+        self.network, self.seen = torch.nn.Linear(1, 1, bias=False), []
+        torch.nn.init.ones_(self.network.weight)
+
+    def losses(self, network, step, micro):
+        self.seen.append(network.weight.detach().clone())
+        return {"loss": (network(torch.ones(1, 1)) - 3).square().mean()}
+
+    def validate(self, network):
+        return {}
+
+
+def test_the_average_begins_with_the_first_weights_and_slows_down(tmp_path):
+    trainee = Line()
+    config = TrainingConfig(steps=12, lr=0.1, warmup=1, weight_decay=0.0, ema=0.5, accumulate=1, precision="fp32")
+    loop = Loop(trainee, config, tmp_path, Accelerator(cpu=True))
+    assert loop.run()
+    average = trainee.seen[0]
+    for step, weight in enumerate([*trainee.seen[1:], loop.network.weight.detach()]):
+        average = average.lerp(weight, 1 - min(0.5, (1 + step) / (10 + step)))
+    assert torch.equal(loop.ema.weight, average) and not torch.equal(average, loop.network.weight)
+    again = Loop(Line(), config, tmp_path, Accelerator(cpu=True))
+    again.load()
+    assert torch.equal(again.ema.weight, average) and again.step == 12
