@@ -5,22 +5,22 @@ python -m speechbase.recorded.download NAME PART --folder corpora [--mirror URL]
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import os
 import shutil
 import time
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
+from typing import Annotated
 
+import pooch
+import requests
+import typer
 from tqdm import tqdm
 
-from speechbase.files import UserError, plain_errors, read_json, write_json
+from speechbase.commands import command_line
+from speechbase.files import UserError, read_json, write_json
 from speechbase.recorded.corpora import Archive, check_licence, read_corpora, with_base
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes; what arrived of a chunk when the connection broke is lost
 GONE = (401, 403, 404, 410)
 
 
@@ -41,27 +41,38 @@ def fetch(archive: Archive, folder: Path, attempts: int = 6, pause_s: float = 5.
     record = path.with_name(path.name + ".verified.json")
     if path.is_file() and record.is_file() and read_json(record).get("bytes") == path.stat().st_size:
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    if path.is_file():
-        os.replace(path, part)  # never verified: a torn copy, or the user's own, which the checksum decides
+
+    def resume(url: str, output: str, _: object) -> None:
+        _take(path, part)  # a torn copy
+        _fill(archive, part, attempts, pause_s)
+        if archive.bytes_exact and (size := part.stat().st_size) != archive.bytes:
+            part.unlink()
+            raise ValueError(f"has {size} bytes where {archive.bytes} were expected")
+        os.replace(part, output)
+
+    pooch.get_logger().setLevel("WARNING")
+    if not archive.checksum:
+        _take(path, part)  # whether the user's own copy is whole, the server alone knows
     for last in (False, True):
-        if not (
-            part.is_file() and archive.checksum and _check(archive, part)[1] is None
-        ):  # the user's own copy may be whole
-            _fill(archive, part, attempts, pause_s)
-        digest, problem = _check(archive, part)
-        if problem is None:
+        try:
+            pooch.retrieve(archive.url, archive.checksum or None, archive.file, path.parent, downloader=resume)
             break
-        part.unlink()
-        if last:
-            raise UserError(
-                f"{archive.url} {problem}, twice. Either the publisher changed the file (then correct the row in "
-                f"corpora.tsv) or something between changes it; nothing of it was kept."
-            )
-    os.replace(part, path)
-    write_json(record, {"bytes": path.stat().st_size, "checksum": digest, "url": archive.url})
+        except ValueError as error:
+            if last:
+                raise UserError(
+                    f"{archive.url} is not what it should be, twice: {error} Either the publisher changed the file (then "
+                    "correct the row in corpora.tsv) or something between changes it; nothing of it was kept."
+                ) from None
+    algorithm = archive.checksum.partition(":")[0] or "sha256"
+    digest = pooch.file_hash(str(path), alg=algorithm)
+    write_json(record, {"bytes": path.stat().st_size, "checksum": f"{algorithm}:{digest}", "url": archive.url})
     return path
+
+
+def _take(path: Path, part: Path) -> None:
+    if path.is_file():
+        os.replace(path, part)
 
 
 def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
@@ -70,20 +81,21 @@ def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
     while True:
         before = part.stat().st_size if part.is_file() else 0
         try:
-            if _transfer(archive, part, before):
-                return
-            reason = "the connection ended early"
-        except urllib.error.HTTPError as error:
-            if error.code in GONE:
+            return _transfer(archive, part, before)
+        except requests.HTTPError as error:
+            code = error.response.status_code
+            if code in GONE:
                 raise UserError(
-                    f"{archive.url} answers {error.code} ({error.reason}): the address has expired or wants a login. Put a "
+                    f"{archive.url} answers {code} ({error.response.reason}): the address has expired or wants a login. Put a "
                     f"new one into corpora.tsv, fetch the file by hand to {part.with_suffix('')}, or name a folder that "
                     f"holds the corpus under corpus.recorded.have.{archive.name}."
                 ) from None
-            reason = f"the server answers {error.code}"
-        except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            reason = f"the server answers {code}"
+        except requests.exceptions.ChunkedEncodingError:
+            reason = "the connection ended early"
+        except requests.RequestException as error:
             reason = f"{type(error).__name__}: {error}"
-        after = part.stat().st_size if part.is_file() else 0
+        after = part.stat().st_size
         failures = 0 if after > before else failures + 1
         if failures >= attempts:
             raise UserError(
@@ -93,38 +105,34 @@ def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
         time.sleep(pause_s)
 
 
-def _transfer(archive: Archive, part: Path, start: int) -> bool:
-    """One request; returns whether the file is complete."""
-    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing after `start`: complete already, or not this file
-            return True
-        raise
-    with response:
-        if response.headers.get_content_type() == "text/html":
+def _transfer(archive: Archive, part: Path, start: int) -> None:
+    """One request for what is missing after `start` bytes. Raises: requests.RequestException: it ended before the file."""
+
+    def look(response: requests.Response, **_: object) -> None:
+        """Before the body is read."""
+        if not response.ok or response.is_redirect:
+            return
+        if response.headers.get("Content-Type", "").startswith("text/html"):
             raise UserError(
                 f"{archive.url} gives a web page instead of a file (a login, a quota or a changed address): fetch the file "
                 f"by hand to {part.with_suffix('')} and run again."
             )
-        resumed = response.status == 206
-        length = response.headers.get("Content-Length")
-        total = None if length is None else int(length) + (start if resumed else 0)
-        _check_space(archive, part, start if resumed else 0, total)
-        with open(part, "ab" if resumed else "wb") as stream:
-            written = stream.tell()
-            bar = tqdm(total=total, initial=written, unit="B", unit_scale=True, desc=archive.file, mininterval=10)
-            while chunk := response.read(CHUNK):
-                stream.write(chunk)
-                written += len(chunk)
-                bar.update(len(chunk))
-            bar.close()
-    return total is None or written >= total
+        _check_space(archive, part, int(response.headers.get("Content-Length") or archive.bytes - start))
+        if response.status_code != 206:
+            stream.truncate(0)
+
+    part.parent.mkdir(parents=True, exist_ok=True)
+    wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with open(part, "ab") as stream, tqdm(unit="B", unit_scale=True, desc=archive.file, mininterval=10) as bar:
+        download = pooch.HTTPDownloader(bar, CHUNK, headers=wanted, hooks={"response": look}, timeout=60)
+        try:
+            download(archive.url, stream, None)
+        except requests.HTTPError as error:
+            if not (error.response.status_code == 416 and start):  # nothing after `start`: complete, or not this file
+                raise
 
 
-def _check_space(archive: Archive, part: Path, have: int, total: int | None) -> None:
-    needed = (total or archive.bytes) - have
+def _check_space(archive: Archive, part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed > free:
         raise UserError(
@@ -133,40 +141,26 @@ def _check_space(archive: Archive, part: Path, have: int, total: int | None) -> 
         )
 
 
-def _check(archive: Archive, part: Path) -> tuple[str, str | None]:
-    """The file's checksum, and what is wrong with the file (None: nothing). Without a published one, sha256 is recorded."""
-    algorithm, _, expected = (archive.checksum or "sha256:").partition(":")
-    size = part.stat().st_size
-    if archive.bytes_exact and size != archive.bytes:
-        return "", f"has {size} bytes where {archive.bytes} were expected"
-    with open(part, "rb") as stream:
-        digest = hashlib.file_digest(stream, algorithm).hexdigest()
-    if expected and digest != expected:
-        return "", f"has the {algorithm} {digest} where {expected} was expected"
-    return f"{algorithm}:{digest}", None
-
-
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: fetch one row of corpora.tsv."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("part")
-    parser.add_argument(
-        "--folder", type=Path, required=True, help="folder of the corpora; archives go to archives/ in it"
-    )
-    parser.add_argument("--mirror", help="fetch <mirror>/<name>/<file> instead of the published address")
-    options = parser.parse_args(arguments)
-    archives = read_corpora().get(options.name, [])
-    if options.mirror:
-        archives = with_base(archives, options.mirror)
-    chosen = [archive for archive in archives if archive.part == options.part]
+def write(
+    name: str,
+    part: str,
+    folder: Annotated[Path, typer.Option(help="folder of the corpora; archives go to archives/ in it")],
+    mirror: Annotated[
+        str | None, typer.Option(help="fetch <mirror>/<name>/<file> instead of the published address")
+    ] = None,
+) -> None:
+    """Fetch one row of corpora.tsv."""
+    archives = read_corpora().get(name, [])
+    if mirror:
+        archives = with_base(archives, mirror)
+    chosen = [archive for archive in archives if archive.part == part]
     if not chosen:
-        raise UserError(f"corpora.tsv has no {options.name} {options.part}.")
+        raise UserError(f"corpora.tsv has no {name} {part}.")
     check_licence(chosen, {})
-    print(fetch(chosen[0], options.folder / "archives"))
-    return 0
+    print(fetch(chosen[0], folder / "archives"))
 
+
+main = command_line(write)
 
 if __name__ == "__main__":
     raise SystemExit(main())
