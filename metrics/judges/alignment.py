@@ -5,16 +5,18 @@ A forced aligner needs no agreement between what is heard and what is said: ever
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 from tqdm import tqdm
 
 from metrics.judges import whisper
 from speechbase import audio
-from speechbase.files import UserError, plain_errors, write_jsonl
+from speechbase.commands import command_line
+from speechbase.files import UserError, write_jsonl
 
 RATE_HZ = whisper.RATE_HZ
 FRAME_S = 0.02
@@ -92,15 +94,16 @@ def align_manifest(manifest: Path, out: Path) -> None:
     write_jsonl(out, done)
 
 
-@plain_errors
-def main() -> None:
-    """`python -m metrics.judges.alignment --manifest EDITS.csv --out WORDS.jsonl`"""
-    parser = argparse.ArgumentParser(description="Place the words of every original of an editing test set.")
-    parser.add_argument("--manifest", type=Path, required=True, help="test set with columns id, source, orig_text")
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines")
-    arguments = parser.parse_args()
-    align_manifest(arguments.manifest, arguments.out)
+def write(
+    manifest: Annotated[Path, typer.Option(help="test set with columns id, source, orig_text")],
+    out: Annotated[Path, typer.Option(help="JSON lines")],
+) -> None:
+    """Place the words of every original of an editing test set."""
+    align_manifest(manifest, out)
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,13 +11,14 @@ The configuration is the `corpus` sub-tree; its `recorded` section says which co
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
+from typing import Annotated
 
 import pandas
+import typer
 
-from speechbase.files import UserError, atomic, plain_errors
+from speechbase.commands import command_line, json_object
+from speechbase.files import UserError, atomic, did_you_mean
 from speechbase.recorded import daps_set, edit_set, mixture_sets, sounds, speech_tables, tts_set
 from speechbase.recorded.corpora import Location, locate
 
@@ -119,20 +120,21 @@ def part(corpora: Corpora, corpus: str, name: str) -> str:
 COMMANDS = {"part": part, "speech": speech, "sounds": all_sounds, "recordings": recordings, "testset": testset}
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: what to make, of what, and where."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=COMMANDS)
-    parser.add_argument("names", nargs="+")
-    parser.add_argument("--config", required=True, help="the `corpus` sub-tree as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="the scale's data folder, such as data/paper")
-    options = parser.parse_args(arguments)
-    config = json.loads(options.config)
+def make(
+    what: Annotated[str, typer.Argument(help=", ".join(COMMANDS))],
+    names: Annotated[list[str], typer.Argument(help="of a corpus and its part, a split, sounds or a test set")],
+    config: Annotated[dict, json_object("--config", "the `corpus` sub-tree")],
+    out: Annotated[Path, typer.Option(help="the scale's data folder, such as data/paper")],
+) -> None:
+    """Make the tables and test sets of the paper's scale."""
+    if what not in COMMANDS:
+        raise UserError(f"There is nothing called {what!r} to make{did_you_mean(what, COMMANDS)}.")
     if "recorded" not in config:
         raise UserError("The configuration has no corpus.recorded: this command is for the scale of real corpora.")
-    print(COMMANDS[options.what](Corpora(config, options.out), *options.names))
-    return 0
+    print(COMMANDS[what](Corpora(config, out), *names))
+
+
+main = command_line(make)
 
 
 if __name__ == "__main__":

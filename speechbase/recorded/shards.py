@@ -8,7 +8,6 @@ Utterances are dealt to shards by a hash of their ids, so that every shard is a 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import os
@@ -16,17 +15,20 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas
+import typer
 from lhotse import Recording, SupervisionSegment
 from lhotse.cut import MonoCut
 from lhotse.shar import SharWriter
 from lhotse.shar.writers.tar import TarWriter
 from tqdm import tqdm
 
+from speechbase.commands import command_line
 from speechbase.corpus.shards import INDEX_COLUMNS, ShardTable
-from speechbase.files import UserError, atomic, plain_errors, seed_of
+from speechbase.files import UserError, atomic, seed_of, write_text
 
 SHARD_SIZE = 1000
 
@@ -157,31 +159,38 @@ def _part(text: str) -> tuple[int, int]:
     return number, of
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; with --done a finished part leaves a file of that name."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    writing, encoding = (commands.add_parser(name) for name in ("write", "encode"))
-    writing.add_argument("--table", type=Path, required=True)
-    writing.add_argument("--out", type=Path, required=True)
-    encoding.add_argument("--shards", type=Path, required=True)
-    encoding.add_argument("--codec", type=Path, required=True)
-    encoding.add_argument("--device", default="cuda")
-    for command in (writing, encoding):
-        command.add_argument("--part", default="0/1")
-        command.add_argument("--done", type=Path)
-    options = parser.parse_args(arguments)
-    part = _part(options.part)
-    if options.command == "write":
-        written = write(options.table, options.out, *part)
-    else:
-        written = encode(options.shards, *codec_encoder(options.codec, options.device), *part)
+Part = Annotated[str, typer.Option(help="number/of, such as 3/64")]
+Done = Annotated[Path | None, typer.Option(help="what a finished part leaves")]
+
+
+def write_shards(
+    table: Annotated[Path, typer.Option()], out: Annotated[Path, typer.Option()], part: Part = "0/1", done: Done = None
+) -> None:
+    """Write a speech table as shards."""
+    _finish(write(table, out, *_part(part)), part, done)
+
+
+def encode_shards(
+    shards: Annotated[Path, typer.Option()],
+    codec: Annotated[Path, typer.Option()],
+    device: Annotated[str, typer.Option()] = "cuda",
+    part: Part = "0/1",
+    done: Done = None,
+) -> None:
+    """Encode shards into latents."""
+    which = _part(part)
+    _finish(encode(shards, *codec_encoder(codec, device), *which), part, done)
+
+
+def _finish(written: int, part: str, done: Path | None) -> None:
     print(f"{written} shards written")
-    if options.done:
-        with atomic(options.done) as temporary:
-            temporary.write_text(f"{options.part}\n")
-    return 0
+    if done:
+        write_text(done, f"{part}\n")
+
+
+main = command_line(
+    about="Speech tables as shards, in parts that run side by side.", write=write_shards, encode=encode_shards
+)
 
 
 if __name__ == "__main__":

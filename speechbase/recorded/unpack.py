@@ -5,14 +5,17 @@ python -m speechbase.recorded.unpack NAME --folder corpora ARCHIVE...
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Annotated
 
-from speechbase.files import UserError, plain_errors, read_json, write_json
+import typer
+
+from speechbase.commands import command_line
+from speechbase.files import UserError, read_json, write_json
 
 RECORD = ".unpacked.json"
 MAX_GROWTH = 300  # audio shrinks three times at most, tables ten times; a bomb a thousand times
@@ -82,20 +85,15 @@ def _record(archive: Path, folder: Path, size: int) -> dict:
     return {"archive": archive.name, "archive_bytes": size, "files": files}
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: unpack all archives of a corpus and write `<folder>/<name>.json`, which says where they are."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("archives", type=Path, nargs="+")
-    parser.add_argument("--folder", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    folders = []
-    for archive in options.archives:
-        stem = archive.name.split(".")[0]
-        folders.append(str(unpack(archive, options.folder / options.name / stem).relative_to(options.folder)))
-    write_json(options.folder / f"{options.name}.json", {"folders": folders})
-    return 0
+def write(
+    name: str, archives: Annotated[list[Path], typer.Argument()], folder: Annotated[Path, typer.Option()]
+) -> None:
+    """Unpack all archives of a corpus and write FOLDER/NAME.json, which says where they are."""
+    made = [unpack(archive, folder / name / archive.name.split(".")[0]) for archive in archives]
+    write_json(folder / f"{name}.json", {"folders": [str(path.relative_to(folder)) for path in made]})
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":

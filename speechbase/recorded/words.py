@@ -7,16 +7,18 @@ A table has the columns recording, word, start_s, end_s.
 
 from __future__ import annotations
 
-import argparse
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from tqdm import tqdm
 
 from speechbase import audio
-from speechbase.files import UserError, atomic, plain_errors
+from speechbase.commands import command_line
+from speechbase.files import UserError, atomic
 
 COLUMNS = ["recording", "word", "start_s", "end_s"]
 RATE_HZ = 16000
@@ -113,18 +115,18 @@ def align_table(rows: list[dict], out: Path, aligner) -> None:
                 writer.writerow([row["recording"], word.text, f"{word.start_s:.3f}", f"{word.end_s:.3f}"])
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: align the recordings of a table with the columns recording, path, text."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="cuda")
-    options = parser.parse_args(arguments)
-    with open(options.table, encoding="utf-8", newline="") as stream:
+def write(
+    table: Annotated[Path, typer.Option(help="columns recording, path, text")],
+    out: Annotated[Path, typer.Option()],
+    device: Annotated[str, typer.Option()] = "cuda",
+) -> None:
+    """Align the recordings of a table."""
+    with open(table, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    align_table(rows, options.out, Aligner(options.device))
-    return 0
+    align_table(rows, out, Aligner(device))
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":

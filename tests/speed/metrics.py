@@ -14,19 +14,21 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # else `metrics` would be this file
 
-import argparse
 import json
 import statistics
 import tempfile
 import time
+from typing import Annotated
 
 import numpy as np
 import soundfile
+import typer
 
 from metrics import dnsmos, mcd, registry, scorer, sim
 from metrics.judges import recognisers, whisper
 from metrics.log_mel import log_mel_distance
 from metrics.utterance import Files
+from speechbase.commands import command_line
 
 RATE_HZ = 16000
 NAMES = ("pesq", "mcd", "mcd_dtw", "mcd_espnet_16k", "si_sdr", "log_mel")
@@ -132,23 +134,24 @@ def networks(files: list[Files]) -> dict[str, float]:
     return found
 
 
-def main() -> None:
+def measure(
+    count: Annotated[int, typer.Option("--files")] = 40,
+    seconds: Annotated[float, typer.Option(help="duration of each file")] = 4.0,
+    jobs: Annotated[int, typer.Option()] = 2,
+    rounds: Annotated[int, typer.Option()] = 3,
+    models: Annotated[bool, typer.Option("--models")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
     """Print the measurements as JSON or as lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each file")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--models", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        files = make_files(Path(folder), options.files, options.seconds)
-        found: dict = {"cpu_metrics": compare(files, options.jobs, options.rounds)}
-        if options.models:
+        files = make_files(Path(folder), count, seconds)
+        found: dict = {"cpu_metrics": compare(files, jobs, rounds)}
+        if models:
             found["seconds_per_utterance"] = networks(files[:10])
-    print(json.dumps(found, indent=1) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
+    print(json.dumps(found, indent=1) if as_json else "\n".join(f"{key}: {value}" for key, value in found.items()))
 
+
+main = command_line(measure)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

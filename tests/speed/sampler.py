@@ -6,15 +6,17 @@ a batch of as many rows as the composition needs, with text and sources encoded 
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import statistics
 import time
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+import typer
 
+from speechbase.commands import command_line, words
 from speechop.guidance import LOGSNR, cfg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
@@ -92,40 +94,40 @@ def enhancement(pipeline: SpeechOp, duration: float, **how) -> dict:
     }  # fmt: skip
 
 
-def main() -> None:
+def measure(
+    models: Annotated[
+        Path | None, typer.Option(help="folder of released models; random nano weights if left out")
+    ] = None,
+    batch: Annotated[list[int], words("sizes", "N")] = [1, 8],  # noqa: B006
+    steps: Annotated[int, typer.Option()] = 16,
+    rounds: Annotated[int, typer.Option()] = 5,
+    precision: Annotated[Literal["bf16", "fp32"], typer.Option()] = "bf16",
+    durations: Annotated[list[float], words("seconds", "S")] = [5, 30, 120],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON only")] = False,
+) -> None:
     """Run the benchmark and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=Path, help="folder of released models; random nano weights if left out")
-    parser.add_argument("--batch", type=int, nargs="*", default=[1, 8])
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"))
-    parser.add_argument("--durations", type=float, nargs="*", default=[5, 30, 120])
-    parser.add_argument("--json", action="store_true", help="print JSON only")
-    arguments = parser.parse_args()
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = (
-        load_network(arguments.models / "multitask")[0]
-        if arguments.models
+        load_network(models / "multitask")[0]
+        if models
         else SpeechOpNetwork(NetworkConfig(**configuration.resolve({})["models"]["multitask"]["network"])).eval()
     )
     network.to(device).requires_grad_(False)
     result = {
         "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
-        "precision": arguments.precision,
-        "composition": [
-            composition(network, 200, batch, arguments.steps, arguments.rounds, arguments.precision)
-            for batch in arguments.batch
-        ],
+        "precision": precision,
+        "composition": [composition(network, 200, rows, steps, rounds, precision) for rows in batch],
     }
-    if arguments.models:
-        pipeline = SpeechOp(arguments.models)
+    if models:
+        pipeline = SpeechOp(models)
         enhancement(pipeline, 2.0, steps=2)  # warm up
         result["itc"] = enhancement(pipeline, 8.0, transcript=TEXT)  # at the default number of steps
-        result["lengths"] = [enhancement(pipeline, duration, steps=arguments.steps) for duration in arguments.durations]
-    print(json.dumps(result, indent=None if arguments.json else 2))
+        result["lengths"] = [enhancement(pipeline, duration, steps=steps) for duration in durations]
+    print(json.dumps(result, indent=None if as_json else 2))
 
+
+main = command_line(measure)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -6,14 +6,16 @@ over `--peak`, the chip's bf16 peak), with and without torch.compile, interleave
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
+from typing import Annotated, Literal
 
 import torch
+import typer
 from torch import nn
 
+from speechbase.commands import command_line
 from speechop.model.network import NetworkConfig, SpeechOpNetwork
 from speechop.stages.batches import Batch
 from speechop.stages.diffusion import DiffusionLoss
@@ -46,23 +48,22 @@ def make(scale: str, batch: int, frames: int, device: str):
     return DiffusionLoss(network), data, batch * 3 * counter.forward(frames, len(text[0]))
 
 
-def main() -> None:
+def measure(
+    scale: Annotated[Literal["nano", "paper"], typer.Option()] = "nano",
+    size: Annotated[int, typer.Option("--batch")] = 24,
+    frames: Annotated[int, typer.Option()] = 120,
+    rounds: Annotated[int, typer.Option()] = 5,
+    compiled: Annotated[bool, typer.Option("--compile")] = False,
+    peak: Annotated[float, typer.Option(help="bf16 FLOP/s of the device")] = PEAK["H100"]["bf16"],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
     """Run the benchmark and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", default="nano", choices=("nano", "paper"))
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--peak", type=float, default=PEAK["H100"]["bf16"], help="bf16 FLOP/s of the device")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    module, batch, operations = make(arguments.scale, arguments.batch, arguments.frames, device)
+    module, batch, operations = make(scale, size, frames, device)
     optimiser = torch.optim.AdamW(module.parameters(), fused=True)
-    ways = {"eager": module} | ({"compiled": torch.compile(module)} if arguments.compile else {})
+    ways = {"eager": module} | ({"compiled": torch.compile(module)} if compiled else {})
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(arguments.rounds + 2):
+    for _ in range(rounds + 2):
         for name, way in ways.items():
             start = time.perf_counter()
             with torch.autocast(device, torch.bfloat16):
@@ -76,14 +77,16 @@ def main() -> None:
     rows = {}
     for name, values in times.items():
         step_s = statistics.median(values[2:])
-        rows[name] = {"frames_per_second": arguments.batch * arguments.frames / step_s,
+        rows[name] = {"frames_per_second": size * frames / step_s,
                       "flops_per_second": operations / step_s,
-                      "mfu": operations / step_s / arguments.peak if device == "cuda" else None}  # fmt: skip
+                      "mfu": operations / step_s / peak if device == "cuda" else None}  # fmt: skip
     result = {"device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads",
-              "scale": arguments.scale, "operations": operations, "batch": arguments.batch, "frames": arguments.frames,
+              "scale": scale, "operations": operations, "batch": size, "frames": frames,
               "ways": rows}  # fmt: skip
-    print(json.dumps(result, indent=None if arguments.json else 2))
+    print(json.dumps(result, indent=None if as_json else 2))
 
+
+main = command_line(measure)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

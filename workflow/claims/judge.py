@@ -5,16 +5,18 @@ python -m workflow.claims.judge --results R --data D --models M --settings JSON 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from metrics.statistics import holm
-from speechbase.files import UserError, atomic, did_you_mean, plain_errors, write_text
+from speechbase.commands import command_line, json_object
+from speechbase.files import UserError, atomic, did_you_mean, write_text
 from workflow.claims import wording
 from workflow.claims.comparisons import (
     EXPECTATIONS,
@@ -29,7 +31,7 @@ from workflow.claims.comparisons import (
 )
 from workflow.claims.evidence import Ours, printed, row_of
 from workflow.plan import planning
-from workflow.record import provenance
+from workflow.record.options import Data, Models, Results
 
 CLAIMS = planning.ROOT / "workflow" / "presets" / "claims.yaml"
 # Rows and roles that no preset of a table states: the toy study's strategies, and the steps of Figure 2's curves.
@@ -313,38 +315,26 @@ def markdown(rows: Sequence[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> None:
+def write(
+    results: Results,
+    data: Data,
+    models: Models,
+    settings: Annotated[dict, json_object("--settings", "metrics, absent, lacks, bootstrap_draws, min_scored, seed")],
+    out: Annotated[Path, typer.Option(help="claims.csv")],
+) -> None:
     """Write claims.csv, the comparisons beside it, and claims.md."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.claims.judge", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument(
-        "--settings", required=True, help="JSON: metrics, absent, lacks, bootstrap_draws, min_scored, seed"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="claims.csv")
-    options = parser.parse_args(arguments)
-    settings = provenance.parse_settings(options.settings)
     presets = planning.read_presets()
-    ours = Ours(
-        presets,
-        settings["metrics"],
-        options.results,
-        options.data,
-        options.models,
-        settings["absent"],
-        settings["bootstrap_draws"],
-        settings["min_scored"],
-        settings["seed"],
-        settings.get("lacks", {}),
-    )
+    shared = (settings[key] for key in ("absent", "bootstrap_draws", "min_scored", "seed"))
+    ours = Ours(presets, settings["metrics"], results, data, models, *shared, settings.get("lacks", {}))
     rows, details = report(read_claims(presets), presets, ours)
-    for path, table in ((options.out, rows), (options.out.with_name("claims_comparisons.csv"), details)):
+    for path, table in ((out, rows), (out.with_name("claims_comparisons.csv"), details)):
         with atomic(path) as temporary:
             pd.DataFrame(table).to_csv(temporary, index=False)
-    write_text(options.out.with_suffix(".md"), markdown(rows))
+    write_text(out.with_suffix(".md"), markdown(rows))
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

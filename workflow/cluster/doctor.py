@@ -5,13 +5,16 @@ python -m workflow.cluster.doctor --config config/paper.yaml
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from baselines import registry
-from speechbase.files import UserError, plain_errors
+from speechbase.commands import command_line
+from speechbase.files import UserError
 from speechbase.recorded.corpora import own_folder, read_corpora
 from workflow.cluster import plan, scaling
 from workflow.plan import configuration, planning
@@ -142,18 +145,16 @@ def _line(state: State) -> str:
     return f"  {state.state:<9} {state.name:<22} {size}  {text if len(text) <= 110 else text[:107] + '...'}"
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; exit status 0 whatever is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
-    options = parser.parse_args(arguments)
-    config = configuration.of_file(options.config)
-    if "recorded" not in config.get("corpus", {}):
-        raise UserError(f"{options.config} has no corpus.recorded: nothing to look after at this scale.")
-    planning.check(config["corpus"]["recorded"], "recorded", f"corpus.recorded of {options.config}")
-    print(report(config, str(options.config)))
-    return 0
+def show(config: Annotated[Path, typer.Option()] = Path("config/paper.yaml")) -> None:
+    """Say what of the paper's scale is there, what is missing, what a licence binds, and what comes next."""
+    resolved = configuration.of_file(config)
+    if "recorded" not in resolved.get("corpus", {}):
+        raise UserError(f"{config} has no corpus.recorded: nothing to look after at this scale.")
+    planning.check(resolved["corpus"]["recorded"], "recorded", f"corpus.recorded of {config}")
+    print(report(resolved, str(config)))
+
+
+main = command_line(show)
 
 
 if __name__ == "__main__":

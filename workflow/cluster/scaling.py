@@ -5,10 +5,13 @@ python -m workflow.cluster.scaling --config config/paper.yaml --out docs/scaling
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from speechbase.files import plain_errors, write_text
+import typer
+
+from speechbase.commands import command_line
+from speechbase.files import write_text
 from speechbase.recorded.corpora import read_corpora
 from speechop.model.network import NetworkConfig
 from workflow.cluster.cost import (
@@ -198,15 +201,14 @@ size (Emilia, Libri-Light, People's Speech) has machine transcripts or none, so 
 of machines."""
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: write the document."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path("config/paper.yaml"))
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    write_text(options.out, render(configuration.of_file(options.config)))
-    return 0
+def write(
+    out: Annotated[Path, typer.Option()], config: Annotated[Path, typer.Option()] = Path("config/paper.yaml")
+) -> None:
+    """Write docs/scaling.md: what the paper's scale costs."""
+    write_text(out, render(configuration.of_file(config)))
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ python -m workflow.experiments.corrupt --manifest M.csv --percent 20 --seed 0 --
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from speechbase.files import UserError, plain_errors, seed_of, write_jsonl
+import typer
+
+from speechbase.commands import command_line
+from speechbase.files import UserError, seed_of, write_jsonl
 from workflow.tables.build import read_manifest
 
 # Of 100 errors; recognisers mostly mistake words for others.
@@ -33,30 +36,29 @@ def corrupt(words: Sequence[str], share: float, vocabulary: Sequence[str], draw:
     return found
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> None:
-    """The command line; a share of 0 gives the gold transcripts."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.experiments.corrupt", description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--percent", type=float, required=True, help="expected word error rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    if not 0 <= options.percent <= 100:
-        raise UserError(f"--percent is {options.percent}: a share of words lies between 0 and 100.")
-    items = read_manifest(options.manifest)
+def write(
+    manifest: Annotated[Path, typer.Option()],
+    percent: Annotated[float, typer.Option(min=0, max=100, help="expected word error rate")],
+    out: Annotated[Path, typer.Option()],
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Write transcripts with a known share of wrong words; a share of 0 gives the gold ones."""
+    items = read_manifest(manifest)
     vocabulary = sorted({word for text in items["text"] for word in text.split()})
     if len(vocabulary) < 2:
-        raise UserError(f"{options.manifest} has fewer than two different words to replace each other with.")
+        raise UserError(f"{manifest} has fewer than two different words to replace each other with.")
     rows = []
     for name, text in zip(items["id"], items["text"]):
-        draw = random.Random(seed_of(options.seed, "corrupt", options.percent, name))
-        heard = corrupt(text.split(), options.percent / 100, vocabulary, draw)
+        draw = random.Random(seed_of(seed, "corrupt", percent, name))
+        heard = corrupt(text.split(), percent / 100, vocabulary, draw)
         rows.append(
             {"id": name, "text": " ".join(heard), "words": [], "status": "ok", "asr": "corrupted", "version": "1"}
         )
-    write_jsonl(options.out, rows)
+    write_jsonl(out, rows)
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

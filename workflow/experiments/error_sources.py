@@ -5,13 +5,15 @@ python -m workflow.experiments.error_sources --manifest M.csv --guides G.jsonl -
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
-from speechbase.files import UserError, atomic, plain_errors, read_jsonl
+from speechbase.commands import command_line, words
+from speechbase.files import UserError, atomic, read_jsonl
 from workflow.report.words import align, plain
 from workflow.tables.build import read_manifest
 
@@ -38,22 +40,20 @@ def sources(reference: str, guide: str, output: str) -> Counter:
     return found
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> None:
-    """The command line: one row a guide, in words per 100 words of the reference."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.experiments.error_sources", description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--guides", type=Path, nargs="+", required=True, help="the guiding transcripts")
-    parser.add_argument("--outputs", type=Path, nargs="+", required=True, help="what a recogniser heard in the outputs")
-    parser.add_argument("--names", nargs="+", required=True, help="what to call each pair")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    if not len(options.guides) == len(options.outputs) == len(options.names):
+def write(
+    manifest: Annotated[Path, typer.Option()],
+    guides: Annotated[list[Path], words("the guiding transcripts", "FILE")],
+    outputs: Annotated[list[Path], words("what a recogniser heard in the outputs", "FILE")],
+    names: Annotated[list[str], words("what to call each pair", "NAME")],
+    out: Annotated[Path, typer.Option()],
+) -> None:
+    """Whose wrong words are in the output: one row a guide, in words per 100 words of the reference."""
+    if not len(guides) == len(outputs) == len(names):
         raise UserError("--guides, --outputs and --names must be as many as each other.")
-    items = read_manifest(options.manifest)
+    items = read_manifest(manifest)
     texts = dict(zip(items["id"], items["text"]))
     rows = []
-    for name, *paths in zip(options.names, options.guides, options.outputs):
+    for name, *paths in zip(names, guides, outputs):
         guide, output = ({row["id"]: row for row in read_jsonl(path)} for path in paths)
         total: Counter = Counter()
         for key, text in texts.items():
@@ -62,9 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
                 total += sources(text, guide[key]["text"], heard["text"])
         rates = {kind: 100 * total[kind] / max(1, total["words"]) for kind in ("followed", "own", "resisted")}
         rows.append({"guide": name, **rates, "words": total["words"]})
-    with atomic(options.out) as temporary:
+    with atomic(out) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.4g")
 
 
+main = command_line(write)
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -5,30 +5,29 @@ python -m workflow.record.explain results/table3.csv "SpeechOp + ITC" WER
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
-from speechbase.files import UserError, plain_errors, read_jsonl, sha256
+from speechbase.commands import command_line
+from speechbase.files import UserError, read_jsonl, sha256
 from workflow.plan import planning
 from workflow.record.provenance import read_record
 
 WORST = 5
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line: prints the walk; exit status 2 where table, system or metric is unknown."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.record.explain", description=__doc__)
-    parser.add_argument("table", type=Path, help="a table's CSV file, such as results/table3.csv")
-    parser.add_argument("system", help="a system's name or its row's label")
-    parser.add_argument("metric", help="a metric's name, or its column's role")
-    options = parser.parse_args(arguments)
-    for line in explain(options.table, options.system, options.metric):
+def show(
+    table: Annotated[Path, typer.Argument(help="a table's CSV file, such as results/table3.csv")],
+    system: Annotated[str, typer.Argument(help="a system's name or its row's label")],
+    metric: Annotated[str, typer.Argument(help="a metric's name, or its column's role")],
+) -> None:
+    """Walk back from a table's cell to everything that it comes from."""
+    for line in explain(table, system, metric):
         print(line)
-    return 0
 
 
 def explain(table: Path, system: str, metric: str) -> list[str]:
@@ -147,6 +146,9 @@ def remake(table: Path, scores: Path) -> str:
     index = str(scores.parent / "index.csv").replace("scores", "audio", 1)
     chosen = "" if scale == planning.DEFAULT_SCALE else f" --config scale={scale}"
     return f"snakemake --cores all{chosen} --forcerun {index} -- {table}"
+
+
+main = command_line(show)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ A command that fails ends with one sentence: what was said last, where the log i
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import resource
@@ -20,37 +19,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from speechbase.files import UserError, plain_errors, write_json
+import typer
+
+from speechbase.commands import command_line, words
+from speechbase.files import parse_json, write_json
 from workflow.record import provenance
 
 PR_SET_PDEATHSIG = 1
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; the exit status is the command's (128 + n where signal n ended it)."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.record.job", description=__doc__)
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--record", type=Path, required=True)
-    parser.add_argument("--inputs", nargs="*", default=[])
-    parser.add_argument("--outputs", nargs="*", default=[])
-    parser.add_argument("--settings", default="{}")
-    own, command = _split(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(own)
-    settings = provenance.parse_settings(options.settings)
-    inputs = provenance.hashes(options.inputs)
+def run(
+    log: Annotated[Path, typer.Option()],
+    record: Annotated[Path, typer.Option(help="where the record goes, *.provenance.json")],
+    command: Annotated[list[str], typer.Argument(help="after --")],
+    inputs: Annotated[list[str] | None, words("files", "FILE")] = None,
+    outputs: Annotated[list[str] | None, words("files", "FILE")] = None,
+    settings: Annotated[str, typer.Option(help="JSON")] = "{}",
+) -> None:
+    """Run a rule's command; the exit status is the command's (128 + n where signal n ended it)."""
+    told = parse_json(settings, "--settings")
+    given = provenance.hashes(inputs or ())
     started, clock = datetime.now(UTC), time.perf_counter()
-    status = _run(command, options.log)
+    status = _run(command, log)
     if status:
-        print(_sentence(status, options.log), file=sys.stderr)
-        return status
+        print(_sentence(status, log), file=sys.stderr)
+        raise typer.Exit(status)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    record = {
+    facts = {
         "command": shlex.join(command),
-        "settings": settings,
-        "inputs": inputs,
-        "outputs": provenance.hashes(options.outputs),
+        "settings": told,
+        "inputs": given,
+        "outputs": provenance.hashes(outputs or ()),
         "code": provenance.code(),
         "versions": provenance.versions(),
         "machine": provenance.machine(),
@@ -59,15 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_memory_mb": round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1),
     }
-    write_json(options.record, record)
-    return 0
-
-
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    if "--" not in arguments or arguments[-1] == "--":
-        raise UserError("no command given: write it after --, as in `--log L --record R -- COMMAND`.")
-    cut = arguments.index("--")
-    return arguments[:cut], arguments[cut + 1 :]
+    write_json(record, facts)
 
 
 def _run(command: list[str], log: Path) -> int:
@@ -123,6 +116,9 @@ def _sentence(status: int, log: Path) -> str:
         reason = f"It said last: {last}"
     advice = "What is finished is kept: mend the cause and run the same command again."
     return f"job failed (status {status}). {reason} Log: {log}. {advice}"
+
+
+main = command_line(run)
 
 
 if __name__ == "__main__":

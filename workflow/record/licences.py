@@ -5,15 +5,17 @@ python -m workflow.record.licences --out results/licences.md
 
 from __future__ import annotations
 
-import argparse
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
+import typer
 import yaml
 
 from baselines import registry
-from speechbase.files import plain_errors, write_text
+from speechbase.commands import command_line
+from speechbase.files import write_text
 from speechbase.systems.card import Card
 from workflow.plan import planning
 from workflow.plan.environment import canonical
@@ -21,15 +23,10 @@ from workflow.plan.environment import canonical
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|CPML|Coqui", re.IGNORECASE)
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; exit status 0 when the list was written."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.record.licences", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
+def write(out: Annotated[Path, typer.Option()]) -> None:
+    """List what everything is made of, and under which licences."""
     materials = yaml.safe_load((planning.ROOT / "workflow" / "materials.yaml").read_text(encoding="utf-8"))
-    write_text(options.out, render(materials))
-    return 0
+    write_text(out, render(materials))
 
 
 def render(materials: list[dict]) -> str:
@@ -83,6 +80,9 @@ def licence_of(package: metadata.Distribution) -> str:
 def _table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
     lines = [list(head), ["---"] * len(head), *rows]
     return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines]
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -59,14 +58,3 @@ def read_record(path: str | Path) -> dict:
     if not isinstance(record, dict) or "command" not in record:
         raise UserError(f"{path} is no provenance record; delete it and run the rule again.")
     return record
-
-
-def parse_settings(text: str) -> dict:
-    """Settings handed over as JSON. Raises: UserError: not a JSON object."""
-    try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings is not valid JSON ({error}).") from None
-    if not isinstance(settings, dict):
-        raise UserError("--settings must be a JSON object.")
-    return settings

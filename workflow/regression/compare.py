@@ -11,13 +11,16 @@ without other runs keeps the tolerances of the reference before it.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from speechbase.files import UserError, plain_errors, read_json, write_json, write_text
+import typer
+
+from speechbase.commands import command_line, words
+from speechbase.files import UserError, read_json, write_json, write_text
 from workflow.regression import text as regression_text
 from workflow.regression.facts import observe
 
@@ -38,32 +41,29 @@ class Finding:
     detail: str
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; exit status 1 where `verdict` finds a regression, 2 for a user's error."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.regression.compare", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("compare", "update"):
-        command = commands.add_parser(name)
-        command.add_argument("--table", type=Path, required=True)
-        command.add_argument("--reference", type=Path, required=True)
-    commands.choices["compare"].add_argument("--out", type=Path, required=True, help=".md; .json and .xml go beside it")
-    commands.choices["update"].add_argument("--reason", required=True, help="kept in the reference's history")
-    commands.choices["update"].add_argument("--runs", type=Path, nargs="*", default=[], help="tables of other runs")
-    commands.add_parser("verdict").add_argument("findings", type=Path)
-    options = parser.parse_args(arguments)
-    if options.command == "verdict":
-        return verdict(options.findings)
-    seen = observe(options.table)
-    if options.command == "update":
-        update(options.reference, seen, options.reason, [observe(path) for path in options.runs])
-        return 0
-    reference = read_reference(options.reference)
-    findings = compare(reference, seen)
-    write_json(options.out.with_suffix(".json"), [asdict(finding) for finding in findings])
-    write_text(options.out.with_suffix(".xml"), regression_text.junit(findings))
-    write_text(options.out, regression_text.markdown(findings, reference, seen))
-    return 0
+Table = Annotated[Path, typer.Option(help="the run's frozen evaluation")]
+Reference = Annotated[Path, typer.Option(help="the committed one")]
+
+
+def write_comparison(
+    table: Table, reference: Reference, out: Annotated[Path, typer.Option(help=".md; .json and .xml go beside it")]
+) -> None:
+    """Compare a run with the reference."""
+    seen, before = observe(table), read_reference(reference)
+    findings = compare(before, seen)
+    write_json(out.with_suffix(".json"), [asdict(finding) for finding in findings])
+    write_text(out.with_suffix(".xml"), regression_text.junit(findings))
+    write_text(out, regression_text.markdown(findings, before, seen))
+
+
+def write_update(
+    table: Table,
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="kept in the reference's history")],
+    runs: Annotated[list[Path] | None, words("tables of other runs", "FILE")] = None,
+) -> None:
+    """Write the reference anew from a run."""
+    update(reference, observe(table), reason, [observe(path) for path in runs or ()])
 
 
 def read_reference(path: Path) -> dict:
@@ -116,8 +116,8 @@ def _compare_cell(name: str, cell: dict, now: dict | None) -> Finding:
     return finding(IMPROVEMENT if better else REGRESSION, f"{'better' if better else 'worse'} by {abs(moved):.4g}")
 
 
-def verdict(path: Path) -> int:
-    """Say what the findings come to; 1 where something regressed."""
+def verdict(path: Annotated[Path, typer.Argument(metavar="FINDINGS")]) -> None:
+    """Say what the findings come to; status 1 where something regressed."""
     findings = [Finding(**finding) for finding in read_json(path)]
     worse = [finding for finding in findings if finding.verdict == REGRESSION]
     better = [finding for finding in findings if finding.verdict == IMPROVEMENT]
@@ -127,9 +127,8 @@ def verdict(path: Path) -> int:
         report = path.with_suffix(".md")
         remedy = "If it is meant, take it in with `python -m workflow.regression.compare update --reason ...`."
         print(f"{len(worse)} of {len(findings)} checks regressed; {report} says by how much. {remedy}", file=sys.stderr)
-        return 1
+        raise typer.Exit(1)
     print(f"{len(findings)} checks, none regressed, {len(better)} improved.")
-    return 0
 
 
 def update(path: Path, seen: dict, reason: str, runs: list[dict]) -> None:
@@ -159,6 +158,14 @@ def _with_tolerance(name: str, cell: dict, runs: list[dict], before: dict | None
     if others:
         why += f"; {SPREAD_FACTOR} times the largest difference over {len(others)} other runs ({spread:.3g})"
     return cell | {"tolerance": tolerance, "why": f"the larger of: {why}" if others else why}
+
+
+main = command_line(
+    about="Did a metric move? The frozen evaluation's table against the committed reference.",
+    compare=write_comparison,
+    verdict=verdict,
+    update=write_update,
+)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,21 @@ python -m workflow.report --results R --data D --models M --settings JSON --out 
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import jinja2
+import typer
 from markupsafe import Markup
 
-from speechbase.files import plain_errors, write_text
+from speechbase.commands import command_line, json_object
+from speechbase.files import write_text
 from workflow.plan import planning
 from workflow.record import provenance
+from workflow.record.options import Data, Models, Results
 from workflow.report import collect, examples, media
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,44 +30,50 @@ FIGURES = {
 }
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.report", description=__doc__)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--settings", required=True, help="JSON: the configuration, and `absent` (system -> reason)")
-    parser.add_argument("--out", type=Path, required=True, help="index.html; its folder is replaced")
-    parser.add_argument("--single", type=Path, required=True, help="the same in one file")
-    parser.add_argument("--examples", type=int, default=3, help="utterances a test set to listen to (default 3)")
-    options = parser.parse_args(arguments)
-    collect.check_folder(options.results)
-    settings = provenance.parse_settings(options.settings)
-    single = page(options, settings, media.Inside())
-    building = options.out.parent.with_name(f".part-{options.out.parent.name}")
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies, and how many utterances a test set are heard."""
+
+    results: Path
+    data: Path
+    models: Path
+    examples: int
+
+
+def write(
+    results: Results,
+    data: Data,
+    models: Models,
+    settings: Annotated[dict, json_object("--settings", "the configuration, and `absent` (system -> reason)")],
+    out: Annotated[Path, typer.Option(help="index.html; its folder is replaced")],
+    single: Annotated[Path, typer.Option(help="the same in one file")],
+    examples: Annotated[int, typer.Option(help="utterances a test set to listen to")] = 3,
+) -> None:
+    """Write the report: a folder (`index.html` with its media beside it) and one file that holds everything."""
+    collect.check_folder(results)
+    place = Place(results, data, models, examples)
+    whole = page(place, settings, media.Inside())
+    building = out.parent.with_name(f".part-{out.parent.name}")
     shutil.rmtree(building, ignore_errors=True)
-    write_text(building / options.out.name, page(options, settings, media.Folder(building / "media")))
-    shutil.rmtree(options.out.parent, ignore_errors=True)
-    building.rename(options.out.parent)
-    write_text(options.single, single)
+    write_text(building / out.name, page(place, settings, media.Folder(building / "media")))
+    shutil.rmtree(out.parent, ignore_errors=True)
+    building.rename(out.parent)
+    write_text(single, whole)
 
 
-def page(options: argparse.Namespace, settings: dict, store: media.Folder | media.Inside) -> str:
+def page(place: Place, settings: dict, store: media.Folder | media.Inside) -> str:
     """The page's HTML, its media put where `store` puts them."""
     presets = planning.read_presets()
     evaluation = settings["evaluation"]
-    claims = collect.claims(options.results)
+    claims = collect.claims(place.results)
     plain = planning.of_kind(presets, *planning.PAPER_KINDS) | planning.of_kind(presets, "frozen", "seeds")
-    run = examples.Run(options.results, options.data, plain, evaluation["metrics"], _judge(evaluation))
+    run = examples.Run(place.results, place.data, plain, evaluation["metrics"], _judge(evaluation))
     tables = [
-        found for name, preset in plain.items() if (found := collect.table(preset, options.results / f"{name}.csv"))
+        found for name, preset in plain.items() if (found := collect.table(preset, place.results / f"{name}.csv"))
     ]
-    models = collect.models(options.models, settings["models"])
-    heard = [
-        found for name in examples.sets_of(plain) for found in examples.examples(run, name, options.examples, store)
-    ]
-    heard += examples.training(options.models, settings["models"], store)
+    models = collect.models(place.models, settings["models"])
+    heard = [found for name in examples.sets_of(plain) for found in examples.examples(run, name, place.examples, store)]
+    heard += examples.training(place.models, settings["models"], store)
     return (
         _environment()
         .get_template("page.html")
@@ -74,13 +84,13 @@ def page(options: argparse.Namespace, settings: dict, store: media.Folder | medi
             claims=claims,
             counts=collect.counts(claims),
             tables=tables,
-            figures=_figures(plain, options.results, store),
-            sweeps=_with_pictures(collect.sweeps(presets, options.results), store),
+            figures=_figures(plain, place.results, store),
+            sweeps=_with_pictures(collect.sweeps(presets, place.results), store),
             examples=heard,
             floor=f"{media.FLOOR_DB:.0f}",
             models=models,
             gaps=collect.gaps(tables, claims, settings.get("absent", {})),
-            provenance=_provenance(options, settings),
+            provenance=_provenance(place, settings),
         )
     )
 
@@ -122,8 +132,8 @@ def _with_pictures(sweeps: list[dict], store) -> list[dict]:
     return sweeps
 
 
-def _provenance(options: argparse.Namespace, settings: dict) -> dict:
-    records = collect.records(options.results, options.models, options.data)
+def _provenance(place: Place, settings: dict) -> dict:
+    records = collect.records(place.results, place.models, place.data)
     return {
         "code": provenance.code(),
         "machine": provenance.machine(),
@@ -137,5 +147,8 @@ def _provenance(options: argparse.Namespace, settings: dict) -> dict:
     }
 
 
+main = command_line(write)
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -5,19 +5,21 @@ python -m workflow.tables.build --preset P.yaml --results DIR --data DIR --setti
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from metrics.summary import summarise
-from speechbase.files import UserError, atomic, plain_errors, read_jsonl, seed_of, write_text
+from speechbase.commands import command_line, json_object
+from speechbase.files import UserError, atomic, read_jsonl, seed_of, write_text
 from workflow.plan import planning
 from workflow.record import curves
-from workflow.record.provenance import parse_settings
+from workflow.record.options import Data, Results
 from workflow.tables import listened
 from workflow.tables.text import markdown
 
@@ -27,25 +29,21 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; exit status 0 when both files were written, 2 for a user's error."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.tables.build", description=__doc__)
-    parser.add_argument("--preset", type=Path, required=True)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument(
-        "--settings", required=True, help="JSON: metrics, bootstrap_draws, min_scored, seed, absent, about"
-    )
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    preset = planning.read_preset(options.preset)
-    settings = parse_settings(options.settings)
-    table = build(preset, options.results, options.data, settings)
-    with atomic(options.out) as temporary:
+def write(
+    preset: Annotated[Path, typer.Option()],
+    results: Results,
+    data: Data,
+    settings: Annotated[
+        dict, json_object("--settings", "metrics, bootstrap_draws, min_scored, seed, absent, about, models")
+    ],
+    out: Annotated[Path, typer.Option(help="the table; its Markdown goes beside it")],
+) -> None:
+    """Build a table from its preset: tidy, one row a cell, and to be read, ours beside the paper's."""
+    stated = planning.read_preset(preset)
+    table = build(stated, results, data, settings)
+    with atomic(out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-    write_text(options.out.with_suffix(".md"), markdown(preset, table, settings["about"]))
-    return 0
+    write_text(out.with_suffix(".md"), markdown(stated, table, settings["about"]))
 
 
 def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFrame:
@@ -174,6 +172,9 @@ def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -
     if summary.n_scored < max(1, settings["min_scored"] * summary.n_expected):
         return found
     return found | {"value": summary.value, "low": summary.low, "high": summary.high}
+
+
+main = command_line(write)
 
 
 if __name__ == "__main__":

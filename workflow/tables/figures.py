@@ -7,8 +7,8 @@ python -m workflow.tables.figures sweep --preset P.yaml --table T.csv --out T.pn
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 
@@ -16,38 +16,38 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import typer
 
-from speechbase.files import UserError, atomic, plain_errors
+from speechbase.commands import command_line, words
+from speechbase.files import UserError, atomic
 from workflow.plan import planning
 from workflow.record.curves import LOSS, TEXT_GAP, first_at, read, validation
+from workflow.record.options import Models
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
 
 
-@plain_errors
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m workflow.tables.figures", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    drawn = commands.add_parser("curves", help="validation loss against steps, from two starts (Figure 2, left)")
-    drawn.add_argument("--preset", type=Path, required=True)
-    drawn.add_argument("--models", type=Path, required=True)
-    trained = commands.add_parser("training", help="losses, validation losses and text gap of models, by step")
-    trained.add_argument("--models", type=Path, required=True)
-    trained.add_argument("--names", nargs="+", required=True)
-    swept = commands.add_parser("sweep", help="one panel a metric, one line a series")
-    swept.add_argument("--preset", type=Path, required=True)
-    swept.add_argument("--table", type=Path, required=True)
-    for command in (drawn, trained, swept):
-        command.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    if options.command == "curves":
-        figure = curves(planning.read_preset(options.preset), options.models)
-    elif options.command == "training":
-        figure = training(options.models, options.names)
-    else:
-        figure = sweep(planning.read_preset(options.preset), pd.read_csv(options.table))
-    with atomic(options.out) as temporary:
+Preset = Annotated[Path, typer.Option()]
+Out = Annotated[Path, typer.Option()]
+
+
+def draw_curves(preset: Preset, models: Models, out: Out) -> None:
+    """Validation loss against steps, from two starts (Figure 2, left)."""
+    _save(curves(planning.read_preset(preset), models), out)
+
+
+def draw_training(models: Models, names: Annotated[list[str], words("models", "NAME")], out: Out) -> None:
+    """Losses, validation losses and text gap of models, by step."""
+    _save(training(models, names), out)
+
+
+def draw_sweep(preset: Preset, table: Annotated[Path, typer.Option()], out: Out) -> None:
+    """One panel a metric, one line a series."""
+    _save(sweep(planning.read_preset(preset), pd.read_csv(table)), out)
+
+
+def _save(figure: plt.Figure, out: Path) -> None:
+    with atomic(out) as temporary:
         figure.savefig(temporary, dpi=130)
     plt.close(figure)
 
@@ -171,5 +171,8 @@ def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:
         axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#8a8f98", ls=":", zorder=0)
 
 
+main = command_line(about="Figures from a run's files.", curves=draw_curves, training=draw_training, sweep=draw_sweep)
+
+
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
