@@ -57,7 +57,7 @@ def _sentence(error: Mapping[str, Any], model: type[Settings], where: str) -> st
 
 def _known(kind: Any, place: Sequence[Any]) -> list[str]:
     """The keys that may stand at a place in a model, in its nested models and typed dictionaries too."""
-    fields = {name: field.annotation for name, field in getattr(kind, "model_fields", {}).items()}
+    fields = {field.alias or name: field.annotation for name, field in getattr(kind, "model_fields", {}).items()}
     fields = fields or getattr(kind, "__annotations__", {})
     if not fields:
         rest = place[1:] if get_origin(kind) is dict else place  # the name of the entry

@@ -31,9 +31,12 @@ def test_every_kind_has_a_model():
     assert set(schema.MODELS) | {"tts", "multitask", "s2s"} == set(kinds.KINDS)
 
 
-def test_the_page_of_keys_is_current():
-    current = (planning.ROOT / "config" / "README.md").read_text() == manual.render()
-    assert current, "run python -m workflow.plan.manual > config/README.md"
+def test_the_page_of_keys_and_the_schemas_are_current(tmp_path):
+    manual.write(tmp_path)
+    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 1 + len(manual.SCHEMAS) == 1 + len([*(planning.ROOT / "workflow" / "schemas").iterdir()])
+    stale = [path for path in written if (planning.ROOT / path).read_bytes() != (tmp_path / path).read_bytes()]
+    assert not stale, "run python -m workflow.plan.manual"
 
 
 @pytest.mark.parametrize(

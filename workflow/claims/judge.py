@@ -17,6 +17,7 @@ import typer
 from metrics.statistics import holm
 from speechbase.commands import command_line, json_object
 from speechbase.files import UserError, atomic, did_you_mean, write_text
+from speechbase.settings import checked
 from workflow.claims import wording
 from workflow.claims.comparisons import (
     EXPECTATIONS,
@@ -30,6 +31,7 @@ from workflow.claims.comparisons import (
     verdict,
 )
 from workflow.claims.evidence import Ours, printed, row_of
+from workflow.claims.stated import StatedClaims
 from workflow.plan import planning
 from workflow.record.options import Data, Models, Results
 
@@ -66,7 +68,7 @@ class Claim:
 def read_claims(presets: dict[str, dict], path: Path = CLAIMS) -> list[Claim]:
     """Read the claims and check their cells. Raises: UserError: an unknown table, row or role, and the nearest name."""
     stated = planning.read_yaml(path)
-    planning.check(stated, "claims", str(path))
+    checked(StatedClaims, stated, str(path))
     ids = [claim["id"] for claim in stated["claims"]]
     doubled = {name for name in ids if ids.count(name) > 1}
     if doubled:

@@ -18,6 +18,7 @@ from speechbase.files import UserError
 from speechbase.recorded.corpora import own_folder, read_corpora
 from workflow.cluster import plan, scaling
 from workflow.plan import configuration, planning
+from workflow.plan.schema import check_config
 
 BYTES_A_SECOND = 50e6  # a download that goes well
 
@@ -150,7 +151,7 @@ def show(config: Annotated[Path, typer.Option()] = Path("config/paper.yaml")) ->
     resolved = configuration.of_file(config)
     if "recorded" not in resolved.get("corpus", {}):
         raise UserError(f"{config} has no corpus.recorded: nothing to look after at this scale.")
-    planning.check(resolved["corpus"]["recorded"], "recorded", f"corpus.recorded of {config}")
+    check_config(resolved, str(config))
     print(report(resolved, str(config)))
 
 

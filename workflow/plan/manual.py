@@ -1,11 +1,13 @@
-"""config/README.md: `python -m workflow.plan.manual > config/README.md` writes it from the models of `schema`."""
+"""config/README.md and workflow/schemas: `python -m workflow.plan.manual` writes them from the pydantic models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 from speechbase.codec.trainee import CodecLossConfig
+from speechbase.files import write_json, write_text
 from speechbase.settings import Settings
 from speechbase.training.loop import TrainingConfig
 from speechop import compose
@@ -13,7 +15,10 @@ from speechop.model.network import NetworkConfig
 from speechop.model.transformer import TransformerConfig
 from speechop.stages.batches import BatchConfig
 from speechop.stages.diffusion import DiffusionLossConfig
+from workflow.claims.stated import StatedClaims
 from workflow.plan import schema
+from workflow.plan.planning import ROOT
+from workflow.plan.preset import Preset
 
 # What reads a section, and so knows what a key that is left out means.
 READERS: dict[type[Settings], type] = {
@@ -34,6 +39,15 @@ SECTIONS = (
     ("corpus", schema.RecordedCorpus),
     ("systems.<name>", schema.System),
 )
+PAGE = "config/README.md"
+SCHEMAS: dict[str, type[Settings]] = {
+    "preset": Preset,
+    "claims": StatedClaims,
+    "system": schema.System,
+    "config": schema.Config,
+    "packaged_corpus": schema.PackagedCorpus,
+    "recorded_corpus": schema.RecordedCorpus,
+}
 HEAD = """\
 # Configuration
 
@@ -156,5 +170,12 @@ def _takes(value: dict) -> str:
     return " ".join([words[str(kind)], *(f"{sign} {value[key]:g}" for key, sign in limits.items() if key in value)])
 
 
+def write(root: Path = ROOT) -> None:
+    """Write the page and the JSON schemas that editors read, from the models."""
+    write_text(root / PAGE, render())
+    for name, model in SCHEMAS.items():
+        write_json(root / "workflow" / "schemas" / f"{name}.schema.json", model.model_json_schema())
+
+
 if __name__ == "__main__":
-    print(render(), end="")
+    write()

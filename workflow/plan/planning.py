@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import jsonschema
 from pydantic import Field
 
 from baselines import registry
@@ -17,30 +16,13 @@ from speechbase.items import Task, task_of
 from speechbase.settings import Settings, checked, refuse_unknown
 from speechbase.systems.card import Card
 from speechbase.training import kinds
+from workflow.plan.preset import Preset
 from workflow.plan.schema import check_systems
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
 PRESETS = ROOT / "workflow" / "presets"
 PAPER_KINDS = ("table", "words", "figure")
-
-
-def check(value: dict, schema: str, where: str) -> None:
-    """Check against workflow/schemas/<schema>.schema.yaml. Raises: UserError: names each key that does not fit."""
-    validator = jsonschema.Draft202012Validator(read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml"))
-    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
-    if errors:
-        lines = [f"  {'.'.join(map(str, error.absolute_path)) or 'top level'}: {_explain(error)}" for error in errors]
-        raise UserError(f"{where} does not fit its schema:\n" + "\n".join(lines))
-
-
-def _explain(error: jsonschema.ValidationError) -> str:
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
-        unknown = [key for key in error.instance if key not in known]
-        hints = [f"unknown key {key!r}" + did_you_mean(str(key), known) for key in unknown]
-        return "; ".join(hints) or error.message
-    return error.message
 
 
 def results_folder(scale: str) -> str:
@@ -51,7 +33,7 @@ def results_folder(scale: str) -> str:
 def read_preset(path: Path) -> dict:
     """One table's preset, checked. Raises: UserError: what is wrong with it, and where."""
     preset = read_yaml(path)
-    check(preset, "preset", str(path))
+    checked(Preset, preset, str(path))
     _check_columns(preset, path)
     return preset
 

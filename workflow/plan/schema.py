@@ -459,10 +459,48 @@ class Corpus(Settings):
     degradation: Degradation = needed("of training pairs, drawn on the fly (Appendix D)")
 
 
+Parts = Annotated[
+    dict[Literal["librispeech", "libritts", "libritts_r", "mls_english"], Annotated[list[str], Field(min_length=1)]],
+    Field(min_length=1),
+]
+
+
+class RecordedSpeech(Settings):
+    train: Parts = needed("clean speech of the speech-to-speech tasks, as corpus -> its parts")
+    tts: Parts | None = key("speech with transcripts for TTS")
+    valid: Parts
+
+
+class RecordedTestSet(Settings):
+    from_: Literal["librispeech", "realedit", "daps", "libri2mix", "wsj0_2mix", "whamr"] = Field(alias="from")
+    size: Count | None = key("a seeded choice of so many items, for a look; not the paper's set")
+    source_rate_hz: Annotated[int, Field(ge=8000)] | None = key("the rate that noisy recordings of DAPS are heard at")
+    noisy: bool | None = key("Libri2Mix with WHAM! noise")
+    words: str | None = key("a table of word times of your own aligner (recording, word, start_s, end_s)")
+    dereverberate: bool | None = key("WHAMR! with anechoic targets")
+
+
+class Recorded(Settings):
+    """Where real corpora lie, which parts are used, which test sets are made of them (docs/paper_scale.md)."""
+
+    folder: Text = needed("archives and what is unpacked of them")
+    have: dict[str, str] | None = key("folders of corpora that the user has already")
+    mirror: Annotated[str, Field(pattern="^https?://")] | None = key(
+        "fetch <mirror>/<corpus>/<file> instead of the published addresses"
+    )
+    shard_parts: Count | None = key("jobs that write the shards of a table")
+    speech: RecordedSpeech
+    held_out: Parts = needed("parts whose readers are left out of training")
+    seconds: dict[str, Pair] | None = key("lengths of TTS utterances that are kept, by corpus, as [least, below)")
+    noise: Annotated[list[Literal["dns5_noise", "sfs_static"]], Field(min_length=1)]
+    rir: Annotated[list[Literal["mit_ir", "echothief", "openslr28"]], Field(min_length=1)]
+    testsets: dict[Name, RecordedTestSet]
+
+
 class RecordedCorpus(Corpus):
     """Real corpora instead of packaged voices."""
 
-    recorded: dict[str, Any] = needed("workflow/schemas/recorded.schema.yaml; docs/paper_scale.md")
+    recorded: Recorded
 
 
 class PackagedCorpus(Corpus):

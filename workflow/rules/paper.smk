@@ -2,7 +2,6 @@
 from workflow.cluster import plan as paper_plan
 
 RECORDED = config["corpus"]["recorded"]
-planning.check(RECORDED, "recorded", "corpus.recorded in the configuration")
 CORPORA = Path(RECORDED["folder"])
 SHARD_PARTS = RECORDED.get("shard_parts", paper_plan.SHARD_PARTS)
 

@@ -50,7 +50,7 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
     """Every cell of a table, measured and printed, in the preset's order.
 
     Args:
-        preset: a checked preset (workflow/schemas/preset.schema.yaml).
+        preset: a checked preset (`workflow.plan.preset`).
         results: folder that holds `scores/<set>/<system>/<metric>.jsonl`.
         data: folder that holds `testsets/<set>.csv`.
         settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why)

@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from speechbase.files import UserError, read_json, write_json
+from speechbase.settings import checked
 from tests.workflow.conftest import link_sources, snakemake
 from workflow.cluster import doctor, launch, plan
-from workflow.plan import configuration, planning
+from workflow.plan import configuration
 from workflow.plan.planning import ROOT
+from workflow.plan.schema import Recorded
 
 SNAKEFILE = """
 import json, sys
@@ -148,7 +150,7 @@ def test_the_rules_fetch_and_unpack_from_a_mirror_once(tmp_path):
 
 def test_the_recorded_section_is_checked():
     recorded = config()["corpus"]["recorded"]
-    planning.check(recorded, "recorded", "x")
+    checked(Recorded, recorded, "x")
     for change in (
         {"folders": "x"},
         {"noise": ["fan"]},
@@ -156,7 +158,7 @@ def test_the_recorded_section_is_checked():
         {"speech": {"train": {}}},
     ):
         with pytest.raises(UserError):
-            planning.check(recorded | change, "recorded", "x")
+            checked(Recorded, recorded | change, "x")
 
 
 def test_profiles_are_read_and_commented():

@@ -1,0 +1,53 @@
+"""The paper's claims as comparisons of cells (workflow/presets/claims.yaml): every key and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from speechbase.settings import Settings
+from workflow.plan.schema import Name, NotNegative, Text, key, needed
+
+Names = Text | Annotated[list[Text], Field(min_length=1)]
+
+
+class SecondJudge(Settings):
+    table: str = needed("the table in which it hears what no other table has it hear")
+    of: dict[str, str] = needed("role -> the second judge's role")
+
+
+class Compared(Settings):
+    of: Names
+    against: Names = key("the other cell; above and below are about one")
+    role: Names
+    expect: Literal["lower", "higher", "not_higher", "not_lower", "within", "above", "below", "fraction"]
+    margin: NotNegative = key("in the cell's units")
+    margin_percent: NotNegative = key("the margin in per cent of the value of `against`")
+    over: Text = key("the row beyond which `of` lies where a threshold's direction holds")
+    needs: Literal["phase", "printed_positions"] = key(
+        "what a scale must have for this to be able to come out either way"
+    )
+    value: float = key("the bound of above, below and fraction")
+    paper_only: bool = key("a system that nobody here runs: checked on the printed values")
+    larger: str = key("a table with these rows on more utterances, which decides where a scale has its set")
+
+
+class StatedClaim(Settings):
+    id: Annotated[str, Field(pattern="^[CE][0-9]{1,2}[a-z]?$")]
+    table: Name
+    evidence: Literal["toy"] = key("the toy study's samples instead of a preset's scores")
+    claim: str
+    beside: str = key("another claim, whose verdict is printed with this one's")
+    floor: str = key("a row; compared systems that do not reach it are named")
+    paper: str = key("what the paper prints where that is no cell, or a caution about its cells")
+    compare: Annotated[list[Compared], Field(min_length=1)]
+
+
+class StatedClaims(Settings):
+    """The paper's claims as comparisons of cells."""
+
+    second_judge: SecondJudge = key(
+        "the judge that guided nothing; every comparison in a role of `of` is made by it as well, and both must agree"
+    )
+    claims: Annotated[list[StatedClaim], Field(min_length=1)]

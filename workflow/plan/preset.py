@@ -1,0 +1,66 @@
+"""A table's preset (workflow/presets/*/*.yaml): every key, what it takes and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from speechbase.settings import Settings
+from workflow.plan.schema import Name, Range, Text, key, needed
+
+
+class Sweep(Settings):
+    label: str = needed("of the horizontal axis")
+    scale: Literal["linear", "log", "names"] = needed("names: rows are points beside each other")
+    diagonal: str = key("the role in whose panel y = x is drawn")
+    on_request: bool = key("true: too long for `all`; made when its figure is asked for")
+
+
+class Corrupted(Settings):
+    corrupted_percent: Annotated[int, Field(ge=0, le=100)] = needed("words of the gold transcript made wrong")
+
+
+class Column(Settings):
+    role: Name
+    label: str
+    better: Literal["higher", "lower"]
+    digits: Annotated[int, Field(ge=0, le=5)]
+    paper_metric: str = key("the metric that the paper's values in this column are of")
+
+
+class Row(Settings):
+    label: Text
+    system: Name = key("without one, a row of the paper that nobody here runs")
+    set: Name = key("the preset's by default")
+    roles: Annotated[list[str], Field(min_length=1)] = key("the columns that this row is measured in, all by default")
+    series: str = key("the line that this row is a point of")
+    x: float = key("where on the horizontal axis")
+    where: dict[str, str | float | Range] = key(
+        "only the test set's rows whose columns have these values; [low, high] is an interval with both ends"
+    )
+    paper: dict[str, float | Range] = key("printed values by role, or [value, standard error]")
+
+
+class Preset(Settings):
+    """A table of the paper, or one of ours: one row a system, one column a role that evaluation.metrics measures."""
+
+    kind: Literal["table", "figure", "words", "frozen", "published", "seeds", "sweep"] = needed(
+        "a paper's table or figure; words, more utterances for a table's word errors; frozen, the regression's; published, "
+        "systems beside the paper's rows; seeds or a sweep, ours"
+    )
+    title: str
+    source: str = needed("where the paper prints it, or the question that it answers")
+    set: Name = needed("the test set of every row that names no other")
+    notes: str = key("what a reader must know, printed under the table")
+    study: str = key("the listening study that fills the columns of MOS")
+    curves: Annotated[dict[str, Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1)] = key(
+        "validation curves that are drawn beside the table, as panel -> model -> label"
+    )
+    transcripts: dict[str, Corrupted] = key(
+        "what a system of this table is told in place of the recogniser's transcripts"
+    )
+    systems: dict[str, Any] = key("systems that only this table needs, as in workflow/systems.yaml")
+    sweep: Sweep = key("an experiment beyond the paper (kind sweep), drawn against each row's x, one line a series")
+    metrics: Annotated[list[Column], Field(min_length=1)]
+    rows: Annotated[list[Row], Field(min_length=1)]
