@@ -39,7 +39,9 @@ SUFFIXES = frozenset(
 )
 
 
-def read(path: str | Path, rate_hz: int | None = None, *, channel: int | None = None, resampled: bool = False):
+def read(
+    path: str | Path, rate_hz: int | None = None, *, channel: int | None = None, resampled: bool = False
+) -> tuple[np.ndarray, int]:
     """Read mono float32 audio.
 
     Args:

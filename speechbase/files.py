@@ -11,19 +11,22 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
+
+Returned = TypeVar("Returned")
 
 
 class UserError(Exception):
     """Something a user can mend; its message names what is wrong and the remedy."""
 
 
-def plain_errors(main):
+def plain_errors(main: Callable[..., Returned]) -> Callable[..., Returned]:
     """Decorate a command's entry point: a UserError or what the file system refuses becomes one sentence on stderr and exit
     status 2.
 
@@ -154,7 +157,7 @@ def write_json(path: str | Path, value) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path):
+def read_json(path: str | Path) -> Any:
     """Read JSON; a missing or broken file is a UserError that names it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))

@@ -103,7 +103,7 @@ class Studio:
         audio.write(path, wave, rate_hz, comment=MARK)
         return str(path)
 
-    def enhance(self, path, words: str, own: bool, asr: str, gamma: float, voice, steps: int, seed: int):
+    def enhance(self, path, words: str, own: bool, asr: str, gamma: float, voice, steps: int, seed: int) -> tuple:
         """Input, enhanced and guided audio at one loudness, the transcript, what is to be said, and a picture of all three."""
         source = self._source(path, "recording")
         voice = None if not voice else self._prompt(voice, "voice")
@@ -122,7 +122,7 @@ class Studio:
         )
         return *files, to_text(guided.lines), said, spectrograms(waves, source.rate_hz)
 
-    def separate(self, path, prompt, steps: int, seed: int):
+    def separate(self, path, prompt, steps: int, seed: int) -> tuple:
         """The mixture and the prompt's speaker out of it, and their picture."""
         source = self._source(path, "mixture")
         job = Job("the mixture", "separation", source, prompt=self._prompt(prompt, "prompt"))
@@ -130,7 +130,7 @@ class Studio:
         picture = spectrograms({"mixture": source.tracks[0].read(), "separated": done.wave}, source.rate_hz)
         return self._file(done.wave, source.rate_hz, "separated"), picture
 
-    def speak(self, text: str, prompt, prompt_text: str, steps: int, seed: int):
+    def speak(self, text: str, prompt, prompt_text: str, steps: int, seed: int) -> tuple:
         """The text in the prompt's voice, and its picture."""
         source = self._source(prompt, "prompt")
         wave = self.model.tts(
@@ -139,7 +139,7 @@ class Studio:
         return self._file(wave, source.rate_hz, "speech"), spectrograms({"speech": wave}, source.rate_hz)
 
 
-def spectrograms(waves: dict[str, np.ndarray], rate_hz: int):
+def spectrograms(waves: dict[str, np.ndarray], rate_hz: int) -> Any:
     """A figure of log spectrograms, one under the other, on one scale."""
     from matplotlib.figure import Figure
 
@@ -152,7 +152,7 @@ def spectrograms(waves: dict[str, np.ndarray], rate_hz: int):
     return figure
 
 
-def build(studio: Studio, names: list[str], usual: dict):
+def build(studio: Studio, names: list[str], usual: dict) -> tuple[Any, Any]:
     """The page and its theme; `usual`: the sampling defaults of the weights."""
     import gradio as gr
 
@@ -247,7 +247,7 @@ def require() -> None:
         raise UserError("The page needs Gradio: pip install 'speechop-replication[demo]'.") from None
 
 
-def serve(model, names: list[str], port: int, *, wait: bool = True):
+def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
     """Serve the page on this machine alone until it is interrupted; its files go with it.
 
     Returns:

@@ -113,7 +113,8 @@ class Sum(Expression):
             merged[leaf, interval] = merged.get((leaf, interval), 0.0) + weight
         self._parts = tuple((weight, leaf, on) for (leaf, on), weight in merged.items() if weight != 0.0)
 
-    def parts(self):
+    def parts(self) -> tuple[tuple[float, Leaf, Interval], ...]:
+        """As `Expression.parts`."""
         return self._parts
 
 
@@ -127,7 +128,8 @@ class Leaf(Expression):
     evaluator: Evaluator
     condition: Hashable
 
-    def parts(self):
+    def parts(self) -> tuple[tuple[float, Leaf, Interval], ...]:
+        """Itself, everywhere and with weight 1."""
         return ((1.0, self, ALWAYS),)
 
     def null(self) -> Leaf:
@@ -138,7 +140,8 @@ class Leaf(Expression):
 class ClosedForm:
     """An evaluator whose conditions are functions of (z, logsnr): analytic scores, for the toy study and for tests."""
 
-    def evaluate(self, leaves, z, logsnr):
+    def evaluate(self, leaves: Sequence[Leaf], z: Tensor, logsnr: float) -> list[Tensor]:
+        """As `Evaluator.evaluate`."""
         return [leaf.condition(z, logsnr) for leaf in leaves]
 
     def term(self, function: Callable[[Tensor, float], Tensor]) -> Leaf:

@@ -8,13 +8,16 @@ import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 
 from speechbase.files import UserError, plain_errors
 from speechop import transcripts
 from speechop.recordings import parse_channel
+
+if TYPE_CHECKING:
+    from speechop.pipeline import SpeechOp
 
 
 def _finite(value: float | None) -> float | None:
@@ -81,7 +84,7 @@ class Run:
     device: Annotated[str | None, typer.Option(help="cpu or cuda [default: cuda where there is one]")] = None
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads [default: all]")] = None
 
-    def load(self):
+    def load(self) -> SpeechOp:
         """The model."""
         import torch
 

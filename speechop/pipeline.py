@@ -360,6 +360,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         return audio.resample(source.tracks[0].read() * np.float32(source.gain), rate_hz, self.rate_hz)
 
     def settings(self, values: dict, guided: bool) -> Settings:
+        """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by default)."""
         settings = Settings.of(self.config["sampling"] | values)
         return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
 

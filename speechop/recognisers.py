@@ -13,6 +13,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ GROUP = "speechop.recognisers"
 LIKE = 0.5  # of the words (in their order) that must be heard where a text is said to be said
 
 
-def load(name: str, options: Sequence[str] = ()):
+def load(name: str, options: Sequence[str] = ()) -> Any:
     """An installed recogniser.
 
     Args:

@@ -50,7 +50,7 @@ class Results:
     def _long(self) -> bool:
         return self.several or sum(place.seconds for place in self.left) > LONG_S
 
-    def progress(self):
+    def progress(self) -> tqdm:
         """A bar over all inputs' seconds (for TTS, over its texts); none for one short input."""
         unit, total = (
             ("text", len(self.plan)) if self.task == "tts" else ("s", sum(p.seconds for p in self.left) or None)

@@ -28,6 +28,7 @@ class Given:
         return Given(self.mixture)
 
     def __call__(self, z: Tensor, logsnr: float) -> Tensor:
+        """The score at z [n] of the mixture, or of its component y, with noise of this logSNR."""
         mixture = self.mixture if self.y is None else self.mixture.component(self.y)
         return mixture.score(z, math.exp(-logsnr / 2))
 

@@ -61,6 +61,7 @@ class ConvReluNorm(nn.Module):
         self.bn = nn.BatchNorm1d(outside)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [b, c, t] -> [b, c', t]."""
         return self.bn(F.relu(self.conv(x)))
 
 
@@ -77,6 +78,7 @@ class Res2(nn.Module):
         self.bns = nn.ModuleList(nn.BatchNorm1d(self.width) for _ in groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [b, c, t] -> the same shape."""
         *groups, last = x.split(self.width, dim=1)
         out, carried = [], torch.zeros_like(groups[0])
         for group, conv, norm in zip(groups, self.convs, self.bns, strict=True):
@@ -94,6 +96,7 @@ class SqueezeExcite(nn.Module):
         self.linear2 = nn.Linear(bottleneck, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [b, c, t], their channels weighed."""
         return x * torch.sigmoid(self.linear2(F.relu(self.linear1(x.mean(2))))).unsqueeze(2)
 
 
@@ -108,6 +111,7 @@ class Block(nn.Module):
         self.SE_Connect = SqueezeExcite(channels, 128)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [b, c, t] -> the same shape."""
         return x + self.SE_Connect(self.Conv1dReluBn2(self.Res2Conv1dReluBn(self.Conv1dReluBn1(x))))
 
 
@@ -120,6 +124,7 @@ class AttentivePooling(nn.Module):
         self.linear2 = nn.Conv1d(128, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features [b, c, t] -> [b, 2 c]."""
         weights = torch.softmax(self.linear2(torch.tanh(self.linear1(x))), dim=2)
         mean = (weights * x).sum(2)
         variance = (weights * x**2).sum(2) - mean**2
@@ -142,6 +147,7 @@ class WavLMTdcnn(nn.Module):
         self.linear = nn.Linear(2 * pooled, width)
 
     def forward(self, wave: Tensor) -> Tensor:
+        """Audio at 16 kHz [b, samples] -> embedding [b, 256]."""
         wave = F.layer_norm(wave, wave.shape[1:])  # as WavLM-large was trained
         states = torch.stack(self.backbone(wave, output_hidden_states=True).hidden_states)  # layers b t c
         x = torch.einsum("l,lbtc->bct", self.feature_weight.softmax(0), states)

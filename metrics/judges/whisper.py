@@ -7,6 +7,7 @@ import re
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Whisper:
         extractor = self.model.feature_extractor
         extractor.mel_filters = extractor.mel_filters.astype(np.float64)
 
-    def encode(self, wave: np.ndarray, seconds: float | None = None):
+    def encode(self, wave: np.ndarray, seconds: float | None = None) -> Any:
         """Encoder output (CTranslate2 storage) of audio at 16 kHz, zero-padded to `seconds` (None: to whole frames)."""
         from faster_whisper.transcribe import get_ctranslate2_storage
 

@@ -92,6 +92,8 @@ def make_server(
 
 
 class Server(ThreadingHTTPServer):
+    """A thread a connection; nothing about clients is printed."""
+
     daemon_threads = True
     request_queue_size = 256
 
@@ -100,6 +102,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Serves the files of a study and takes its answers."""
+
     protocol_version = "HTTP/1.1"
     server_version = "listening"
     sys_version = ""
@@ -115,6 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         """No access log: addresses and browsers of participants are nobody's business."""
 
     def do_GET(self) -> None:
+        """A file of the public tree, or the part of it that a range asks for."""
         path = self.files.get(urlsplit(self.path).path)
         if path is None:
             return self._refuse(404, "no such file")
@@ -130,6 +135,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_OPTIONS(self) -> None:
+        """A browser's question whether another site may send answers."""
         if not self._origin_allowed():
             return self._refuse(403, "foreign origin")
         self._send(
@@ -137,6 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
+        """One answer: checked, stored, acknowledged; or refused with a reason."""
         route = self.path.removeprefix("/api/")
         length = self.headers.get("Content-Length", "")
         self._unread = int(length) if LENGTH.fullmatch(length) else 0

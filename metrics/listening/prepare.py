@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from metrics.listening import design, loudness, prolific, stimuli
@@ -236,7 +237,7 @@ def table(rows: list[dict]) -> str:
     return stream.getvalue()
 
 
-def harmless(value):
+def harmless(value: Any) -> Any:
     """A cell's text that no spreadsheet takes for a formula."""
     return "'" + value if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 

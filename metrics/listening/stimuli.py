@@ -27,6 +27,7 @@ class Stimulus:
 
     @property
     def name(self) -> str:
+        """What it is called in private files: kind, system, test set and utterance."""
         return "|".join((self.kind, self.system, self.set, self.utterance))
 
 

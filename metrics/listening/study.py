@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 
@@ -38,7 +39,7 @@ def load(study: str | Path, overrides: dict | None = None) -> dict:
     return settings
 
 
-def merge(base, extra):
+def merge(base: Any, extra: Any) -> Any:
     """Merge nested settings: mappings by key, lists of named mappings by name, all else is replaced."""
     if isinstance(base, dict) and isinstance(extra, dict):
         return {

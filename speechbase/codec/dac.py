@@ -22,6 +22,7 @@ class Snake(nn.Module):
         self.frequency = nn.Parameter(torch.ones(1, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [b, c, n] -> the same shape."""
         return x + torch.sin(self.frequency * x) ** 2 / (self.frequency + 1e-9)
 
 
@@ -40,6 +41,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [b, c, n] -> the same shape."""
         return x + self.layers(x)
 
 
@@ -92,8 +94,10 @@ class DacCodec(Codec):
         return -(-samples // rate) + 5
 
     def posterior(self, wave: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Codec.posterior`."""
         mean, logvar = self.encoder(wave[:, None]).transpose(1, 2).chunk(2, -1)
         return mean, logvar.clamp(-12, 4)
 
     def synthesise(self, latents: Tensor) -> Tensor:
+        """As `Codec.synthesise`."""
         return self.decoder(latents.transpose(1, 2))[:, 0]

@@ -30,6 +30,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((dim,), 0.2))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [b, n, c] -> the same shape."""
         n = x.shape[1]
         padded = F.pad(x, (0, 0, self.kernel // 2, self.kernel // 2))
         taps = self.depthwise.to(x.dtype)
@@ -50,6 +51,7 @@ class IstftDecoder(nn.Module):
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     def forward(self, latents: Tensor) -> Tensor:
+        """Latents [b, n, c] -> audio [b, s]."""
         b, n, _ = latents.shape
         padded = F.pad(latents, (0, 0, 1, 1))
         near = torch.cat([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], -1)  # [b, n, 3c]
@@ -125,10 +127,12 @@ class MelCodec(Codec):
         return mel.reshape(mel.shape[0], -1, self.frames_per_latent * mel.shape[-1])  # [b, n, 4 * n_mels]
 
     def posterior(self, wave: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Codec.posterior`."""
         mean = (self._features(wave) - self.centre) @ self.basis
         return mean, torch.full_like(mean, 2.0).mul_(torch.log(torch.tensor(self.posterior_std)))
 
     def synthesise(self, latents: Tensor) -> Tensor:
+        """As `Codec.synthesise`."""
         return self.decoder(latents)
 
     @torch.no_grad()

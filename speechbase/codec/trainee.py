@@ -86,6 +86,7 @@ class CodecTrainee:
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """Losses of codec and discriminators on the crops of (seed, step, micro)."""
         config = self.config
         real = self._crops(self.speech, "train", step, micro)
         generator_on = step >= config.adversarial_from
@@ -119,6 +120,7 @@ class CodecTrainee:
         codec.set_statistics(torch.cat(means))
 
     def validate(self, network: nn.Module) -> dict[str, float]:
+        """Distance of mel spectra over fixed validation crops, coded without noise."""
         estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
         return {"mel": float(self.mel(estimate, self.held_out))}
 

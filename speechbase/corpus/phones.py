@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def phone_count(text: str) -> int:
 
 
 @functools.cache
-def hibari():
+def hibari() -> Any:
     """The packaged lexicon with its voice."""
     try:
         from hibari import Hibari

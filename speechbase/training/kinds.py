@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from speechbase.files import UserError, did_you_mean
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # planning asks for a kind's module at every call of Snakemak
 
     from speechbase.training.loop import Trainee
 
+Section = TypeVar("Section")  # a settings dataclass
 # Kind -> module:function. Names alone: nothing is imported before it is asked for, so that the ground knows no system.
 KINDS = {
     "codec": "speechbase.codec.trainee:build",
@@ -49,9 +50,9 @@ def builder(kind: str) -> Callable[[dict, Context], Trainee]:
     return getattr(import_module(module_of(kind)), KINDS[kind].partition(":")[2])
 
 
-def settings_of(dataclass_type, values: dict, section: str):
+def settings_of(dataclass_type: type[Section], values: dict, section: str) -> Section:
     """A settings dataclass from plain values. Raises: UserError: an unknown or a missing key of `section`."""
-    known = dataclass_type.__dataclass_fields__
+    known = [one.name for one in fields(dataclass_type)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             raise UserError(f"unknown key {key!r} in {section}{did_you_mean(key, known)}.")

@@ -149,7 +149,7 @@ class Loop:
         self.seconds += time.monotonic() - started
 
     @staticmethod
-    def _restart_clock(started: float, max_minutes: float | None):
+    def _restart_clock(started: float, max_minutes: float | None) -> tuple[float, float | None]:
         now = time.monotonic()
         return now, None if max_minutes is None else max_minutes - (now - started) / 60
 

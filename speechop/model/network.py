@@ -55,6 +55,7 @@ class Timestep(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(features, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, logsnr: Tensor) -> Tensor:
+        """logSNR [b] -> condition [b, d]."""
         half = self.features // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=logsnr.device) / half)
         phase = alpha_sigma(logsnr)[0][:, None] * 1000 * rates

@@ -60,6 +60,7 @@ class PhonemeEmbedding(nn.Module):
         self.stress, self.begins = nn.Embedding(3, dim), nn.Embedding(2, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [b, t] -> [b, t, dim]."""
         rest = (tokens - 1).clamp_min(0)
         phoneme = torch.where(tokens > PAD, rest // 6 + 1, PAD)
         return self.phoneme(phoneme) + self.stress(rest // 2 % 3) + self.begins(rest % 2)
@@ -84,6 +85,7 @@ class SmallEncoder(nn.Module):
         self.condition = nn.Parameter(torch.randn(dim) * 0.02)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Tokens [b, t] with lengths [b] -> encoded text [b, t, dim]."""
         mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         x = self.embed(tokens)  # [b, t, dim]
         x = x + self.neighbours((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
@@ -117,10 +119,12 @@ class ByT5(nn.Module):
             ) from None
         self.model.requires_grad_(False).eval()
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> ByT5:
+        """Stay in evaluation mode: the encoder is frozen."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Tokens [b, t] with lengths [b] -> encoded text [b, t, dim]."""
         mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         return self.model(input_ids=tokens, attention_mask=mask).last_hidden_state

@@ -77,6 +77,7 @@ class QKNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Queries or keys [b, h, n, k], normalised."""
         return F.layer_norm(x, x.shape[-1:], self.gain.to(x.dtype), eps=1e-6)
 
 
@@ -91,6 +92,7 @@ class SelfAttention(nn.Module):
         self.norm_q, self.norm_k = (QKNorm(config.dim // config.heads) for _ in range(2))
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """x [b, n, d] with the angles of its positions and a mask of its frames -> [b, n, d]."""
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each [b, h, n, k]
         q, k = rotate(self.norm_q(q), angles), rotate(self.norm_k(k), angles)
@@ -144,6 +146,7 @@ class CrossAttention(nn.Module):
         return self.out(memory.v[:1, :, :1].transpose(1, 2).reshape(1, 1, -1).to(dtype))
 
     def forward(self, x: Tensor, memory: CrossMemory, angles: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """What x [b, n, d] hears in the memory -> [b, n, d]."""
         b, n, d = x.shape
         q = self.norm_q(self.q(x).view(b, n, self.heads, -1).transpose(1, 2))  # [b, h, n, k]
         if self.rotary:
@@ -162,6 +165,7 @@ class SwiGLU(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [b, n, d] -> the same shape."""
         gate, value = self.up(x).chunk(2, dim=-1)
         return self.down(self.dropout(F.silu(gate) * value))
 
@@ -176,7 +180,17 @@ class Block(nn.Module):
         self.ff = SwiGLU(config)
         self.offset = nn.Parameter(torch.zeros(9 if config.cross_dim else 6, config.dim))
 
-    def forward(self, x, modulation, angles, mask, memory, memory_mask, memory_rows):
+    def forward(
+        self,
+        x: Tensor,
+        modulation: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        memory: CrossMemory | None,
+        memory_mask: Tensor | None,
+        memory_rows: Tensor | None,
+    ) -> Tensor:
+        """x [b, n, d] under a modulation [b, 6 or 9, d] -> [b, n, d]; `memory_rows` have a memory (None: all)."""
         m = (modulation + self.offset.to(modulation.dtype))[:, :, None].unbind(1)  # 6 or 9 of [b, 1, d]
         x = x + m[2] * self.self_attention(modulate(x, m[0], m[1]), angles, mask)
         if self.cross_attention is not None:

@@ -87,13 +87,16 @@ class Resampled:
     units: str
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Two-sided, or None where too few units were resampled."""
         low, high = self.bootstrap.interval(confidence)
         return None if math.isnan(low) else (low, high)
 
     def p_below(self, bound: float) -> float:
+        """p of "the difference is at least `bound`"."""
         return self.bootstrap.p_below(bound)
 
     def p_above(self, bound: float) -> float:
+        """p of "the difference is at most `bound`"."""
         return self.bootstrap.p_above(bound)
 
 
@@ -106,13 +109,16 @@ class Printed:
     units: str = "printed standard errors"
 
     def interval(self, confidence: float) -> tuple[float, float]:
+        """Two-sided, of the normal law."""
         half = norm.ppf((1 + confidence) / 2) * self.error
         return self.point - half, self.point + half
 
     def p_below(self, bound: float) -> float:
+        """p of "the difference is at least `bound`"."""
         return float(norm.cdf((self.point - bound) / self.error))
 
     def p_above(self, bound: float) -> float:
+        """p of "the difference is at most `bound`"."""
         return float(norm.sf((self.point - bound) / self.error))
 
 
@@ -125,6 +131,7 @@ class Bare:
     printed: bool = False
 
     def interval(self, confidence: float) -> None:
+        """Nobody knows one."""
         return None
 
 

@@ -13,11 +13,15 @@ Names = Text | Annotated[list[Text], Field(min_length=1)]
 
 
 class SecondJudge(Settings):
+    """The recogniser that guided nothing."""
+
     table: str = needed("the table in which it hears what no other table has it hear")
     of: dict[str, str] = needed("role -> the second judge's role")
 
 
 class Compared(Settings):
+    """One comparison, or several where names are lists."""
+
     of: Names
     against: Names = key("the other cell; above and below are about one")
     role: Names
@@ -34,6 +38,8 @@ class Compared(Settings):
 
 
 class StatedClaim(Settings):
+    """One sentence of the paper and the comparisons that must hold for it."""
+
     id: Annotated[str, Field(pattern="^[CE][0-9]{1,2}[a-z]?$")]
     table: Name
     evidence: Literal["toy"] = key("the toy study's samples instead of a preset's scores")

@@ -11,6 +11,8 @@ from workflow.plan.schema import Name, Range, Text, key, needed
 
 
 class Sweep(Settings):
+    """How an experiment is drawn."""
+
     label: str = needed("of the horizontal axis")
     scale: Literal["linear", "log", "names"] = needed("names: rows are points beside each other")
     diagonal: str = key("the role in whose panel y = x is drawn")
@@ -18,10 +20,14 @@ class Sweep(Settings):
 
 
 class Corrupted(Settings):
+    """Transcripts with a known share of wrong words."""
+
     corrupted_percent: Annotated[int, Field(ge=0, le=100)] = needed("words of the gold transcript made wrong")
 
 
 class Column(Settings):
+    """A column of a table."""
+
     role: Name
     label: str
     better: Literal["higher", "lower"]
@@ -30,6 +36,8 @@ class Column(Settings):
 
 
 class Row(Settings):
+    """A row of a table."""
+
     label: Text
     system: Name = key("without one, a row of the paper that nobody here runs")
     set: Name = key("the preset's by default")

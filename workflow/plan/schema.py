@@ -39,42 +39,58 @@ def needed(meaning: str) -> Any:
 
 
 class Eq(Settings):
+    """A drawn equaliser."""
+
     probability: Share
     gain_db: NotNegative
 
 
 class Compression(Settings):
+    """A drawn compressor."""
+
     probability: Share
     threshold_db: Range
     ratio: Range
 
 
 class Reverb(Settings):
+    """A simulated or recorded room."""
+
     probability: Share
     max_rt60_s: Positive | None = key("test sets leave longer decays out")
 
 
 class Noise(Settings):
+    """Added noise."""
+
     probability: Share
     snr_db: Range
 
 
 class Band(Settings):
+    """A low-pass."""
+
     probability: Share
     cutoff_hz: Range
 
 
 class Clipping(Settings):
+    """Clipped peaks."""
+
     probability: Share
     below_peak_db: Pair
 
 
 class Coding(Settings):
+    """A lossy format."""
+
     probability: Share
     kinds: Annotated[list[Literal["opus", "mp3", "gsm", "ulaw"]], Field(min_length=1)]
 
 
 class Babble(Settings):
+    """Other talkers."""
+
     probability: Share
     talkers: Counts
 
@@ -93,6 +109,8 @@ class Degradation(Settings):
 
 
 class Training(Settings):
+    """One run of the training loop."""
+
     steps: Count | None = None
     lr: Positive | None = None
     warmup: Natural | None = key("steps over which the learning rate grows")
@@ -109,6 +127,8 @@ class Training(Settings):
 
 
 class Batches(Settings):
+    """What a batch of SpeechOp is drawn from."""
+
     tts_batch: Count | None = None
     s2s_batch: Count | None = None
     crop_seconds: Positive | None = None
@@ -126,6 +146,8 @@ class Batches(Settings):
 
 
 class Transformer(Settings):
+    """Sizes of a transformer."""
+
     dim: Count
     ff_dim: Count
     layers: Count
@@ -135,6 +157,8 @@ class Transformer(Settings):
 
 
 class TextEncoder(Settings):
+    """What reads transcripts."""
+
     kind: Literal["bytes", "phonemes", "byt5"]
     dim: Count
     layers: Count | None = None
@@ -146,6 +170,8 @@ class TextEncoder(Settings):
 
 
 class Network(Settings):
+    """SpeechOp's network (section 5, Appendix E.1)."""
+
     latent_dim: Count | None = None
     dit: Transformer
     encoder: Transformer
@@ -158,16 +184,22 @@ class Network(Settings):
 
 
 class Diffusion(Settings):
+    """The noise schedule and the weight of its losses (section 3)."""
+
     bias: float | None = key("of the sigmoid loss weight")
     elbo_jacobian: bool | None = None
     schedule_scale: Positive | None = key("the shift of the cosine schedule")
 
 
 class DiffusionLosses(Settings):
+    """Losses beside that of diffusion."""
+
     si_sdr: NotNegative | None = key("what a decibel of the decoded estimate's SI-SDR is worth in squared error (E6)")
 
 
 class CodecNetwork(Settings):
+    """Sizes of an audio codec."""
+
     kind: Literal["mel", "dac"]
     rate_hz: Count | None = None
     hop: Count | None = None
@@ -185,6 +217,8 @@ class CodecNetwork(Settings):
 
 
 class CodecLosses(Settings):
+    """What a codec is trained with."""
+
     seconds: Positive | None = None
     batch: Count | None = None
     mel_windows: Counts | None = None
@@ -201,42 +235,60 @@ class CodecLosses(Settings):
 
 
 class Fit(Settings):
+    """Speech that a closed-form encoder is fitted to."""
+
     recorded: Share | None = key("share of real voices")
     noisy: Share | None = key("share of utterances in noise")
     count: Count | None = None
 
 
 class MatchedBatches(Settings):
+    """Pairs of a compared system."""
+
     size: Count
     seconds: Positive
 
 
 class CodecRun(Training):
+    """What one of several runs changes."""
+
     losses: CodecLosses | None = None
 
 
 class DiffusionRun(Training):
+    """What one of several runs changes."""
+
     batches: Batches | None = None
     losses: DiffusionLosses | None = None
 
 
 class MatchedRun(Training):
+    """What one of several runs changes."""
+
     batches: MatchedBatches | None = None
 
 
 class CodecTraining(Training):
+    """A codec's training."""
+
     runs: Annotated[list[CodecRun], Field(min_length=1)] | None = key("training in several runs")
 
 
 class DiffusionTraining(Training):
+    """SpeechOp's training."""
+
     runs: Annotated[list[DiffusionRun], Field(min_length=1)] | None = key("training in several runs")
 
 
 class MatchedTraining(Training):
+    """A compared system's training."""
+
     runs: Annotated[list[MatchedRun], Field(min_length=1)] | None = key("training in several runs")
 
 
 class Model(Settings):
+    """What every trained model says."""
+
     kind: str = needed("what trains it (speechbase/training/kinds.py)")
     after: list[Name] = needed("models that must be there first")
     init: Annotated[str, Field(pattern="^[a-z0-9_]+(@[0-9]+)?$")] | None = key(
@@ -315,6 +367,8 @@ class System(Sampling):
 
 
 class Recogniser(Settings):
+    """A recogniser and how it is asked."""
+
     model: str | None = key("its own name by default; one that no package carries needs engine and path")
     engine: Literal["whisper", "ctc"] | None = None
     path: str | None = key("folder of the weights")
@@ -329,6 +383,8 @@ class Recogniser(Settings):
 
 
 class Overrides(Settings):
+    """Changed settings of compared systems."""
+
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Any]]
 
@@ -336,6 +392,8 @@ class Overrides(Settings):
 
 
 class Evaluation(Settings):
+    """How answers are judged."""
+
     metrics: dict[Name, Name | None] = needed("which metric fills a column (a role) of the tables; null: none does")
     asr: Annotated[dict[Name, Recogniser], Field(min_length=1)] = needed(
         "recognisers by name; a metric's name ends in that of its recogniser"
@@ -348,6 +406,8 @@ class Evaluation(Settings):
 
 
 class Sentences(Settings):
+    """Which sentences are said."""
+
     source: Literal["matrix", "grid", "open"]
     shares: dict[str, Share] | None = key("of the packages' sentences in the open source")
     valid_share: Share | None = None
@@ -357,23 +417,31 @@ class Sentences(Settings):
 
 
 class SeenInValid(Settings):
+    """Training speakers among the validation utterances."""
+
     share: Share | None = None
     voices: list[str] | None = None
 
 
 class Speech(Settings):
+    """How much is said."""
+
     utterances: dict[Split, Natural] = needed("sentences by split; test_more: further ones of test's speakers")
     speed: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = key("1 is the voice's own pace")
     seen_in_valid: SeenInValid | None = key("share of the validation utterances that training speakers say")
 
 
 class BySplit(Settings):
+    """A number a split."""
+
     train: Natural | None = None
     valid: Natural | None = None
     test: Natural | None = None
 
 
 class Kinds(Settings):
+    """Shares of kinds of noise."""
+
     babble: NotNegative | None = None
     coloured: NotNegative | None = None
     speech_shaped: NotNegative | None = None
@@ -385,17 +453,23 @@ class Kinds(Settings):
 
 
 class Noises(Settings):
+    """Simulated noises."""
+
     clip_seconds: Positive
     clips: BySplit = needed("clips by split")
     kinds: Kinds = needed("relative shares of the kinds of noise")
 
 
 class Rooms(Settings):
+    """Simulated rooms."""
+
     count: BySplit = needed("simulated rooms by split")
     rt60_s: Pair = needed("reverberation time")
 
 
 class TestSet(Settings):
+    """A test set: task, speakers, size and degradation."""
+
     task: Name = needed("a task of speechbase/items.py")
     split: Annotated[str, Field(pattern="^((train|valid|test)(_[a-z0-9_]+)?|real|recorded)$")] = needed(
         "whose speakers and noises (test_more and real have those of test)"
@@ -412,6 +486,8 @@ class TestSet(Settings):
 
 
 class Recording(Settings):
+    """A recorded utterance."""
+
     id: Id
     speaker: Id
     sex: Literal["f", "m"]
@@ -422,6 +498,8 @@ class Recording(Settings):
 
 
 class RealVoices(Settings):
+    """A corpus of recorded voices."""
+
     list: str = needed("ids, speakers, splits and checksums, a file of speechbase/corpus/lists")
     have: str | None = key("the folder that holds <id>.flac")
     variable: str = needed("the environment variable that names that folder where `have` does not")
@@ -433,12 +511,16 @@ class RealVoices(Settings):
 
 
 class RealTests(Settings):
+    """Recordings for test sets."""
+
     list: str = needed("kinds, ids, licences, sources and checksums, a file of speechbase/corpus/lists")
     have: str | None = key("the folder that holds the files and their words")
     variable: str = needed("the environment variable that names that folder where `have` does not")
 
 
 class Voice(Settings):
+    """A speaker: a voice of a packaged synthesiser and what changes it."""
+
     id: Id
     sex: Literal["f", "m"]
     split: Literal["train", "valid", "test"]
@@ -453,6 +535,8 @@ class Voice(Settings):
 
 
 class Corpus(Settings):
+    """What every corpus says."""
+
     seed: Natural
     rate_hz: Annotated[int, Field(ge=8000, le=48000)]
     level_dbfs: Annotated[float, Field(le=0)] = needed("RMS of active speech")
@@ -466,12 +550,16 @@ Parts = Annotated[
 
 
 class RecordedSpeech(Settings):
+    """Which parts of which corpora are speech."""
+
     train: Parts = needed("clean speech of the speech-to-speech tasks, as corpus -> its parts")
     tts: Parts | None = key("speech with transcripts for TTS")
     valid: Parts
 
 
 class RecordedTestSet(Settings):
+    """A test set of the literature."""
+
     from_: Literal["librispeech", "realedit", "daps", "libri2mix", "wsj0_2mix", "whamr"] = Field(alias="from")
     size: Count | None = key("a seeded choice of so many items, for a look; not the paper's set")
     source_rate_hz: Annotated[int, Field(ge=8000)] | None = key("the rate that noisy recordings of DAPS are heard at")
@@ -520,10 +608,14 @@ class PackagedCorpus(Corpus):
 
 
 class Resources(Settings):
+    """What a job asks the machine for."""
+
     gpu: Natural = needed("GPUs that a model's job asks for")
 
 
 class Config(Settings):
+    """A resolved configuration."""
+
     scale: Name = needed("names data/<scale>, models/<scale> and results/<scale>")
     about: Text = needed("what was measured on what, in a sentence that stands under every table")
     seed: Natural = needed("of training, sampling and the bootstrap; every utterance draws from (seed, its id)")
