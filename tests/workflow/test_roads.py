@@ -116,6 +116,17 @@ def a_model(copy):
     add(copy / "config" / "roads.yaml", entry, after="  multitask: {training: {accumulate: 2}}\n")
 
 
+def a_task(copy):
+    """Dereverberation: a test set is made as enhancement's, whose target is the clean speech."""
+    add(copy / "speechbase" / "items.py", '        Task("dereverberation"),\n', after='        Task("enhancement"),\n')
+    maker = '    "dereverberation": _enhancement,\n'
+    add(copy / "speechbase" / "corpus" / "testset.py", maker, after='    "enhancement": _enhancement,\n')
+    term = '        TrainedTask("dereverberation", 1.0, 0.1),\n'
+    add(copy / "speechop" / "tasks.py", term, after='        TrainedTask("acoustic_matching", 1.0, 0.9),\n')
+    tested = "    dry: {task: dereverberation, split: test, size: 2, degradation: *noisier}\n"
+    add(copy / "config" / "roads.yaml", tested, after="    edit: {size: 2}\n")
+
+
 ROADS = {
     "a table": a_table,
     "a metric": a_metric,
@@ -123,6 +134,7 @@ ROADS = {
     "a checkpoint": a_checkpoint,
     "a scale": a_scale,
     "a model": a_model,
+    "a task": a_task,
 }
 
 
@@ -178,7 +190,7 @@ def walked(tmp_path_factory):
 def test_each_road_takes_the_files_that_the_readme_names(walked):
     _, changed = walked
     places = named()
-    assert set(places) == {*ROADS, "a task"}
+    assert set(places) == set(ROADS)
     for road, files in changed.items():
         strange = [file for file in files if not any(re.fullmatch(place, file) for place in places[road])]
         unused = [place for place in places[road] if not any(re.fullmatch(place, file) for file in files)]
@@ -187,7 +199,7 @@ def test_each_road_takes_the_files_that_the_readme_names(walked):
 
 def test_what_was_added_is_planned(walked):
     copy, _ = walked
-    targets = ("results/roads/mine.csv", "models/roads/second/model.safetensors")
+    targets = ("results/roads/mine.csv", "models/roads/second/model.safetensors", "data/roads/testsets/dry.csv")
     done = snakemake(copy, "-n", "-p", "--cores", 1, "--config", "scale=roads", "--", *targets, PYTHONPATH=str(copy))
     assert done.returncode == 0, done.stdout + done.stderr
     planned = " ".join(done.stdout.split())
@@ -197,8 +209,18 @@ def test_what_was_added_is_planned(walked):
         "baselines run halver --manifest data/roads/testsets/se.csv",
         "baselines run storm --checkpoint roads",
         "speechbase.training multitask --name second --models models/roads",
+        "speechbase.corpus.corpus testset dry",
     ):
         assert part in planned, (part, done.stdout)
+
+
+def test_new_networks_have_the_task_and_shipped_ones_do_without(walked):
+    copy, _ = walked
+    code = "from speechop.model.network import NetworkConfig; from speechop.model.loading import load_network;"
+    code += "from pathlib import Path; folder = Path('speechbase/pretrained/nano/multitask');"
+    code += "print(*load_network(folder)[0].config.tasks); print(*NetworkConfig().tasks)"
+    shipped, new = command(copy, "-c", code).splitlines()
+    assert "dereverberation" not in shipped and new.split() == [*shipped.split(), "dereverberation"]
 
 
 def test_the_method_runs_and_the_metric_judges_it(walked):
