@@ -38,12 +38,19 @@ class MatchedTrainee:
     rivals: nn.Module | None = None
 
     def __init__(
-        self, network: nn.Module, loss: Callable, task: str, train: Pairs, valid: Pairs, seed: int, batches: dict
+        self,
+        network: nn.Module,
+        loss: Callable,
+        task: str,
+        train: MatchedPairs,
+        valid: MatchedPairs,
+        seed: int,
+        batches: dict,
     ):
         self.network, self.loss, self.task, self.train, self.valid, self.seed = network, loss, task, train, valid, seed
         self.size, self.samples = batches["size"], round(batches["seconds"] * train.speech.rate_hz)
 
-    def _loss_of(self, network: nn.Module, pairs: Pairs, *stream) -> Tensor:
+    def _loss_of(self, network: nn.Module, pairs: MatchedPairs, *stream) -> Tensor:
         rngs = [np.random.default_rng(seed_of(self.seed, self.task, *stream, item)) for item in range(self.size)]
         pair: Pair = pairs.pairs([self.task] * self.size, rngs, self.samples, 0)
         return self.loss(network, pair, pairs.last.speech)
@@ -64,11 +71,11 @@ class MatchedTrainee:
 
 def matched(network: nn.Module, loss: Callable, task: str, config: dict, context: Context) -> MatchedTrainee:
     """The trainee of a network that is trained for `task` on SpeechOp's pairs; arguments as `MatchedTrainee`'s."""
-    pairs = [
+    train, valid = (
         MatchedPairs.load(context.data, split, config["degradation"], config["network"]["rate_hz"])
         for split in ("train", "valid")
-    ]
+    )
     if context.init is not None:
         tensors, _ = checkpoint.read_model(context.init)
         checkpoint.load_into(network, tensors, context.init)
-    return MatchedTrainee(network, loss, task, *pairs, config["seed"], config["batches"])
+    return MatchedTrainee(network, loss, task, train, valid, config["seed"], config["batches"])

@@ -33,7 +33,7 @@ def target_of(estimates: np.ndarray, item: Item, rate_hz: int) -> np.ndarray:
     blind separator is so told which output to hand in; a system with a prompt of its target is not: the former gains.
     """
     target = item.wave("reference")
-    other = item.wave("interferer") if item.row.get("interferer") else item.wave("source") - target
+    other = item.wave("interferer") if item.has("interferer") else item.wave("source") - target
     target, other = (audio.resample(wave, item.rate_hz, rate_hz) for wave in (target, other))
     length = min(estimates.shape[1], len(target), len(other))
     score = np.array([[si_sdr_db(e[:length], r[:length]) for r in (target, other)] for e in estimates])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from metrics.transcripts import read_index, read_transcripts
 from metrics.utterance import Files
@@ -40,7 +41,7 @@ def from_manifest(
     heard = read_transcripts(transcripts)
     utterances = []
     for row in rows:
-        paths = {role: _path(manifest, row.get(column)) for column, role in ROLES.items()}
+        paths: dict[str, Any] = {role: _path(manifest, row.get(column)) for column, role in ROLES.items()}
         paths["mixture"] = paths["mixture"] or _path(manifest, row.get("mixture"))
         files = Files(row["id"], text=row.get(text_column) or None, speaker=row.get("speaker") or "", **paths)
         files = replace(files, transcripts={asr: rows[row["id"]] for asr, rows in heard.items() if row["id"] in rows})
@@ -81,7 +82,7 @@ def _with_others(utterances: list[Files]) -> list[Files]:
         if files.mixture and files.reference and files.estimate:
             groups.setdefault(files.mixture, []).append(files)
     others = {
-        files.id: tuple((o.estimate, o.reference) for o in group if o.id != files.id)
+        files.id: tuple((o.estimate, o.reference) for o in group if o.id != files.id and o.estimate and o.reference)
         for group in groups.values()
         for files in group
         if len({o.reference for o in group}) == len(group) > 1
@@ -104,8 +105,8 @@ def from_files(
     Raises:
         UserError: a file beside a folder, two files with one name, or estimates that no reference has the name of.
     """
-    given = {"reference": reference, "estimate": estimate, "mixture": mixture, "prompt": prompt}
-    given = {role: path for role, path in given.items() if path is not None}
+    roles = {"reference": reference, "estimate": estimate, "mixture": mixture, "prompt": prompt}
+    given: dict[str, Any] = {role: path for role, path in roles.items() if path is not None}
     for path in given.values():
         if not path.exists():
             raise UserError(f"{path} does not exist.")
@@ -127,7 +128,7 @@ def from_files(
 
 
 def _from_folders(stem: str, folders: Mapping[str, Mapping[str, Path]], text: str | None) -> Files:
-    paths = {role: files.get(stem) for role, files in folders.items()}
+    paths: dict[str, Any] = {role: files.get(stem) for role, files in folders.items()}
     return Files(stem, text=text, status="ok" if paths["estimate"] else "no file of that name", **paths)
 
 

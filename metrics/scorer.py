@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -112,7 +112,8 @@ def score(
     store = _Store(out, metrics)
     tasks = [(files, _jobs(files, metrics, configured)) for files in utterances]
     models = {metric.name for metric in metrics if metric.model}
-    light, heavy = [], []
+    light: list[tuple] = []
+    heavy: list[tuple] = []
     for files, of_files in tasks:
         todo = [job for job in of_files if job[3] not in store.done]
         for some, into in (
@@ -138,7 +139,14 @@ def score_one(files: Files, rules: Rules, jobs: Sequence[Job], features: Path | 
     for name, settings, version, key in jobs:
         metric = registry.find(name)
         utterance.version = version
-        row = {"id": files.id, "metric": name, "value": None, "status": "ok", "detail": {}, "version": version}
+        row: dict[str, Any] = {
+            "id": files.id,
+            "metric": name,
+            "value": None,
+            "status": "ok",
+            "detail": {},
+            "version": version,
+        }
         try:
             utterance.check(metric)
             with one_thread():
@@ -236,10 +244,10 @@ class _Store:
                 self.done |= {row["inputs"]: row for row in rows if row["status"] == "ok" and "inputs" in row}
 
     def _final(self, name: str) -> Path:
-        return self.out / f"{name}.jsonl"
+        return cast(Path, self.out) / f"{name}.jsonl"
 
     def _unfinished(self, name: str) -> Path:
-        return self.out / f".unfinished-{name}.jsonl"
+        return cast(Path, self.out) / f".unfinished-{name}.jsonl"
 
     def add(self, rows: Sequence[dict]) -> None:
         for row in rows:

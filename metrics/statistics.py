@@ -74,7 +74,7 @@ class Bootstrap:
         return float((1 + np.count_nonzero(reach >= distance)) / (draws + 1))
 
 
-def _stretch(level: np.ndarray, units: int) -> np.ndarray:
+def _stretch(level: np.ndarray | float, units: int) -> np.ndarray:
     t_over_z = stats.t.ppf(level, units - 1) / stats.norm.ppf(level)
     return np.sqrt(units / (units - 1)) * t_over_z
 

@@ -79,11 +79,12 @@ class Utterance:
             key: what the array depends on, beside the file, the metric's version and the rules.
         """
         key = (*key, self.path(role))
-        if self.features is None or role == "estimate":
+        folder = self.features
+        if folder is None or role == "estimate":
             return self.remember(key, make)
         file = features.content(self.path(role))
         kept = (*key[:-1], file, self.version, self.rules)
-        return self.remember(key, lambda: features.keep(self.features, kept, make))
+        return self.remember(key, lambda: features.keep(folder, kept, make))
 
     def path(self, role: str) -> Path:
         """Path of `estimate`, `reference`, `mixture` or `prompt`. Raises: Unscorable: there is none."""

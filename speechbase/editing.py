@@ -116,13 +116,14 @@ def word_times(text: list[str], words: list[dict], seconds: float) -> list[tuple
             last = first
             while last + 1 < len(text) and times[last + 1] is None:
                 last += 1
-            begin = times[first - 1][1] if first else 0.0
-            end = times[last + 1][0] if last + 1 < len(text) else seconds
+            before = times[first - 1] if first else None
+            after = times[last + 1] if last + 1 < len(text) else None
+            begin, end = before[1] if before else 0.0, after[0] if after else seconds
             edges = begin + np.cumsum([0, *map(len, text[first : last + 1])]) * max(0.0, end - begin) / sum(
                 map(len, text[first : last + 1])
             )
             times[first : last + 1] = list(zip(edges[:-1].tolist(), edges[1:].tolist()))
-    return times
+    return [time for time in times if time is not None]
 
 
 def splice(original: np.ndarray, middle: np.ndarray, edit: Edit, rate_hz: int) -> np.ndarray:

@@ -57,14 +57,18 @@ class Item:
     row: dict
     root: Path
 
-    def wave(self, column: str) -> np.ndarray | None:
-        """Audio of a path column (`source`, `reference`, `prompt`): float32 [n] at `rate_hz`, None where the cell is empty.
+    def has(self, column: str) -> bool:
+        """Whether the manifest names audio in a path column."""
+        return bool(self.row.get(column))
+
+    def wave(self, column: str) -> np.ndarray:
+        """Audio of a path column (`source`, `reference`, `prompt`): float32 [n] at `rate_hz`.
 
         Raises:
-            UserError: the file is missing, unreadable or has another rate than the manifest says.
+            UserError: the column is empty, or the file is missing, unreadable or has another rate than the manifest says.
         """
-        if not self.row.get(column):
-            return None
+        if not self.has(column):
+            raise UserError(f"{self.id} has no {column} recording.")
         return audio.read(self.root / self.row[column], self.rate_hz)[0]
 
 

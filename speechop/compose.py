@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from torch import Tensor
 
@@ -60,7 +61,8 @@ class Settings:
         for key in values:
             if key not in known:
                 raise UserError(f"unknown sampling setting {key!r}; known are {', '.join(known)}.")
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**given)
 
     @property
     def sampling(self) -> Sampling:

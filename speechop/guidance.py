@@ -15,9 +15,11 @@ Guidance scale convention: cfg(term, w) = w * term + (1 - w) * term.null(); w = 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import reduce
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -96,12 +98,11 @@ class Expression:
         weights = self.at(logsnr)
         if not weights:
             raise ValueError(f"no term of the composition is on at logSNR {logsnr:.2f}; give one of them no interval")
-        total = None
+        terms: list[Tensor] = []
         for evaluator in dict.fromkeys(leaf.evaluator for leaf in weights):
             leaves = [leaf for leaf in weights if leaf.evaluator is evaluator]
-            for leaf, value in zip(leaves, evaluator.evaluate(leaves, z, logsnr)):
-                total = weights[leaf] * value if total is None else total + weights[leaf] * value
-        return total
+            terms += [weights[leaf] * value for leaf, value in zip(leaves, evaluator.evaluate(leaves, z, logsnr))]
+        return reduce(operator.add, terms)
 
 
 class Sum(Expression):
@@ -126,7 +127,7 @@ class Leaf(Expression):
     """
 
     evaluator: Evaluator
-    condition: Hashable
+    condition: Any  # hashable; a term that is guided by another one has a `null()`
 
     def parts(self) -> tuple[tuple[float, Leaf, Interval], ...]:
         """Itself, everywhere and with weight 1."""

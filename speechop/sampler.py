@@ -77,7 +77,7 @@ def sample(
     grid = sampling.logsnrs()
     stochastic, second_order = sampling.solver.startswith("sde"), sampling.solver.endswith("2m")
     z = noise()
-    previous, previous_h = None, None
+    previous: tuple[Tensor, Tensor] | None = None  # the step before: its data prediction and its h
     for step in tqdm(range(sampling.steps), desc=progress, disable=progress is None, leave=False):
         here, there = grid[step], grid[step + 1]
         data = x0_from_v(z, velocity(z, float(here)), here.to(z))
@@ -88,7 +88,8 @@ def sample(
         h = (there - here) / 2
         estimate = data
         if second_order and previous is not None:
-            estimate = data + (data - previous) * (h / (2 * previous_h)).to(z)
+            before, h_before = previous
+            estimate = data + (data - before) * (h / (2 * h_before)).to(z)
         (_, sigma), (alpha_next, sigma_next) = alpha_sigma(here), alpha_sigma(there)
         decay = torch.exp(-h)
         keep = sigma_next / sigma * (decay if stochastic else 1.0)
@@ -96,5 +97,5 @@ def sample(
         z = keep.to(z) * z + pull.to(z) * estimate
         if stochastic:
             z = z + (sigma_next * torch.sqrt(1 - decay**2)).to(z) * noise()
-        previous, previous_h = data, h
+        previous = data, h
     return z

@@ -86,7 +86,7 @@ class ComposedSpeechOp(System):
 
     def _process(self, requests: Sequence[Request]) -> list[np.ndarray]:
         if self.settings.get("codec_only"):
-            return [self.pipeline.round_trip(request.source) for request in requests]
+            return [self.pipeline.round_trip(request.source) for request in requests if request.source is not None]
         if chunk_s := self.settings.get("chunk_seconds"):
             return self.pipeline.process_chunked(requests, self.how, chunk_s)
         return self.pipeline.process(requests, self.how)
@@ -102,25 +102,17 @@ class ComposedSpeechOp(System):
         if item.rate_hz != self.rate_hz:
             raise UserError(f"the manifest's rate is {item.rate_hz} Hz, the model's {self.rate_hz} Hz")
         if self.settings.get("codec_only"):
-            return Request(item.id, item.task, source=self._reference(item)), None
+            return Request(item.id, item.task, source=item.wave("reference")), None
         if item.task == "edit":
             return self._edit(item)
         if item.task == "tts":
             return self._tts(item), None
         prompt = item.wave("prompt") if item.task in ("separation", "acoustic_matching") else None
         voice = item.wave("prompt") if self.settings.get("voice") else None
-        if self.settings.get("voice") and voice is None:
-            raise UserError("no prompt in the manifest for speaker personalisation")
         return Request(
             item.id, item.task, source=item.wave("source"), transcript=self._transcript(item), prompt=prompt, voice=voice,
             voice_text=(item.row.get("prompt_text") or None) if self.settings.get("voice") else None,
         ), None  # fmt: skip
-
-    @staticmethod
-    def _reference(item: Item) -> np.ndarray:
-        if (wave := item.wave("reference")) is None:
-            raise UserError("no reference recording to send through the codec")
-        return wave
 
     def _transcript(self, item: Item) -> str | None:
         kind = self.settings.get("transcript", "none")

@@ -45,5 +45,5 @@ class Adapter(Baseline):
             cleaned, _ = self._cleaner(phones, speaker, degraded)
             voice = self._speaker.encode_batch(batch["degraded_wav_16k"].view(1, -1)).squeeze(1)
             wave = self._vocoder.generator_forward({"input_feature": cleaned, "xvector": voice})[0].flatten().numpy()
-        rate_hz = self.card.rate_hz
+        rate_hz = self.rate_hz
         return fit_length(wave, round(len(noisy) * rate_hz / 16000), rate_hz), rate_hz

@@ -45,6 +45,7 @@ class Enhancer(nn.Module):
     def __init__(self, size: Size):
         super().__init__()
         self.size = size
+        self.hann: Tensor
         bins = size.window // 2 + 1
         self.register_buffer("hann", torch.hann_window(size.window), persistent=False)
         self.inward = nn.Sequential(nn.Linear(3 * bins, size.hidden), nn.LayerNorm(size.hidden), nn.SiLU())

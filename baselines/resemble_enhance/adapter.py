@@ -24,7 +24,7 @@ class Adapter(Baseline):
         import torch
         from resemble_enhance.enhancer.inference import enhance
 
-        rate_hz = self.card.rate_hz
+        rate_hz = self.rate_hz
         noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
         torch.manual_seed(self.seed_of(item))
         enhanced, rate = enhance(torch.from_numpy(noisy), rate_hz, self._device, run_dir=self._folder, **self.settings)

@@ -23,7 +23,7 @@ class Adapter(Baseline):
         """Enhanced speech at the checkpoint's rate, as long as the source."""
         import torch
 
-        rate_hz = self.card.rate_hz
+        rate_hz = self.rate_hz
         noisy = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
         torch.manual_seed(self.seed_of(item))
         with torch.no_grad():

@@ -30,7 +30,7 @@ class Adapter(Baseline):
         """The target's estimate at the checkpoint's rate, as long as the mixture."""
         import torch
 
-        rate_hz = self.card.rate_hz
+        rate_hz = self.rate_hz
         mixture = audio.resample(item.wave("source"), item.rate_hz, rate_hz)
         with torch.inference_mode():
             estimates = self._model.separate_batch(torch.from_numpy(mixture)[None])[0].T.cpu().numpy()

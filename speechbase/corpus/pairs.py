@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class Pair:
     prompt: Tensor | None
 
 
-class Sounds(Sequence[Tensor]):
+class Sounds:
     """Noises or impulse responses, float32 [n] each at `rate_hz`: a short table is read at once, a long one when used.
 
     Files at another rate are resampled; one of several channels gives its first.
@@ -54,8 +55,8 @@ class Pairs:
     def __init__(
         self,
         speech: SpeechTable,
-        noises: Sequence[Tensor],
-        rirs: Sequence[Tensor],
+        noises: Sequence[Tensor] | Sounds,
+        rirs: Sequence[Tensor] | Sounds,
         config: dict,
         device="cpu",
         recorded: float | None = None,
@@ -73,18 +74,18 @@ class Pairs:
         device="cpu",
         recorded: float | None = None,
         speech: SpeechTable | None = None,
-    ) -> Pairs:
+    ) -> Self:
         """Read the speech, noise and impulse responses of a split from `data/<scale>`; errors as `open_speech`.
 
         `speech`: the split's speech where it is open already, so that it lies in memory once.
         """
         speech = open_speech(data, split, rate_hz) if speech is None else speech
-        sounds = []
+        sounds = {}
         for name in ("noise", "rir"):
             rows = read_table(data / f"{name}.csv", ["id", "split", "path"])
             paths = rows.loc[rows["split"] == split, "path"]
-            sounds.append(Sounds([data / path for path in paths], rate_hz))
-        return cls(speech, *sounds, config, device, recorded)
+            sounds[name] = Sounds([data / path for path in paths], rate_hz)
+        return cls(speech, sounds["noise"], sounds["rir"], config, device, recorded)
 
     def pairs(
         self,

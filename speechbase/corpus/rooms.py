@@ -98,7 +98,7 @@ def _without_tail(response: np.ndarray) -> np.ndarray:
 
 def _make(job: tuple[dict, Path, list[float], int]) -> None:
     item, path, rt60_s, rate_hz = job
-    response, measured = simulate(item["seed"], tuple(rt60_s), rate_hz)
+    response, measured = simulate(item["seed"], (rt60_s[0], rt60_s[1]), rate_hz)
     audio.write(path, response, rate_hz, comment=f"simulated room; key={item['key']}; rt60={measured:.3f}")
 
 

@@ -38,10 +38,10 @@ def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True) -> Spe
     """
     shards = data / "shards" / split
     if (shards / "index").is_dir():
-        table = ShardTable.open(shards, rate_hz)
-        if eager and table.rows["seconds"].sum() < KEPT_HOURS * 3600:
-            table.keep()
-        return table
+        sharded = ShardTable.open(shards, rate_hz)
+        if eager and sharded.rows["seconds"].sum() < KEPT_HOURS * 3600:
+            sharded.keep()
+        return sharded
     further = sorted((data / "speech").glob(f"{split}_*.csv"))
     table = SpeechTable.load(data / "speech" / f"{split}.csv", *further, eager=eager)
     if table.rate_hz != rate_hz:
@@ -97,15 +97,15 @@ class ShardTable(SpeechTable):
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] at the table's rate."""
         if self._waves is not None:
-            return self._waves[place].astype(np.float32) / 32768
+            return super().wave(place)
         data = io.BytesIO(self._bytes("shar/recording.{}.tar", place, "offset", "size"))
         wave, rate_hz = soundfile.read(data, dtype="float32")
         return audio.resample(wave, rate_hz, self.rate_hz)
 
     def wave_int16(self, place: int) -> np.ndarray:
         """The utterance at `place` as int16 [n]."""
-        if self._waves is not None:
-            return self._waves[place]
+        if self._waves is not None and (kept := self._waves[place]) is not None:
+            return kept
         return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
 
     @property

@@ -38,7 +38,7 @@ class SpeechTable:
     rate_hz: int
 
     def __post_init__(self) -> None:
-        self._waves: list[np.ndarray | None] = [None] * len(self.rows)
+        self._waves: list[np.ndarray | None] | None = [None] * len(self.rows)  # None: nothing is kept
         self._look_up()
 
     def _look_up(self) -> None:
@@ -75,10 +75,12 @@ class SpeechTable:
 
     def wave_int16(self, place: int) -> np.ndarray:
         """The utterance at `place` as int16 [n]; kept in memory after the first call."""
-        if self._waves[place] is None:
-            wave, _ = audio.read(self.folder / self.rows["path"].iat[place], self.rate_hz)
-            self._waves[place] = np.clip(np.round(wave * 32768), -32768, 32767).astype(np.int16)
-        return self._waves[place]
+        assert self._waves is not None, "a table that keeps nothing reads for itself"
+        if (kept := self._waves[place]) is not None:
+            return kept
+        wave, _ = audio.read(self.folder / self.rows["path"].iat[place], self.rate_hz)
+        self._waves[place] = decoded = np.clip(np.round(wave * 32768), -32768, 32767).astype(np.int16)
+        return decoded
 
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] in [-1, 1]."""

@@ -74,8 +74,8 @@ class Materials:
         rir = None
         if params["rir"]:
             rir = torch.from_numpy(audio.read(self.folder / self.rirs[params["rir"]]["path"], rate_hz)[0])
-        waves = (torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None] for wave in (clean, noise))
-        return degrade.apply(*waves, [rir], [params], rate_hz)
+        heard, disturbing = (torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None] for wave in (clean, noise))
+        return degrade.apply(heard, disturbing, [rir], [params], rate_hz)
 
 
 def build(config: dict, name: str, folder: Path) -> Path:
@@ -172,7 +172,7 @@ def _content(rng, deal: Deal, settings: dict) -> tuple[dict, np.ndarray, dict]:
     parts = [table.wave(places[0])]
     for place, gap in zip(places[1:], gaps, strict=True):
         parts += [np.zeros(int(gap * table.rate_hz), np.float32), table.wave(place)]
-    prompt = deal.prompt(places, rng) if prompted else None
+    prompt = deal.prompt(places, rng) if prompted else -1
     rows = table.rows
     row = {
         "speaker": rows["speaker"].iat[places[0]],

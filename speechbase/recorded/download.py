@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import pooch
 import requests
@@ -83,10 +83,11 @@ def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
         try:
             return _transfer(archive, part, before)
         except requests.HTTPError as error:
-            code = error.response.status_code
+            answer = cast(requests.Response, error.response)
+            code = answer.status_code
             if code in GONE:
                 raise UserError(
-                    f"{archive.url} answers {code} ({error.response.reason}): the address has expired or wants a login. Put a "
+                    f"{archive.url} answers {code} ({answer.reason}): the address has expired or wants a login. Put a "
                     f"new one into corpora.tsv, fetch the file by hand to {part.with_suffix('')}, or name a folder that "
                     f"holds the corpus under corpus.recorded.have.{archive.name}."
                 ) from None
@@ -128,7 +129,8 @@ def _transfer(archive: Archive, part: Path, start: int) -> None:
         try:
             download(archive.url, stream, None)
         except requests.HTTPError as error:
-            if not (error.response.status_code == 416 and start):  # nothing after `start`: complete, or not this file
+            beyond = cast(requests.Response, error.response).status_code == 416
+            if not (beyond and start):  # nothing after `start`: complete already, or not this file
                 raise
 
 

@@ -11,6 +11,7 @@ The configuration is the `corpus` sub-tree; its `recorded` section says which co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -117,7 +118,13 @@ def part(corpora: Corpora, corpus: str, name: str) -> str:
     return speech_tables.write_part(corpora.locate(corpus), name, corpora.part(corpus, name))
 
 
-COMMANDS = {"part": part, "speech": speech, "sounds": all_sounds, "recordings": recordings, "testset": testset}
+COMMANDS: dict[str, Callable[..., str]] = {
+    "part": part,
+    "speech": speech,
+    "sounds": all_sounds,
+    "recordings": recordings,
+    "testset": testset,
+}
 
 
 def make(

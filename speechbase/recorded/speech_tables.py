@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 import pandas
@@ -78,7 +78,7 @@ def write_training(
     out: Path,
     *,
     held_out: set[str],
-    failed: set[str] = frozenset(),
+    failed: Set[str] = frozenset(),
     seconds: dict[str, tuple[float, float]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Join part tables into a training table and list what was left out in `<out stem>.excluded.csv`.
@@ -124,7 +124,7 @@ def write_training(
     return {corpus: {name: round(value, 2) for name, value in tally.items()} for corpus, tally in kept.items()}
 
 
-def _reason(row: dict, held_out: set[str], failed: set[str], seconds: dict) -> str | None:
+def _reason(row: dict, held_out: set[str], failed: Set[str], seconds: dict) -> str | None:
     if row["speaker"] in held_out:
         return "reader of a test set"
     if row["id"] in failed:

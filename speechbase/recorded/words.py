@@ -80,9 +80,10 @@ class Aligner:
 
     def __call__(self, wave: np.ndarray, text: str) -> list[Word]:
         """The words of `text` in float32 [n] at 16 kHz; a word that cannot be placed takes the gap between its neighbours."""
-        segment = {"text": text, "start": 0.0, "end": len(wave) / RATE_HZ}
+        end_s = len(wave) / RATE_HZ
+        segment = {"text": text, "start": 0.0, "end": end_s}
         result = self._whisperx.align([segment], self._model, self._metadata, wave, self._device)
-        return fill_gaps([(w["word"], w.get("start"), w.get("end")) for w in result["word_segments"]], segment["end"])
+        return fill_gaps([(w["word"], w.get("start"), w.get("end")) for w in result["word_segments"]], end_s)
 
 
 def fill_gaps(found: list[tuple], end_s: float) -> list[Word]:

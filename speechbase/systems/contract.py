@@ -173,6 +173,13 @@ class Baseline(System):
             return [self.model_dir / "model.safetensors", self.model_dir / "config.json"]
         return [self.weights_dir / weight["file"] for weight in self.card.weights]
 
+    @property
+    def rate_hz(self) -> int:
+        """The rate in Hz of what comes out, as the card says it. Raises: UserError: it says none."""
+        if self.card.rate_hz is None:
+            raise UserError(f"{self.card.file} has no rate_hz, which its adapter needs.")
+        return self.card.rate_hz
+
     def seed_of(self, item: Item) -> int:
         """An item's own seed for systems that draw: neither order nor other items change an output."""
         return seed_of(self.seed, self.card.name, item.id)

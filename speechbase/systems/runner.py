@@ -178,7 +178,7 @@ def _checked(item: Item, answer: Answer) -> Answer:
 
 def _keep(item: Item, answer: Answer, wall_s: float, out: Path, mark: str | None) -> dict:
     row = _row(item, answer, wall_s)
-    if answer.status != "ok" or answer.wave is None:
+    if answer.status != "ok" or answer.wave is None or answer.rate_hz is None:
         return row
     path = out / f"{item.id}.wav"
     audio.write(path, answer.wave, answer.rate_hz, comment=mark)

@@ -21,6 +21,7 @@ from speechbase import audio
 from speechbase.files import UserError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from speechbase.training import checkpoint
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
 CURVE_POINTS = 250  # of a long run, besides its validations: enough to draw, and small enough to ship
 
 
@@ -171,7 +172,7 @@ class Loop:
             figures["grad_norm"] = float(self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.clip))
         self.optimiser.step()
         self.optimiser.zero_grad()
-        if self.rivals is not None:
+        if self.rival_optimiser is not None:
             self._share_rival_gradients()
             self.rival_optimiser.step()
             self.rival_optimiser.zero_grad()
@@ -180,7 +181,7 @@ class Loop:
 
     def _share_rival_gradients(self) -> None:
         """Average the discriminators' gradients over processes: their losses pass by the data-parallel wrapper."""
-        if self.accelerator.num_processes > 1:
+        if self.accelerator.num_processes > 1 and self.trainee.rivals is not None:
             for parameter in self.trainee.rivals.parameters():
                 if parameter.grad is not None:
                     parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
@@ -199,7 +200,7 @@ class Loop:
             for group in optimiser.param_groups:
                 group["lr"] = self.config.lr_at(self.step, self._done)
 
-    def _average(self, averaged: list[Tensor], online: list[Tensor], _: Tensor | int) -> None:
+    def _average(self, averaged: Tensors, online: Tensors, _: Tensor | int) -> None:
         """Move averages towards weights, faster in the first steps."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         get_ema_multi_avg_fn(decay)(averaged, online, _)

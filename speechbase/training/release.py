@@ -26,7 +26,7 @@ def release(folder: Path, loop: Loop, config: dict) -> None:
         "torch": torch.__version__,
     }
     half = torch.float16 if config.get("store", "fp16") == "fp16" else None
-    resolved = getattr(loop.trainee, "resolved", dict)()
+    resolved: dict = getattr(loop.trainee, "resolved", dict)()
     checkpoint.save_model(folder, tensors, config | resolved | {"record": record}, half)
     write_jsonl(folder / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))
     if (loop.folder / "samples").is_dir():

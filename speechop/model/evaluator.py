@@ -59,7 +59,7 @@ class _Prepared:
     frames: Tensor
     text: Text
     source: Tensor | None  # [m, l, c]
-    has_source: Tensor | None  # [m, 1, 1]
+    has_source: Tensor  # [m, 1, 1]
     mixed: Tensor | None  # the encoded source, where it does not depend on the step
 
 
@@ -170,6 +170,7 @@ class NetworkEvaluator:
 
     def _encode_source(self, ready: _Prepared, levels: Tensor | None) -> tuple[Tensor | None, Text]:
         """The encoded source of the rows that have one: added framewise, or attended to (Appendix F)."""
+        assert ready.source is not None
         having = ready.has_source[:, 0, 0].nonzero()[:, 0]
         mask = None if ready.mask is None else ready.mask[having]
         encoded = self.network.encode_source(

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechbase.files import UserError, did_you_mean
-from speechop.model.text import ByT5, byte_encoder, phoneme_encoder, tokenize, tokenize_phonemes
+from speechop.model.text import ByT5, PhonemeEmbedding, byte_encoder, phoneme_encoder, tokenize, tokenize_phonemes
 from speechop.model.transformer import CrossMemory, Transformer, TransformerConfig
 from speechop.schedule import alpha_sigma
 from speechop.tasks import ROWS
@@ -59,7 +60,7 @@ class Timestep(nn.Module):
         half = self.features // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=logsnr.device) / half)
         phase = alpha_sigma(logsnr)[0][:, None] * 1000 * rates
-        return self.mlp(torch.cat([phase.cos(), phase.sin()], -1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([phase.cos(), phase.sin()], -1).to(cast(nn.Linear, self.mlp[0]).weight.dtype))
 
 
 @dataclass
@@ -76,7 +77,9 @@ class Text:
 
     def among(self, rows: Tensor, batch: int) -> Text:
         """These transcripts as those of `rows` in a larger batch, whose other rows have none: nothing is computed for them."""
-        pooled = self.pooled.new_zeros(batch, self.pooled.shape[1]).index_copy(0, rows, self.pooled)
+        pooled = self.pooled
+        if pooled is not None:
+            pooled = pooled.new_zeros(batch, pooled.shape[1]).index_copy(0, rows, pooled)
         return Text(self.memory, self.mask, pooled, rows)
 
 
@@ -141,7 +144,7 @@ class SpeechOpNetwork(nn.Module):
         exists = (torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]) & keep[:, None]
         pooled = (hidden * exists[..., None]).sum(1) / lengths[:, None].clamp_min(1)
         embed = getattr(self.text_encoder, "embed", None)
-        places = embed.places(tokens) if hasattr(embed, "places") else None
+        places = embed.places(tokens) if isinstance(embed, PhonemeEmbedding) else None
         memory = self.dit.remember(hidden, lengths, frames, len(tokens), places)
         return Text(memory, F.pad(exists, (1, 0), value=True), self.text_pool(pooled) * keep[:, None])
 

@@ -53,6 +53,7 @@ class PhonemeEmbedding(nn.Module):
 
     def __init__(self, alphabet: str, dim: int, lengths: list[list[int]] | None = None):
         super().__init__()
+        self.lengths: Tensor
         lengths = lengths or [[1] * len(alphabet)] * 2
         kinds = [0, *(lengths[stress > 0][place] for place in range(len(alphabet)) for stress in (0, 0, 1, 1, 2, 2))]
         self.register_buffer("lengths", torch.tensor(kinds, dtype=torch.float32), persistent=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -233,6 +234,7 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.adaln.weight)
         nn.init.zeros_(self.adaln.bias)
         for merge in self.merge:
+            assert isinstance(merge, nn.Linear)
             with torch.no_grad():
                 merge.weight.normal_(std=0.02)
                 merge.weight[:, : self.config.dim] += torch.eye(self.config.dim)
@@ -254,13 +256,14 @@ class Transformer(nn.Module):
             places: [b, t] where each token lies in its row, 0..1; without them i / t.
         """
         positions = angles = None
-        if memory is not None:
+        if memory is not None and lengths is not None and frames is not None:
             index = torch.arange(memory.shape[1], device=memory.device)
             relative = index / lengths.clamp_min(1)[:, None] if places is None else places  # [b, t]
             phase = relative[..., None] * (2 * math.pi * 2.0 ** torch.arange(7, device=memory.device))
             positions = self.position_mlp(torch.cat([phase.sin(), phase.cos()], -1).to(memory.dtype))  # [b, t, d / 4]
             angles = rotary_angles(relative * frames[:, None], self.config.dim // self.config.heads)
-        return [block.cross_attention.remember(memory, positions, angles, batch) for block in self.blocks]
+        heard = (cast(CrossAttention, block.cross_attention) for block in self.blocks)
+        return [attention.remember(memory, positions, angles, batch) for attention in heard]
 
     def forward(
         self,

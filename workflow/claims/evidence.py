@@ -129,8 +129,9 @@ class Ours:
     def _preset(self, comparison: Comparison) -> dict:
         """The table that measures a comparison: the larger one where this scale has its test set."""
         larger = self.presets.get(comparison.larger or "")
-        has_set = larger and f"set {larger['set']}" not in self.absent
-        return larger if has_set else self.presets[comparison.table]
+        if larger and f"set {larger['set']}" not in self.absent:
+            return larger
+        return self.presets[comparison.table]
 
     def _rows_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
         """A cell's score rows and the speaker of every utterance that it is about."""

@@ -326,8 +326,10 @@ def write(
 ) -> None:
     """Write claims.csv, the comparisons beside it, and claims.md."""
     presets = planning.read_presets()
-    shared = (settings[key] for key in ("absent", "bootstrap_draws", "min_scored", "seed"))
-    ours = Ours(presets, settings["metrics"], results, data, models, *shared, settings.get("lacks", {}))
+    ours = Ours(
+        presets, settings["metrics"], results, data, models, settings["absent"], settings["bootstrap_draws"],
+        settings["min_scored"], settings["seed"], settings.get("lacks", {}),
+    )  # fmt: skip
     rows, details = report(read_claims(presets), presets, ours)
     for path, table in ((out, rows), (out.with_name("claims_comparisons.csv"), details)):
         with atomic(path) as temporary:

@@ -123,7 +123,7 @@ def _hours(found: list[Stage], gpu: str) -> tuple[float, float]:
 
 
 def _training(found: list[Stage]) -> list[str]:
-    rows = []
+    rows: list[tuple] = []
     for stage in found:
         a100, h100 = _hours([stage], "A100"), _hours([stage], "H100")
         days = (a100[0] / stage.gpus / 24, a100[1] / stage.gpus / 24)

@@ -114,7 +114,7 @@ def read_voices(table: Path, cast: str) -> list[dict]:
         {key: value for key, value in voice.items() if key != "cast"} for voice in voices if voice.get("cast") == cast
     ]
     if not found:
-        raise UserError(f"{table} has no cast {cast!r}{did_you_mean(cast, {voice['cast'] for voice in voices})}.")
+        raise UserError(f"{table} has no cast {cast!r}{did_you_mean(cast, {str(voice['cast']) for voice in voices})}.")
     return found
 
 

@@ -414,8 +414,8 @@ def training_tables(corpus: dict, environment: Mapping[str, str]) -> list[str]:
 
 def has_recordings(corpus: dict, kind: str, environment: Mapping[str, str]) -> bool:
     """Whether the user has the recordings of `corpus.real_voices` or `corpus.real_tests`."""
-    settings = corpus.get(kind)
-    return bool(settings) and bool(settings.get("have") or environment.get(settings["variable"]))
+    settings = corpus.get(kind) or {}
+    return bool(settings.get("have") or environment.get(settings.get("variable", "")))
 
 
 def corpus_part(corpus: dict, part: str, name: str = "") -> dict:

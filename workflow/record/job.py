@@ -8,6 +8,7 @@ A command that fails ends with one sentence: what was said last, where the log i
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import resource
 import shlex
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -73,9 +74,9 @@ def _run(command: list[str], log: Path) -> int:
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, preexec_fn=_die_with_parent
         )
-        assert child.stdout is not None
+        said = cast(io.BufferedReader, child.stdout)
         with _passed_on_to(child):
-            while chunk := child.stdout.read1(8192):
+            while chunk := said.read1(8192):
                 stream.write(chunk)
                 stream.flush()
                 sys.stderr.buffer.write(chunk)

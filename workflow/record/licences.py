@@ -6,9 +6,10 @@ python -m workflow.record.licences --out results/licences.md
 from __future__ import annotations
 
 import re
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 import yaml
@@ -69,8 +70,8 @@ def packages() -> list[list[str]]:
 
 def licence_of(package: metadata.Distribution) -> str:
     """The licence that a package's metadata states, in one line; `unstated` where it states none."""
-    fields = package.metadata
-    stated = fields.get("License-Expression")
+    fields = cast(Message, package.metadata)
+    stated = fields.get("License-Expression", "")
     if not stated:
         kinds = [line.rsplit("::", 1)[1].strip() for line in fields.get_all("Classifier", []) if "License ::" in line]
         stated = ", ".join(kinds) or (fields.get("License") or "").strip().split("\n")[0]

@@ -8,7 +8,7 @@ python -m workflow.tables.figures sweep --preset P.yaml --table T.csv --out T.pn
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import matplotlib
 
@@ -81,7 +81,7 @@ def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> Non
         axis.axvline(reached, color="#8a8f98", ls=":")
         share = random["step"].iloc[-1] / reached
         side, shift = ("left", 6) if share > 2 else ("right", -6)  # where there is room
-        place = {
+        place: dict[str, Any] = {
             "xycoords": axis.get_xaxis_transform(),
             "textcoords": "offset points",
             "xytext": (shift, 0),
