@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import pooch
 import requests
@@ -21,6 +21,7 @@ from speechbase.files import UserError, read_json, write_json
 from speechbase.recorded.corpora import Archive, check_licence, read_corpora, with_base
 
 CHUNK = 1 << 16  # bytes; what arrived of a chunk when the connection broke is lost
+BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "mininterval": 10}
 GONE = (401, 403, 404, 410)
 
 
@@ -124,7 +125,7 @@ def _transfer(archive: Archive, part: Path, start: int) -> None:
 
     part.parent.mkdir(parents=True, exist_ok=True)
     wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with open(part, "ab") as stream, tqdm(unit="B", unit_scale=True, desc=archive.file, mininterval=10) as bar:
+    with open(part, "ab") as stream, tqdm(total=archive.bytes, **BAR, desc=archive.file) as bar:
         download = pooch.HTTPDownloader(bar, CHUNK, headers=wanted, hooks={"response": look}, timeout=60)
         try:
             download(archive.url, stream, None)

@@ -148,5 +148,5 @@ def test_one_seed_is_refused_with_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--out", str(tmp_path / "x.csv"), "--seeds", "1"])
     assert stopped.value.code == 2
-    assert "raise --seeds" in capsys.readouterr().err
+    assert "greater than or equal to 2" in capsys.readouterr().err
     assert not (tmp_path / "x.csv").exists()
