@@ -26,6 +26,11 @@ class UserError(Exception):
     """Something a user can mend; its message names what is wrong and the remedy."""
 
 
+def install(group: str) -> str:
+    """The command that installs what a group of dependencies (pyproject.toml) holds, for messages."""
+    return f"pip install 'speechop-replication[{group}]'"
+
+
 def plain_errors(main: Callable[..., Returned]) -> Callable[..., Returned]:
     """Decorate a command's entry point: a UserError or what the file system refuses becomes one sentence on stderr and exit
     status 2.

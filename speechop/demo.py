@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from speechbase.files import UserError
+from speechbase.files import UserError, install
 from speechop import MARK, recognisers, transcripts
 from speechop.jobs import Job
 from speechop.recordings import Recording
@@ -239,12 +239,13 @@ def build(studio: Studio, names: list[str], usual: dict) -> tuple[Any, Any]:
 
 
 def require() -> None:
-    """Load Gradio, with its telemetry off; its absence is a UserError."""
+    """Load Gradio, with its telemetry off, and Matplotlib; their absence is a UserError."""
     os.environ.update(ANALYTICS)
     try:
         import gradio  # noqa: F401
-    except ImportError:
-        raise UserError("The page needs Gradio: pip install 'speechop-replication[demo]'.") from None
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"The page needs Gradio and Matplotlib ({error}): {install('demo')}.") from None
 
 
 def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from speechbase.files import UserError
+from speechbase.files import UserError, install
 from speechbase.texts import spoken
 from speechop.transcripts import Line, judged
 
@@ -40,7 +40,10 @@ def load(name: str, options: Sequence[str] = ()) -> Any:
     try:
         return known[name].load()(**_parsed(options))
     except ImportError as error:
-        raise UserError(f"The recogniser {name!r} cannot be loaded ({error}); install what it needs.") from None
+        raise UserError(
+            f"The recogniser {name!r} cannot be loaded ({error}); install what it needs, for those of this suite with "
+            f"{install('itc')}."
+        ) from None
     except TypeError as error:
         raise UserError(f"The recogniser {name!r} does not take these options ({error}).") from None
 

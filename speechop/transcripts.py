@@ -133,20 +133,13 @@ def write(path: str | Path, lines: Sequence[Line]) -> None:
     if path.suffix.lower() == ".json":
         write_text(path, json.dumps([asdict(line) for line in lines], indent=2, ensure_ascii=False) + "\n")
         return
-    pysubs2 = _pysubs2()
+    import pysubs2
+
     subtitles = pysubs2.SSAFile()
     for line in lines:
         text = "" if line.untrusted else line.text
         subtitles.append(pysubs2.SSAEvent(round(line.start * 1000), round(line.end * 1000), text))
     write_text(path, subtitles.to_string(check_suffix(path)[1:]))
-
-
-def _pysubs2():
-    try:
-        import pysubs2
-    except ImportError:
-        raise UserError("SRT and WebVTT need the package pysubs2: pip install pysubs2 (JSON needs nothing).") from None
-    return pysubs2
 
 
 def check_suffix(path: str | Path) -> str:
@@ -176,7 +169,8 @@ def read(path: str | Path) -> list[Line]:
 
 
 def _from_subtitles(path, text: str, kind: str) -> list[Line]:
-    pysubs2 = _pysubs2()
+    import pysubs2
+
     try:
         events = pysubs2.SSAFile.from_string(text, format_=kind)
     except (pysubs2.exceptions.Pysubs2Error, ValueError) as error:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 from tqdm import tqdm
 
@@ -17,6 +16,7 @@ from metrics.judges import whisper
 from speechbase import audio
 from speechbase.commands import command_line
 from speechbase.files import UserError, write_jsonl
+from speechbase.texts import read_table
 
 RATE_HZ = whisper.RATE_HZ
 FRAME_S = 0.02
@@ -81,9 +81,9 @@ def _first_frames(alignments: list[tuple[int, int]], tokens: int) -> np.ndarray:
 
 def align_manifest(manifest: Path, out: Path) -> None:
     """Word times of `orig_text` in `source` for every row of an editing test set, as transcript rows (JSONL)."""
-    rows = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    rows = read_table(manifest, ("id", "source", "orig_text"))
     done = []
-    for row in tqdm(rows.to_dict("records"), desc="aligning", unit="utt", mininterval=2):
+    for row in tqdm(rows, desc="aligning", unit="utt", mininterval=2):
         entry = {"id": row["id"], "text": row["orig_text"], "words": [], "status": "ok", "asr": "whisper_base align"}
         try:
             wave, _ = audio.read(manifest.parent / row["source"], RATE_HZ, resampled=True)

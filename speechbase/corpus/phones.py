@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from speechbase.files import UserError
+from speechbase.files import UserError, install
 
 # Every phoneme of misaki's American English; a diphthong is one letter: A (day), I (my), O (no), W (now), Y (boy).
 AMERICAN = "AIOWYTbdfhijklmnpstuvwxzæðŋɐɑɔəɚɛɜɡɪɹʃʊʌʒʤʧθᵊᵻ"
@@ -110,7 +110,7 @@ def hibari() -> Any:
     try:
         from hibari import Hibari
     except ImportError:
-        raise UserError("Phonemes need the package hibari-tts: pip install hibari-tts.") from None
+        raise UserError(f"Phonemes need the package hibari-tts: {install('speak')}.") from None
     return Hibari()
 
 

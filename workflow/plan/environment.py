@@ -28,11 +28,22 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def direct(pyproject: Path) -> list[str]:
-    """Canonical names of the direct dependencies, the development ones included."""
+def group(pyproject: Path, *names: str) -> set[str]:
+    """Canonical names of the direct dependencies: those of the command line and of `names`, with the groups in these."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
-    return sorted({canonical(re.split(r"[<>=!~ \[;]", line, maxsplit=1)[0]) for line in asked})
+    asked, left = list(project["dependencies"]), list(names)
+    while left:
+        for line in project["optional-dependencies"][left.pop()]:
+            if own := re.fullmatch(rf"{project['name']}\[([\w,]+)\]", line):
+                left += own[1].split(",")
+            else:
+                asked.append(line)
+    return {canonical(re.split(r"[<>=!~ \[;]", line, maxsplit=1)[0]) for line in asked}
+
+
+def direct(pyproject: Path) -> list[str]:
+    """Canonical names of all direct dependencies, the development ones included."""
+    return sorted(group(pyproject, "dev"))
 
 
 def locked(lock: Path) -> dict[str, str]:
