@@ -5,19 +5,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from workflow.plan.planning import ROOT
 
 
-def source(folder, shell, path=None, then="command -v python"):
+def source(folder, shell, path=None, then="command -v python", **more):
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "_OLD_VIRTUAL"))
     }
     environment["PATH"] = str(path or os.environ["PATH"])
     return subprocess.run(
-        [*shell, "-c", f". ./activate && {then}"], cwd=folder, env=environment, capture_output=True, text=True
+        [*shell, "-c", f". ./activate && {then}"], cwd=folder, env=environment, capture_output=True, text=True, **more
     )
 
 
@@ -35,6 +37,11 @@ def tools(folder, *names):
 def clone(tmp_path):
     folder = tmp_path / "clone"
     folder.mkdir()
+    return copied(folder)
+
+
+def copied(folder):
+    """What `activate` reads, in a folder."""
     for name in ("activate", "requirements.lock", "overrides.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     return folder
@@ -76,6 +83,19 @@ def test_without_a_compiler_it_says_so_and_leaves_nothing(clone, tmp_path):
     done = source(clone, [shutil.which("bash"), "-euo", "pipefail"], path)
     assert done.returncode == 1 and "C compiler is needed" in done.stderr
     assert not (clone / ".venv").exists()
+
+
+def test_in_a_checkout_that_is_read_only_it_says_so_before_anything_is_fetched():
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        place = Path(name)
+        copied(place)
+        for part in (*place.iterdir(), place):
+            part.chmod(0o555 if part.is_dir() else 0o444)
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        done = source(place, [shutil.which("bash")], "/usr/bin:/bin", **nobody)
+        assert done.returncode == 1 and "you cannot write there" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        place.chmod(0o755)
 
 
 def test_an_installation_that_fails_ends_with_the_remedy(clone, tmp_path):
