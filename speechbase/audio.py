@@ -210,7 +210,7 @@ def write_blocks(
     subtype = subtype or usual
     clipped, peak = 0, 0.0
     with atomic(path) as temporary:
-        with _opened(path, temporary, rate_hz, channels, subtype, container) as stream:
+        with _target(temporary) as target, _opened(path, target, rate_hz, channels, subtype, container) as stream:
             if comment:
                 stream.comment = comment
             for block in blocks:
@@ -223,6 +223,32 @@ def write_blocks(
         if clipped and subtype not in ("FLOAT", "DOUBLE"):
             warn(f"{path} clips {clipped} samples (peak {peak:.3g}); write .wav to keep them.")
         _forget_time(temporary)
+
+
+class _Target(io.FileIO):
+    """A file for libsndfile, whose own errors do not say what the system refused: that is kept, and the rest is dropped."""
+
+    refused: OSError | None = None
+
+    def write(self, data) -> int:
+        left = memoryview(data)
+        try:
+            while left and not self.refused:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.refused = error
+        return len(data)
+
+
+@contextmanager
+def _target(path: Path) -> Iterator[_Target]:
+    """`path` open for libsndfile; what the system refused, such as a full disk's room, is raised in the end."""
+    with _Target(path, "w+") as target:
+        try:
+            yield target
+        finally:
+            if target.refused:
+                raise target.refused
 
 
 def _opened(path, target, rate_hz: int, channels: int, subtype: str, container: str) -> soundfile.SoundFile:

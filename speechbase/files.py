@@ -131,6 +131,17 @@ def _complain(message: str) -> int:
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """What the file system refuses while the block runs names `path` where it names nothing, as a full disk does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path`; it takes the name `path` only when the block ends without an error.
 
@@ -142,9 +153,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
@@ -269,7 +281,7 @@ def append_jsonl(path: str | Path, row: dict) -> None:
     """Append one JSON object durably (flushed and fsynced), mending a torn last line first."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab+") as stream:
+    with naming(path), open(path, "ab+") as stream:
         if stream.tell():
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":

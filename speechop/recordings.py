@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from speechbase import audio
-from speechbase.files import UserError
+from speechbase.files import UserError, naming
 
 HELD_BYTES = 2**25  # of one channel's samples; more goes to an unnamed temporary file
 FRAME_S = 0.01  # of the power in which pauses are looked for
@@ -40,8 +40,9 @@ class Spool:
 
     def append(self, wave: np.ndarray) -> None:
         """Add samples [m] at the end."""
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(wave, np.float32).tobytes())
+        with naming(tempfile.gettempdir()):
+            self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(wave, np.float32).tobytes())
         self._length += len(wave)
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import resource
+import signal
 import struct
 
 import numpy as np
@@ -30,6 +33,30 @@ def test_every_format_that_is_written_is_read_again_and_refused_when_cut_off(tmp
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"cut off|cannot be read|no audio samples"):
         audio.read(path)
+
+
+@pytest.fixture
+def room():
+    """No file may become larger than this many bytes: a disk that is full, without a disk."""
+
+    def only(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield only
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("suffix", audio.WRITTEN)
+@pytest.mark.parametrize("size", [0, 3000])
+def test_what_the_disk_refuses_of_audio_is_its_own_error_with_the_file_s_name(tmp_path, room, suffix, size):
+    room(size)
+    with pytest.raises(OSError) as error:
+        audio.write(tmp_path / f"a{suffix}", NOISE, RATE_HZ)
+    assert error.value.errno == errno.EFBIG and error.value.filename == str(tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("claimed", [0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 44])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from speechbase.files import (
     UserError,
+    append_jsonl,
+    atomic,
     check_output,
     parse_json,
     plain_errors,
@@ -31,6 +34,22 @@ def test_what_the_file_system_refuses_is_a_sentence_with_the_path(capsys, number
 
     code, said = status(refused, capsys)
     assert code == 2 and "some/place.wav" in said and said.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named_by_what_was_to_be_written(tmp_path, capsys):
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    for write in (
+        lambda: append_jsonl(tmp_path / "journal.jsonl", {"a": 1}),
+        lambda: _written(tmp_path / "table.csv"),
+    ):
+        code, said = status(write, capsys)
+        assert code == 2 and "No space left" in said and str(tmp_path) in said and said.count("\n") == 1
+
+
+def _written(path):
+    with atomic(path), open("/dev/full", "w") as stream:
+        stream.write("x")
 
 
 def test_other_errors_of_the_system_are_not_hidden(capsys):
