@@ -12,13 +12,20 @@ sys.path.insert(0, workflow.basedir)
 workdir: workflow.basedir
 
 
-from speechbase.files import UserError
+from speechbase.files import UserError, check_output
 from workflow.plan import configuration, planning
 
 if not Path("workflow").is_dir():
     raise UserError(
         f"{Path.cwd()} is no checkout of this project: leave out --directory, or copy the sources there."
     )
+
+try:
+    check_output(Path.cwd() / ".snakemake", folder=True)
+except UserError as error:
+    raise UserError(
+        f"{error} Results lie beside the sources: run the workflow in a copy of this checkout that is yours."
+    ) from None
 
 # --configfile and --config lie over the scale's own file, and that over what all scales share.
 config.update(configuration.resolve(dict(config)))

@@ -97,3 +97,10 @@ def test_shipped_models_of_an_older_clone_are_kept_in_a_newer_one(project):
         os.utime(path, (1, 1))  # older than the weights of the clone
     done = snakemake(project, "-n", "--cores", 1, "--", target)
     assert "Nothing to be done" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_a_checkout_in_which_nothing_can_be_written_is_said(project):
+    (project / ".snakemake").write_text("in the way of the folder")
+    done = snakemake(project, "--cores", 1, "-n", "--config", "scale=smoke", "--", "results/smoke/table3.csv")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and "in a copy of this checkout that is yours" in said and "Traceback" not in said
