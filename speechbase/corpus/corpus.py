@@ -65,19 +65,26 @@ def speech(
 def recorded(
     config: Config,
     out: Out,
-    split: Annotated[list[str] | None, typer.Option("--split", help="train or valid; both by default.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="train, valid or test; train and valid by default.")
+    ] = None,
     workers: Workers = 2,
 ) -> None:
-    """Cut and multiply the real voices of corpus.real_voices: OUT/speech/<split>_recorded.csv and audio, where they are there."""
+    """Cut and multiply the real voices of corpus.real_voices: OUT/speech/<split>_recorded.csv and audio, where they are there.
+
+    Of `test`: the recordings of corpus.real_tests with their noises and rooms, OUT/speech/recorded.csv.
+    """
     from speechbase.corpus import recorded as voices
+    from speechbase.corpus import recorded_test
 
     settings = read_config(config)
     for name in split or ["train", "valid"]:
-        made = voices.build(settings, name, out / "speech", workers)
-        where = settings["real_voices"]["variable"]
-        typer.echo(
-            made or f"No real voices: neither corpus.real_voices.have nor {where} names a folder; synthetic ones alone."
-        )
+        if name == "test":
+            made, source = recorded_test.build(settings, out), "real_tests"
+        else:
+            made, source = voices.build(settings, name, out / "speech", workers), "real_voices"
+        where = settings[source]["variable"]
+        typer.echo(made or f"No recordings: neither corpus.{source}.have nor {where} names a folder; nothing is made.")
 
 
 @app.command()

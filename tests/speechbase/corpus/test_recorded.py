@@ -1,3 +1,4 @@
+import json
 import hashlib
 
 import numpy as np
@@ -183,3 +184,17 @@ def test_a_recording_without_words_is_named(tests_of_recordings, tmp_path):
     (tmp_path / "theirs/manifest.csv").unlink()
     with pytest.raises(UserError, match=r"2-1\.flac has no words"):
         recorded_test.build(tests_of_recordings, tmp_path / "out")
+
+
+def test_the_command_makes_the_recorded_tests_where_they_are_and_says_where_not(tmp_path, monkeypatch, capsys):
+    """The rule `recorded_tests` gives the command no real voices, only `real_tests`."""
+    from speechbase.corpus import corpus, recorded_test
+
+    config = {"seed": 1, "rate_hz": 16000, "level_dbfs": -26, "text": {}, "speech": {}, "voices": []}
+    config["real_tests"] = {"list": "real_se.csv", "variable": "SPEECHOP_NOWHERE"}
+    monkeypatch.delenv("SPEECHOP_NOWHERE", raising=False)
+    corpus.recorded(json.dumps(config), tmp_path, ["test"], 1)
+    assert "SPEECHOP_NOWHERE" in capsys.readouterr().out
+    monkeypatch.setattr(recorded_test, "build", lambda settings, out: out / settings["real_tests"]["list"])
+    corpus.recorded(json.dumps(config), tmp_path, ["test"], 1)
+    assert "real_se.csv" in capsys.readouterr().out
