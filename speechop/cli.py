@@ -11,7 +11,7 @@ import typer
 
 from speechbase import editing
 from speechbase.files import UserError, plain_errors
-from speechop import places, recognisers, transcripts
+from speechop import DEFAULT_WEIGHTS, places, recognisers, transcripts
 from speechop.jobs import Job
 from speechop.options import Files, Guide, Run, grouped
 from speechop.places import Place
@@ -24,7 +24,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Process and make speech with SpeechOp: one model whose tasks compose at inference time.\n\n"
     "Any audio that libsndfile reads, at any rate, length and number of channels; results keep all three. "
-    "The nano weights know the words of a fifty-word matrix test: read the model card before you expect more.",
+    "The mini weights know English and recorded voices, the nano weights the fifty words of a matrix test: read the model "
+    "cards before you expect more.",
 )
 In = Annotated[list[str], typer.Argument(help="audio files, folders, or patterns such as 'takes/*.wav'")]
 PromptChannel = Annotated[str, typer.Option(help="channel of the prompt: mean, or its number from 0")]
@@ -278,7 +279,9 @@ def edit(
 
 @app.command()
 @plain_errors
-def info(models: Annotated[str, typer.Option(help="weights: nano, a folder, or a hub id")] = "nano") -> None:
+def info(
+    models: Annotated[str, typer.Option(help="weights: a scale, a folder, or a hub id")] = DEFAULT_WEIGHTS,
+) -> None:
     """Print what the weights are: sizes, training record, sampling defaults; and which recognisers are installed."""
     from importlib.metadata import entry_points
 

@@ -10,6 +10,7 @@ import typer
 
 from speechbase.files import UserError, atomic, check_output, plain_errors, read_json, write_json, write_text
 from speechbase.training.checkpoint import CONFIG, WEIGHTS, package_version
+from speechop import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from speechop.pipeline import SpeechOp
@@ -74,7 +75,7 @@ def export(model: SpeechOp, folder: Path) -> None:
 @plain_errors
 def main(
     out: Annotated[Path, typer.Option(help="folder to write")],
-    models: Annotated[str, typer.Option(help="weights: a scale, a folder, or a hub id")] = "nano",
+    models: Annotated[str, typer.Option(help="weights: a scale, a folder, or a hub id")] = DEFAULT_WEIGHTS,
     model: Annotated[str, typer.Option(help="which network of theirs")] = "multitask",
 ) -> None:
     """Write weights as a folder ready for upload: safetensors, configuration and card."""

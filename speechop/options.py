@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from speechbase.files import UserError, plain_errors
-from speechop import transcripts
+from speechop import DEFAULT_WEIGHTS, transcripts
 from speechop.recordings import parse_channel
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Run:
     """Which model answers, and how."""
 
     models: Annotated[
-        str, typer.Option(help="weights: nano, a folder that holds codec/ and the model, or a hub id")
-    ] = "nano"
+        str, typer.Option(help="weights: mini, nano, a folder that holds codec/ and the model, or a hub id")
+    ] = DEFAULT_WEIGHTS
     model: Annotated[str, typer.Option(help="which network of those weights")] = "multitask"
     download: Annotated[bool, typer.Option("--download", help="let a hub id be downloaded (else only the cache)")] = (
         False

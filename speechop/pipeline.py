@@ -1,4 +1,4 @@
-"""SpeechOp as a library: `SpeechOp.from_pretrained("nano").enhance(wave, rate_hz, transcript="...")`."""
+"""SpeechOp as a library: `SpeechOp.from_pretrained().enhance(wave, rate_hz, transcript="...")`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from speechbase import audio, editing
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError, seed_of
+from speechop import DEFAULT_WEIGHTS
 from speechop import jobs as jobs_module
 from speechop.compose import Conditions, Settings, expression
 from speechop.jobs import Done, Job
@@ -104,13 +105,14 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, name: str | Path = "nano", model: str = "multitask", device: str | None = None, *, revision: str | None = None,
-        cache_dir: str | Path | None = None, local_files_only: bool = True, token: str | None = None,
+        cls, name: str | Path = DEFAULT_WEIGHTS, model: str = "multitask", device: str | None = None, *,
+        revision: str | None = None, cache_dir: str | Path | None = None, local_files_only: bool = True, token: str | None = None,
     ) -> SpeechOp:  # fmt: skip
         """Load weights that ship with the package (by scale), of a folder of models, or of a model repository.
 
         Args:
-            name: a scale (`nano`), a folder that holds codec/ and the model, or a hub id (`owner/name`).
+            name: a scale (`mini`: English, recorded voices; `nano`: fifty words), a folder that holds codec/ and the model, or a
+                hub id (`owner/name`).
             revision, cache_dir, token: of the hub, as `huggingface_hub.snapshot_download` takes them.
             local_files_only: take a hub id from the local cache alone; false downloads what is missing, unless HF_HUB_OFFLINE
                 is set.

@@ -12,28 +12,31 @@ from speechop.model.loading import load_network
 from speechop.pipeline import Request, SpeechOp
 from workflow.plan.planning import ROOT
 
-FOLDER = ROOT / "speechbase" / "pretrained" / "nano"
-MODELS = sorted(path.parent for path in FOLDER.glob("*/model.safetensors"))
+PRETRAINED = ROOT / "speechbase" / "pretrained"
+MODELS = sorted(path.parent for path in PRETRAINED.glob("*/*/model.safetensors"))
 
 
-def test_the_card_has_every_model_and_all_fit_into_60_mb():
-    card = (FOLDER / "README.md").read_text()
-    assert {"codec", "tts", "multitask"} <= {path.name for path in MODELS}
-    for folder in MODELS:
+@pytest.mark.parametrize(("scale", "most"), [("nano", 60e6), ("mini", 110e6)])
+def test_the_card_has_every_model_and_they_are_small(scale, most):
+    models = [path for path in MODELS if path.parent.name == scale]
+    card = (PRETRAINED / scale / "README.md").read_text()
+    assert {"codec", "multitask"} <= {path.name for path in models}
+    for folder in models:
         digest = sha256(folder / "model.safetensors")
         assert read_json(folder / "config.json")["sha256"] == digest
         assert f"| `{folder.name}` |" in card and digest[:16] in card, folder.name
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 60e6
+    sizes = [path.stat().st_size for path in (PRETRAINED / scale).rglob("*") if path.is_file()]
+    assert sum(sizes) <= most and max(sizes) < 50e6
 
 
-@pytest.mark.parametrize("folder", MODELS, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", MODELS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_every_model_loads_and_has_curves(folder):
     config = read_json(folder / "config.json")
     if config["kind"] == "codec":
         load_codec(folder)
     elif "dit" in config["network"]:
         load_network(folder)
-    assert config["record"]["steps"] > 0 and (folder / "curves.jsonl").stat().st_size > 1000
+    assert config["record"]["steps"] > 0 and (folder / "curves.jsonl").stat().st_size > 500
 
 
 def test_a_task_more_leaves_shipped_weights_as_they_are(monkeypatch):
@@ -57,8 +60,20 @@ def test_a_task_more_leaves_shipped_weights_as_they_are(monkeypatch):
             assert "whispering" not in network.config.tasks and len(network.task.weight) == len(network.config.tasks)
 
 
-def test_the_shipped_model_enhances_out_of_the_box():
-    model = SpeechOp.from_pretrained("nano")
+@pytest.mark.parametrize("scale", ["nano", "mini"])
+def test_the_shipped_model_enhances_out_of_the_box(scale):
+    model = SpeechOp.from_pretrained(scale)
     wave = np.random.default_rng(0).standard_normal(model.rate_hz).astype(np.float32) * 0.05
     (out,) = model.process([Request("a", "enhancement", source=wave)], Settings(steps=2))
     assert out.shape == wave.shape and np.isfinite(out).all()
+
+
+def test_mini_is_guided_by_words_that_no_list_holds():
+    """Another transcript is another sound, and a text with numbers and names can be said."""
+    model = SpeechOp.from_pretrained("mini")
+    wave = np.random.default_rng(0).standard_normal(model.rate_hz).astype(np.float32) * 0.05
+    plain, one, other = (
+        model.enhance(wave, model.rate_hz, transcript=text, steps=2)
+        for text in (None, "Dr. Okonkwo paid $12.", "fjords")
+    )
+    assert np.abs(one - other).max() > 1e-3 and np.abs(one - plain).max() > 1e-3
