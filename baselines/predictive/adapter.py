@@ -10,6 +10,7 @@ from speechbase import audio
 from speechbase.items import Item
 from speechbase.systems.contract import Baseline
 from speechbase.training import checkpoint
+from speechbase.training.kinds import settings_of
 
 
 class Adapter(Baseline):
@@ -18,7 +19,7 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
         tensors, config = checkpoint.read_model(self.model_dir)
-        self._size = Size.of(config["network"])
+        self._size = settings_of(Size, config["network"], "network")
         self._model = checkpoint.load_into(Enhancer(self._size), tensors, self.model_dir).eval().to(device)
         self._device = device
 

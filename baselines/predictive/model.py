@@ -5,12 +5,10 @@ Shapes: b batch, n samples, f frames, k = window / 2 + 1 bins.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from speechbase.files import UserError
 
 COMPRESSION = 0.3  # magnitudes to this power, in features and loss (Braun & Tashev 2021)
 FLOOR = 1e-3  # about 75 dB below speech at the normalised level: bounds the power law's slope at silence
@@ -25,18 +23,6 @@ class Size:
     hop: int = 128
     hidden: int = 256
     layers: int = 2
-
-    @classmethod
-    def of(cls, config: dict) -> Size:
-        """From a configuration's `network` section. Raises: UserError: unknown keys."""
-        known = {f.name for f in fields(cls)}
-        if unknown := set(config) - known:
-            raise UserError(f"The predictive enhancer has no dimensions {sorted(unknown)}; known are {sorted(known)}.")
-        return cls(**config)
-
-    def as_dict(self) -> dict:
-        """The dimensions as JSON."""
-        return asdict(self)
 
 
 class Enhancer(nn.Module):

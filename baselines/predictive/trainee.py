@@ -7,7 +7,7 @@ from torch import Tensor
 from baselines.matched import MatchedTrainee, matched
 from baselines.predictive.model import Enhancer, Size, spectral_loss
 from speechbase.corpus.pairs import Pair
-from speechbase.training.kinds import Context
+from speechbase.training.kinds import Context, settings_of
 
 
 def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
@@ -17,4 +17,4 @@ def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
 
 def build(config: dict, context: Context) -> MatchedTrainee:
     """The trainee of `predictive`."""
-    return matched(Enhancer(Size.of(config["network"])), loss, "enhancement", config, context)
+    return matched(Enhancer(settings_of(Size, config["network"], "network")), loss, "enhancement", config, context)

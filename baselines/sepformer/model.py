@@ -6,11 +6,9 @@ Shapes: b batch, n samples, s speakers.
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 from torch import Tensor, nn
-
-from speechbase.files import UserError
 
 
 @dataclass(frozen=True)
@@ -25,18 +23,6 @@ class Size:
     layers: int = 1
     heads: int = 4
     feedforward: int = 256
-
-    @classmethod
-    def of(cls, config: dict) -> Size:
-        """From a configuration's `network` section. Raises: UserError: unknown keys."""
-        known = {f.name for f in fields(cls)}
-        if unknown := set(config) - known:
-            raise UserError(f"SepFormer has no dimensions {sorted(unknown)}; known are {sorted(known)}.")
-        return cls(**config)
-
-    def as_dict(self) -> dict:
-        """The dimensions as JSON."""
-        return asdict(self)
 
 
 def build(size: Size) -> nn.Module:

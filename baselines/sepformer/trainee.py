@@ -9,7 +9,7 @@ from baselines.matched import MatchedTrainee, matched
 from baselines.sepformer.model import Size, negative_si_snr
 from baselines.sepformer.model import build as build_network
 from speechbase.corpus.pairs import Pair
-from speechbase.training.kinds import Context
+from speechbase.training.kinds import Context, settings_of
 
 
 def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:
@@ -20,4 +20,4 @@ def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:
 
 def build(config: dict, context: Context) -> MatchedTrainee:
     """The trainee of `sepformer`."""
-    return matched(build_network(Size.of(config["network"])), loss, "separation", config, context)
+    return matched(build_network(settings_of(Size, config["network"], "network")), loss, "separation", config, context)

@@ -85,7 +85,7 @@ def test_training_lowers_the_loss_and_the_adapter_runs(name, data, manifest, tmp
 
 def test_bad_configurations_are_sentences(data, tmp_path):
     for changes, message in (
-        ({"network": {"speed": 1}}, "no dimensions"),
+        ({"network": {"speed": 1}}, "unknown key 'speed' in network"),
         ({"training": {"step": 1}}, "unknown key 'step' in training"),
         ({"network": {"rate_hz": 8000}}, "8000 Hz"),
     ):
