@@ -1,4 +1,5 @@
-"""Training of the matched baselines: the pairs and the loop with which SpeechOp is trained, another network and loss."""
+"""Training of the matched baselines: the pairs and the loop with which SpeechOp is trained, another network and
+loss."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def _parts():
 
 
 def windows(wave: np.ndarray) -> np.ndarray:
-    """Windows [k, 9.01 s] of audio at 16 kHz in steps of 1 s, as in the authors' code: shorter audio is doubled until it fits."""
+    """Windows [k, 9.01 s] of audio at 16 kHz in steps of 1 s, as in the authors' code: shorter audio is doubled until
+    it fits."""
     wave = (wave / max(1.0, float(np.abs(wave).max()))).astype(np.float32)
     while len(wave) < WINDOW:
         wave = np.concatenate([wave, wave])
@@ -73,8 +74,9 @@ def windows(wave: np.ndarray) -> np.ndarray:
 def raw_p835(overlapping: np.ndarray) -> list[np.ndarray]:
     """What the P.835 network says of each window [k, 9.01 s] in steps of 1 s: (SIG, BAK, OVRL) before calibration.
 
-    Eight of nine seconds are common to neighbours, so the convolutions run once over several windows' frames, and again over
-    the few at a window's ends, which see zeros where their neighbour sees sound. The scores are those of whole windows.
+    Eight of nine seconds are common to neighbours, so the convolutions run once over several windows' frames, and again
+    over the few at a window's ends, which see zeros where their neighbour sees sound. The scores are those of whole
+    windows.
     """
     return [
         score for start in range(0, len(overlapping), TOGETHER) for score in _raw(overlapping[start : start + TOGETHER])
@@ -132,8 +134,8 @@ METRICS = tuple(
         rate="16 kHz",
         source="Reddy et al., DNSMOS P.835, ICASSP 2022; package speechmos",
         pitfalls=(
-            "Knows nothing of content: fluent nonsense scores well. Depends on the level; peaks above 1 are divided out. "
-            "Short clips are repeated to 9.01 s."
+            "Knows nothing of content: fluent nonsense scores well. Depends on the level; peaks above 1 are divided "
+            "out. Short clips are repeated to 9.01 s."
         ),
         version="1",
         needs=(),

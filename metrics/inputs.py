@@ -99,8 +99,8 @@ def from_files(
 ) -> list[Files]:
     """Utterances of single files, or of folders and their sub-folders whose files have the same paths without suffixes.
 
-    What this project's commands make of x.wav, such as x.enhanced.wav, is matched to x.wav. `text` is the text itself or a
-    .txt file for single files, a folder of <stem>.txt for folders.
+    What this project's commands make of x.wav, such as x.enhanced.wav, is matched to x.wav. `text` is the text itself
+    or a .txt file for single files, a folder of <stem>.txt for folders.
 
     Raises:
         UserError: a file beside a folder, two files with one name, or estimates that no reference has the name of.
@@ -149,7 +149,8 @@ def _by_stem(folder: Path, suffixes: Collection[str], what: str) -> dict[str, Pa
 
 
 def _own_outputs(estimates: Mapping[str, Path], stems: Collection[str]) -> dict[str, Path]:
-    """Estimates by the reference that each belongs to: x.enhanced.wav belongs to x where no reference has its full name."""
+    """Estimates by the reference that each belongs to: x.enhanced.wav belongs to x where no reference has its full
+    name."""
     found: dict[str, Path] = {}
     for stem, path in estimates.items():
         plain = stem.rpartition(".")[0]

@@ -17,7 +17,8 @@ FLOOR = 1e-5
 
 @cache
 def mel_filters(rate_hz: int = RATE_HZ, n_fft: int = N_FFT, n_mels: int = N_MELS) -> np.ndarray:
-    """Triangular filters [n_mels, n_fft // 2 + 1] with peak 1, equally spaced on the HTK mel scale from 0 to Nyquist."""
+    """Triangular filters [n_mels, n_fft // 2 + 1] with peak 1, equally spaced on the HTK mel scale from 0 to
+    Nyquist."""
     mel_edges = np.linspace(0, 2595 * np.log10(1 + rate_hz / 2 / 700), n_mels + 2)
     edges_hz = 700 * (10 ** (mel_edges / 2595) - 1)
     bins_hz = np.arange(n_fft // 2 + 1) * rate_hz / n_fft
@@ -56,7 +57,8 @@ METRICS = (
         higher=False,
         rate="16 kHz",
         source="own definition (HTK mel scale, 1024-sample Hann frames, hop 256, floor 1e-5)",
-        pitfalls="Sensitive to gain (a factor g adds ln g) and to the floor in silent passages; an L1 distance rewards blurring.",
+        pitfalls="Sensitive to gain (a factor g adds ln g) and to the floor in silent passages; an L1 distance "
+        "rewards blurring.",
         version="1",
         aligned=True,
         min_seconds=0.02,

@@ -30,7 +30,8 @@ ORDER_AND_ALPHA = {
 
 
 def mel_cepstrum(wave: np.ndarray, rate_hz: int) -> np.ndarray:
-    """SPTK mel-cepstrum [frames, order + 1] of full-scale-1 audio: 1024 samples a frame, hop 256, Hamming window of power 1.
+    """SPTK mel-cepstrum [frames, order + 1] of full-scale-1 audio: 1024 samples a frame, hop 256, Hamming window of
+    power 1.
 
     Raises:
         Unscorable: a rate without agreed order and all-pass constant, or fewer samples than one frame.
@@ -61,7 +62,8 @@ def distortion_db(*, reference: np.ndarray, estimate: np.ndarray, energy: bool =
 
     Args:
         energy: count coefficient 0 (the frame's level) as well.
-        warp: align the frames by FastDTW (radius 1) on the counted coefficients; else frame by frame over the shorter one.
+        warp: align the frames by FastDTW (radius 1) on the counted coefficients; else frame by frame over the shorter
+            one.
     """
     if not energy:
         reference, estimate = reference[:, 1:], estimate[:, 1:]
@@ -76,7 +78,8 @@ def distortion_db(*, reference: np.ndarray, estimate: np.ndarray, energy: bool =
 
 
 def _distortion(utterance, rate_hz: int | None, *, energy: bool, warp: bool) -> Value:
-    """Mel-cepstra of whole files, shared by the variants; without warping, frames beyond the shorter file are left out."""
+    """Mel-cepstra of whole files, shared by the variants; without warping, frames beyond the shorter file are left
+    out."""
     rate_hz = rate_hz or utterance.native("reference")[1]
 
     def cepstrum(role):
@@ -147,7 +150,8 @@ METRICS = (
         _compute_mcd,
         "Mel-cepstral distortion without c0, frame by frame, on SPTK mel-cepstra at the reference's rate.",
         (
-            "The variant that comes nearest to the authors' own audio and table. Depends on the rate (order and all-pass",
+            "The variant that comes nearest to the authors' own audio and table. Depends on the rate (order and "
+            "all-pass",
             "constant), on delays (4.7 ms: up to 0.3 dB) and, above the band of a narrow-band input, on the floor.",
             _EPS,
         ),
@@ -170,7 +174,8 @@ METRICS = (
     _metric(
         "mcd_espnet_16k",
         _compute_mcd_espnet_16k,
-        "ESPnet's variant: c0 included, FastDTW, 16 kHz; the one that DiscreteSpeechMetrics and many TTS papers report.",
+        "ESPnet's variant: c0 included, FastDTW, 16 kHz; the one that DiscreteSpeechMetrics and many TTS papers "
+        "report.",
         ("c0 makes it sensitive to gain.", _EPS),
         rate="16 kHz",
         source="ESPnet evaluate_mcd.py; Saeki et al. 2024 (DiscreteSpeechMetrics)",

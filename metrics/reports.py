@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from textwrap import fill
 
 from metrics import registry
 from metrics.contract import Metric
@@ -66,10 +67,10 @@ number of expected and of scored
 utterances; below 99 % scored it is marked and may not be compared.
 
 ## Rules for all of them
-- Audio is mono, full scale 1, any format that libsndfile reads. A multi-channel file needs `--channel`. Every metric and
-  recogniser hears the same checked samples.
-- Texts: UTF-8, UTF-16 with a byte-order mark or Windows-1252; tables with comma, semicolon, tab or bar. Unicode variants
-  of a letter count as that letter.
+- Audio is mono, full scale 1, any format that libsndfile reads. A multi-channel file needs `--channel`. Every metric
+  and recogniser hears the same checked samples.
+- Texts: UTF-8, UTF-16 with a byte-order mark or Windows-1252; tables with comma, semicolon, tab or bar. Unicode
+  variants of a letter count as that letter.
 - All files of one utterance have the same rate, unless `--resample` (`"resample": true`) allows otherwise; nor may a
   rate lie
   below the metric's own. The only resampler is soxr HQ, from the file's rate to the metric's, after any cut.
@@ -83,7 +84,7 @@ utterances; below 99 % scored it is marked and may not be compared.
 |---|---|
 | `ok` | the value stands |
 | `no_estimate` | the system made no audio for this utterance; the reason is in `detail` |
-| `no_reference`, `no_mixture`, `no_prompt`, `no_text`, `no_transcript`, `no_others` | what the metric needs is not there |
+| `no_reference`, `no_mixture`, `no_prompt`, `no_text`, `no_transcript`, `no_others` | what it needs is not there |
 | `unusable_<file>` | missing, unreadable, cut off, empty, multi-channel, with NaN samples, or not at full scale 1 |
 | `silent_<file>` | digital silence |
 | `too_short`, `too_long` | outside the metric's limits (table below; ten minutes at most) |
@@ -103,8 +104,7 @@ General: `resample` (false), `channel` (null), `device` ("cpu"), `weights` (mode
 `{"model": "whisper_base"}` with, for Whisper, `path` (null: packaged), `compute_type` ("int8"), `beam_size` (5),
 `context_s` (10), `vad` (false), `language` ("en"), `initial_prompt` (null), `device`, `threads`;
 `{"model": "hubert_large", "path": ...}` is greedy CTC. `name` sets another name.
-Packaged: `whisper_base`, `whisper_tiny_en`. Decoding is WhisperX's (beam search at temperature 0).
-Instead of
+Packaged: `whisper_base`, `whisper_tiny_en`. Decoding is WhisperX's (beam search at temperature 0). Instead of
 always padding to 30 s, speech is padded to the next multiple of `context_s` that leaves 2 s of silence: on 80 clean
 and noisy
 utterances the corpus WER stayed within sampling error of 30 s, at less than a quarter of the time. `{"context_s": 30,
@@ -136,4 +136,4 @@ def _section(metric: Metric) -> str:
     if own := metric.settings.model_fields:
         rows.insert(4, ("settings", ", ".join(f"`{key}` ({field.default})" for key, field in own.items())))
     body = "\n".join(f"| {key} | {value} |" for key, value in rows)
-    return f"## `{metric.name}`\n{metric.definition}\n\n| | |\n|---|---|\n{body}\n"
+    return f"## `{metric.name}`\n{fill(metric.definition, 120)}\n\n| | |\n|---|---|\n{body}\n"

@@ -60,8 +60,8 @@ def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
     """Check a configuration.
 
     Raises:
-        UserError: a key that is neither general nor a metric's name, an unknown setting, a value of a wrong type or out of
-            range, or a device that is not there.
+        UserError: a key that is neither general nor a metric's name, an unknown setting, a value of a wrong type or out
+            of range, or a device that is not there.
     """
     general, of_metrics = check_settings(config, metrics)
     if general.device == "cuda" and not _has_cuda():
@@ -73,7 +73,8 @@ def configure(config: Mapping[str, Any], metrics: Sequence[Metric]) -> Config:
 def check_settings(
     config: Mapping[str, Any], metrics: Sequence[Metric] = ()
 ) -> tuple[General, dict[str, dict[str, Any]]]:
-    """What of a configuration is general, and what is a metric's. Raises: UserError: as `configure`, but for the device."""
+    """What of a configuration is general, and what is a metric's. Raises: UserError: as `configure`, but for the
+    device."""
     known = General.model_fields
     general = checked(General, {key: config[key] for key in config if key in known}, "the configuration")
     asked = {metric.name: metric for metric in metrics}
@@ -133,7 +134,8 @@ def score(
 
 
 def score_one(files: Files, rules: Rules, jobs: Sequence[Job], features: Path | None = None) -> list[dict]:
-    """Rows of one utterance. Only a UserError (a missing model, say) escapes: any other failure is a row with its reason."""
+    """Rows of one utterance. Only a UserError (a missing model, say) escapes: any other failure is a row with its
+    reason."""
     utterance = Utterance(files, rules, features)
     rows = []
     for name, settings, version, key in jobs:

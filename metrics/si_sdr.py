@@ -94,8 +94,9 @@ _COMMON: dict[str, Any] = {
     "range": "-inf to +inf; an infinite value has status `infinite`",
 }
 _PITFALLS = (
-    "Means are removed and there is no epsilon: tools that add one, or keep the mean, differ by up to 0.1 dB. A delay of a few "
-    "samples ruins it, so it says nothing about generative systems that keep no phase, or about devices with latency."
+    "Means are removed and there is no epsilon: tools that add one, or keep the mean, differ by up to 0.1 dB. A delay "
+    "of a few samples ruins it, so it says nothing about generative systems that keep no phase, or about devices with "
+    "latency."
 )
 _BLIND = " Best permutation: it favours a blind separator over a system that is told its target; say so in the table."
 

@@ -121,8 +121,8 @@ METRICS = (
         _wavlm_tdcnn,
         "WavLM-large + ECAPA-TDNN (the `wavlm_large_finetune` speaker-verification checkpoint)",
         "Chen et al., WavLM, 2022; UniSpeech speaker verification; the SIM of CLaM-TTS and DiTTo-TTS",
-        "Audio recorded below 16 kHz is refused, since upsampling misleads it. Strip the prompt from a continuation first. "
-        "Expressive readers have a low similarity to themselves.",
+        "Audio recorded below 16 kHz is refused, since upsampling misleads it. Strip the prompt from a continuation "
+        "first. Expressive readers have a low similarity to themselves.",
         ("transformers", "torch", "soxr"),
     ),
 )

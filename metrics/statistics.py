@@ -1,7 +1,8 @@
-"""Bootstrap intervals, paired differences, equivalence and multiplicity: the one module that tables, claims and studies use.
+"""Bootstrap intervals, paired differences, equivalence and multiplicity: the one module that tables, claims and studies
+use.
 
-Every statistic here is a ratio of sums: a mean (denominators 1) or a corpus error rate (errors over reference words). Whole
-speakers are resampled where there are at least `MIN_CLUSTERS`, else utterances, and the result says which.
+Every statistic here is a ratio of sums: a mean (denominators 1) or a corpus error rate (errors over reference words).
+Whole speakers are resampled where there are at least `MIN_CLUSTERS`, else utterances, and the result says which.
 
 A percentile interval from few units is too narrow. The draws are therefore stretched about the estimate by
 sqrt(g / (g - 1)) * t(g - 1) / z, g being the number of units (the expanded percentile interval of Hesterberg,
@@ -65,7 +66,8 @@ class Bootstrap:
         return max(self.p_below(margin), self.p_above(-margin))
 
     def _p(self, deviations: np.ndarray, distance: float) -> float:
-        """The level whose one-sided interval ends `distance` away from the estimate (1 where fewer than two units exist)."""
+        """The level whose one-sided interval ends `distance` away from the estimate (1 where fewer than two units
+        exist)."""
         if self.units < 2:
             return 1.0
         draws = len(deviations)

@@ -23,8 +23,8 @@ UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "
 def whisper_english(text: str) -> str:
     """Whisper's EnglishTextNormalizer (Radford et al. 2022, appendix C), with its British-to-American spelling map.
 
-    Tokens without a letter or digit are dropped (it leaves a full stop of an ellipsis, which is no word). Words with vowel
-    signs of another script go around it, since it would delete these, and with them the difference between words.
+    Tokens without a letter or digit are dropped (it leaves a full stop of an ellipsis, which is no word). Words with
+    vowel signs of another script go around it, since it would delete these, and with them the difference between words.
     """
     pieces = []
     for signed, tokens in groupby(fold(text).split(), has_vowel_signs):
@@ -38,7 +38,8 @@ def has_vowel_signs(word: str) -> bool:
 
 
 def unspaced_script(text: str) -> str | None:
-    """A character of a script that puts no blanks between words, which have no word error rate; None where there is none."""
+    """A character of a script that puts no blanks between words, which have no word error rate; None where there is
+    none."""
     return next((c for c in fold(text) if unicodedata.name(c, "").split(" ")[0] in UNSPACED and c.isalpha()), None)
 
 
@@ -59,7 +60,8 @@ def lower(text: str) -> str:
 
 
 def lower_nopunct(text: str) -> str:
-    """Lower case, with everything but letters, their marks, digits, spaces and apostrophes deleted; dashes are spaces."""
+    """Lower case, with everything but letters, their marks, digits, spaces and apostrophes deleted; dashes are
+    spaces."""
     text = DASHES.sub(" ", fold(text).lower())
     return _words("".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c)))
 

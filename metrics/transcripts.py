@@ -96,7 +96,8 @@ def _read(path: Path, rules: Rules) -> tuple[np.ndarray, int]:
 
 
 def read_transcripts(paths: Sequence[Path]) -> dict[str, dict[str, dict]]:
-    """Recogniser -> utterance id -> transcript row. Raises: UserError: two files by one recogniser, or mixed ones in one."""
+    """Recogniser -> utterance id -> transcript row. Raises: UserError: two files by one recogniser, or mixed ones in
+    one."""
     found: dict[str, dict[str, dict]] = {}
     for path in paths:
         rows = read_jsonl(path)

@@ -38,7 +38,8 @@ class Files:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is allowed of audio files: `resample` different rates within one utterance, `channel` of a multi-channel file."""
+    """What is allowed of audio files: `resample` different rates within one utterance, `channel` of a multi-channel
+    file."""
 
     resample: bool = False
     channel: int | None = None
@@ -73,7 +74,8 @@ class Utterance:
         return self._kept[key]
 
     def feature(self, key: tuple, role: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """An array made of a role's file, remembered; in the folder `features`, if there is one, unless it is the estimate's.
+        """An array made of a role's file, remembered; in the folder `features`, if there is one, unless it is the
+        estimate's.
 
         Args:
             key: what the array depends on, beside the file, the metric's version and the rules.
@@ -111,7 +113,8 @@ class Utterance:
         return wave, rate_hz
 
     def wave(self, role: str, rate_hz: int) -> np.ndarray:
-        """A role's audio at `rate_hz` (soxr HQ), float32 [n]. Raises: Unscorable: recorded below that rate, and not allowed."""
+        """A role's audio at `rate_hz` (soxr HQ), float32 [n]. Raises: Unscorable: recorded below that rate, and not
+        allowed."""
         return self.remember(("wave", role, rate_hz), lambda: self._at_rate(*self.native(role), rate_hz, role))
 
     def pair(self, rate_hz: int | None = None, role: str = "reference") -> tuple[np.ndarray, np.ndarray, int]:
@@ -139,7 +142,8 @@ class Utterance:
         return audio.resample(wave, from_hz, to_hz)
 
     def check(self, metric: Metric) -> None:
-        """Raise Unscorable if this utterance cannot have a value of `metric`, from the files' headers where possible."""
+        """Raise Unscorable if this utterance cannot have a value of `metric`, from the files' headers where
+        possible."""
         if self.files.status != "ok":
             raise Unscorable("no_estimate", self.files.status)
         for need in metric.needs:

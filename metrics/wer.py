@@ -1,8 +1,8 @@
 """Error rates of a recogniser's transcripts: words or characters, with the counts they are made of.
 
-The normaliser is part of every name, since rates of different ones differ by whole points: `whispernorm` is Whisper's English
-normaliser, `lower_nopunct` lower case without punctuation, `refpunct` the latter against references that keep theirs. All of
-them fold the Unicode variants of a letter first.
+The normaliser is part of every name, since rates of different ones differ by whole points: `whispernorm` is Whisper's
+English normaliser, `lower_nopunct` lower case without punctuation, `refpunct` the latter against references that keep
+theirs. All of them fold the Unicode variants of a letter first.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ def error_rate(*, reference: str, hypothesis: str, unit: str = "words") -> Value
     An empty hypothesis is 100 % deletions.
 
     Raises:
-        Unscorable: nothing is left of the reference, so that no rate exists; or words of a script that does not part them.
+        Unscorable: nothing is left of the reference, so that no rate exists; or words of a script that does not part
+            them.
     """
     if unit == "words" and (letter := text.unspaced_script(reference)):
         raise Unscorable(
             "unsupported_script",
-            f"{letter!r} belongs to a script without blanks between words: no word error rate exists, but cer_whispernorm.",
+            f"{letter!r} belongs to a script without blanks between words: no word error rate exists, but "
+            "cer_whispernorm.",
         )
     split: Callable[[str], Any] = str.split if unit == "words" else lambda s: " ".join(s.split())
     tokens = split(reference)
@@ -86,18 +88,22 @@ METRICS = (
     _family(
         "wer_whispernorm",
         _primary,
-        "Word error rate over the corpus: all errors over all reference words, both sides through Whisper's English normaliser.",
+        "Word error rate over the corpus: all errors over all reference words, both sides through Whisper's English "
+        "normaliser.",
         "The corpus rate is not the mean of the rows. The normaliser rewrites numbers, titles and spellings. " + _JUDGE,
         _WORDS,
     ),
     _family(
         "wer_refpunct",
         partial(_compute, of_reference=text.lower, of_hypothesis=text.lower_nopunct),
-        "Word error rate over the corpus with lower-cased references that keep their punctuation, and hypotheses without any.",
-        "A flawed convention, for comparison with the paper's Table 2 only: a word with a comma is always an error, so even "
+        "Word error rate over the corpus with lower-cased references that keep their punctuation, and hypotheses "
+        "without any.",
+        "A flawed convention, for comparison with the paper's Table 2 only: a word with a comma is always an error, "
+        "so even "
         "a perfect transcript has about 15 %. " + _JUDGE,
         _WORDS,
-        source="Table 2's printed values fit only this convention: perfect transcripts of its texts have 15.43 and 14.41 %",
+        source="Table 2's printed values fit only this convention: perfect transcripts of its texts have 15.43 "
+        "and 14.41 %",
     ),
     _family(
         "wer_lower_nopunct",
@@ -123,7 +129,8 @@ METRICS = (
     _family(
         "insertions_whispernorm",
         _compute_insertions,
-        "Inserted words per 100 reference words over the corpus, from wer_whispernorm's alignment: a count of what was invented.",
+        "Inserted words per 100 reference words over the corpus, from wer_whispernorm's alignment: a count of what "
+        "was invented.",
         "A hallucinated passage that replaces words counts as substitutions, only its surplus as insertions. " + _JUDGE,
         Ratio(("insertions",), "reference_words", 100.0),
     ),

@@ -54,8 +54,8 @@ def read(
         (samples, rate): float32 [n], full scale is 1.0, and its rate in Hz.
 
     Raises:
-        UserError: missing, unreadable, empty, cut-off, multi-channel or non-finite audio, samples that are not at full scale 1,
-            or another rate than asked for.
+        UserError: missing, unreadable, empty, cut-off, multi-channel or non-finite audio, samples that are not at full
+            scale 1, or another rate than asked for.
     """
     rate, channels, blocks = stream(path)
     if channels > 1 and channel is None:
@@ -74,8 +74,8 @@ def stream(path: str | Path, seconds: float = 10.0) -> tuple[int, int, Iterator[
     """Read float32 audio in blocks: (rate in Hz, channels, blocks [n, channels] of `seconds` each but the last).
 
     Raises:
-        UserError: missing, unreadable; and once its blocks are read: empty, cut-off or non-finite audio, or samples that are
-            not at full scale 1.
+        UserError: missing, unreadable; and once its blocks are read: empty, cut-off or non-finite audio, or samples
+            that are not at full scale 1.
     """
     path = Path(path)
     if path.is_dir():
@@ -110,8 +110,8 @@ def _blocks(path: Path, opened: soundfile.SoundFile, seconds: float) -> Iterator
             raise UserError(f"{path} holds no audio samples; replace it.")
         if missing > max(0.1 * rate, 0.02 * opened.frames) or _promises_more(opened.extra_info):
             raise UserError(
-                f"{path} is cut off: it holds {read / rate:.2f} s and promises more; copy it again, or save what is there "
-                "as a new file."
+                f"{path} is cut off: it holds {read / rate:.2f} s and promises more; copy it again, or save what is "
+                "there as a new file."
             )
 
 
@@ -135,7 +135,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _promises_more(log: str) -> bool:
-    """Whether libsndfile's log says that the file is shorter than its header; an unknown length (a pipe's) is no promise."""
+    """Whether libsndfile's log says that the file is shorter than its header; an unknown length (a pipe's) is no
+    promise."""
     sizes = [(int(a), int(b)) for a, b in re.findall(r": (\d+) \(should be (\d+)\)", log)]
     return any(b + 64 < a < 0x7FFF0000 for a, b in sizes) or "without an End-Of-Stream flag" in log
 
@@ -145,8 +146,8 @@ def _check(path: Path, block: np.ndarray) -> None:
         raise UserError(f"{path} holds NaN or infinite samples; make it again.")
     if (peak := float(np.abs(block).max())) > LOUDEST:
         raise UserError(
-            f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as floats; "
-            "divide them by 32768 and write it again."
+            f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as "
+            "floats; divide them by 32768 and write it again."
         )
 
 
@@ -158,7 +159,8 @@ def resample(wave: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 
 def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
-    """Play float32 [n] `speed` times as fast, [n / speed]: pitch, formants and tempo move together (Ko et al., 2015)."""
+    """Play float32 [n] `speed` times as fast, [n / speed]: pitch, formants and tempo move together (Ko et al.,
+    2015)."""
     return resample(wave, speed, 1.0)
 
 
@@ -166,8 +168,8 @@ def check_output(path: str | Path, rate_hz: int | None = None, channels: int = 1
     """Find out before any work whether audio (of a rate and number of channels, if given) can be written to `path`.
 
     Raises:
-        UserError: a suffix that names no format (any case does), a rate that the format lacks, a folder, or a place where
-            nothing can be written.
+        UserError: a suffix that names no format (any case does), a rate that the format lacks, a folder, or a place
+            where nothing can be written.
     """
     files.check_output(path)
     container, subtype = _format(Path(path))
@@ -192,7 +194,8 @@ def write(
         comment: free text for the file's metadata, such as the mark of synthetic speech.
 
     Raises:
-        UserError: samples that are not finite or not one-dimensional, an unknown suffix, or a rate that the format lacks.
+        UserError: samples that are not finite or not one-dimensional, an unknown suffix, or a rate that the format
+            lacks.
     """
     wave = np.asarray(wave)
     if wave.ndim != 1 or wave.size == 0 or not np.isfinite(wave).all():
@@ -226,7 +229,8 @@ def write_blocks(
 
 
 class _Target(io.FileIO):
-    """A file for libsndfile, whose own errors do not say what the system refused: that is kept, and the rest is dropped."""
+    """A file for libsndfile, whose own errors do not say what the system refused: that is kept, and the rest is
+    dropped."""
 
     refused: OSError | None = None
 

@@ -36,8 +36,8 @@ def command_line(
         several: sub-commands by name; an underscore at its end is no part of it (`import_`).
 
     Returns:
-        A function of the words (by default those that the process was given): the status that the command ends with, 0 unless
-        it raises `typer.Exit`. A mistake is a sentence and SystemExit(2).
+        A function of the words (by default those that the process was given): the status that the command ends with, 0
+        unless it raises `typer.Exit`. A mistake is a sentence and SystemExit(2).
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     functions = {name.rstrip("_"): function for name, function in several.items()}

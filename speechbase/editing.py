@@ -75,8 +75,8 @@ def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edi
     """Cut points and the new part's duration for one edit.
 
     Args:
-        row: `orig_text`, `text`, `orig_span`, `new_span`, `edit_type` (RealEdit: for an insertion the original span, for a
-            deletion the new span, names the two flanking words).
+        row: `orig_text`, `text`, `orig_span`, `new_span`, `edit_type` (RealEdit: for an insertion the original span,
+            for a deletion the new span, names the two flanking words).
         words: word timings of the original, [{"word", "start", "end"}], from a recogniser or an aligner.
         seconds: length of the original.
         count_phones: text -> number of phonemes.

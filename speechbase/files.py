@@ -1,4 +1,5 @@
-"""Whole-or-nothing files, JSON lines that tolerate a torn tail, checked YAML, checksums, per-item seeds and user errors."""
+"""Whole-or-nothing files, JSON lines that tolerate a torn tail, checked YAML, checksums, per-item seeds and user
+errors."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ def install(group: str) -> str:
 
 
 def plain_errors(main: Callable[..., Returned]) -> Callable[..., Returned]:
-    """Decorate a command's entry point: a UserError or what the file system refuses becomes one sentence on stderr and exit
-    status 2.
+    """Decorate a command's entry point: a UserError or what the file system refuses becomes one sentence on stderr and
+    exit status 2.
 
     The process also keeps the memory that it frees: see `keep_freed_memory`.
     """

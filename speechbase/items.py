@@ -65,7 +65,8 @@ class Item:
         """Audio of a path column (`source`, `reference`, `prompt`): float32 [n] at `rate_hz`.
 
         Raises:
-            UserError: the column is empty, or the file is missing, unreadable or has another rate than the manifest says.
+            UserError: the column is empty, or the file is missing, unreadable or has another rate than the manifest
+                says.
         """
         if not self.has(column):
             raise UserError(f"{self.id} has no {column} recording.")
@@ -76,7 +77,8 @@ def read_items(manifest: str | Path) -> list[Item]:
     """Read a test-set manifest (docs/architecture.md) into items, in the manifest's order.
 
     Raises:
-        UserError: no such file, an empty table, missing columns, doubled ids, an unknown task or a cell that the task needs.
+        UserError: no such file, an empty table, missing columns, doubled ids, an unknown task or a cell that the task
+            needs.
     """
     manifest = Path(manifest)
     if not manifest.is_file():

@@ -1,4 +1,5 @@
-"""Text as people write it: files as Windows and spreadsheets save them, and one form for a letter's Unicode variants."""
+"""Text as people write it: files as Windows and spreadsheets save them, and one form for a letter's Unicode
+variants."""
 
 from __future__ import annotations
 
@@ -33,9 +34,9 @@ _FOLDED = str.maketrans(
 
 
 def fold(text: str) -> str:
-    """One form for what is one letter to a reader: composed accents, plain apostrophes, quotes and hyphens, no ligatures,
-    no full-width forms, nothing invisible (Unicode's NFKC, and the look-alikes that it keeps apart). Single quotes around
-    words become double ones, since a plain apostrophe belongs to a word.
+    """One form for what is one letter to a reader: composed accents, plain apostrophes, quotes and hyphens, no
+    ligatures, no full-width forms, nothing invisible (Unicode's NFKC, and the look-alikes that it keeps apart). Single
+    quotes around words become double ones, since a plain apostrophe belongs to a word.
 
     Text in plain ASCII stays as it is, but for the grave accent, which stands for an apostrophe.
     """
@@ -119,7 +120,8 @@ def read_table(path: str | Path, required: Sequence[str] = ()) -> list[dict[str,
 
 
 def spoken(text: str) -> str:
-    """The form in which models and aligners know what is said: lower case, letters, digits and apostrophes, single spaces.
+    """The form in which models and aligners know what is said: lower case, letters, digits and apostrophes, single
+    spaces.
 
     Other signs are left out; dashes and line ends part words.
     """

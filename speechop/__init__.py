@@ -1,4 +1,5 @@
-"""SpeechOp: a text-to-speech latent diffusion transformer that is also a speech processor, composed at inference time."""
+"""SpeechOp: a text-to-speech latent diffusion transformer that is also a speech processor, composed at inference
+time."""
 
 MARK = "Synthetic speech: made or processed by SpeechOp (replication)"  # in every result's metadata
 DEFAULT_WEIGHTS = "mini"  # of the command line and the library: any English words, recorded voices

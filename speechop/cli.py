@@ -99,8 +99,10 @@ def _transcripts(left: list[Place], guide: Guide | None, force: bool) -> tuple[d
 @grouped
 def enhance(
     sources: In, files: Files, guide: Guide, run: Run,
-    voice: Annotated[Path | None, typer.Option(help="clean speech of the same speaker (personalisation), to 10 s")] = None,
-    voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term can use it too")] = None,
+    voice: Annotated[Path | None, typer.Option(help="clean speech of the same speaker "
+                                                    "(personalisation), to 10 s")] = None,
+    voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term "
+                                                        "can use it too")] = None,
     voice_channel: PromptChannel = "mean",
 ) -> None:  # fmt: skip
     """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said.
@@ -174,12 +176,15 @@ def match_acoustics(
 @app.command()
 @grouped
 def tts(
-    prompt: Annotated[Path, typer.Option(help="the voice to speak in, 2 or 3 s are best; only with its owner's consent")],
+    prompt: Annotated[Path, typer.Option(help="the voice to speak in, 2 or 3 s are best; only with its "
+                                              "owner's consent")],
     prompt_text: Annotated[str, typer.Option(help="what the prompt says")],
     files: Files, run: Run,
     text: Annotated[str | None, typer.Argument(help="what to say")] = None,
-    lines: Annotated[Path | None, typer.Option(help="a text file, each line of which is said in a file of its own")] = None,
-    seconds: Annotated[float | None, typer.Option(help="duration, 0.2 to 30; from the prompt's rate if left out")] = None,
+    lines: Annotated[Path | None, typer.Option(help="a text file, each line of which is said in a "
+                                                    "file of its own")] = None,
+    seconds: Annotated[float | None, typer.Option(help="duration, 0.2 to 30; from the prompt's rate "
+                                                       "if left out")] = None,
     prompt_channel: PromptChannel = "mean",
 ) -> None:  # fmt: skip
     """Speak a text in the voice of a prompt (zero-shot TTS).
@@ -238,7 +243,8 @@ def edit(
     new: Annotated[str, typer.Option(help="the whole text as it should be said")],
     files: Files, run: Run,
     asr: Annotated[str, typer.Option(help="installed recogniser that can align")] = "whisper_base",
-    trust_old: Annotated[bool, typer.Option("--trust-old", help="do not ask the recogniser whether --old is said")] = False,
+    trust_old: Annotated[bool, typer.Option("--trust-old", help="do not ask the recogniser whether "
+                                                                "--old is said")] = False,
 ) -> None:  # fmt: skip
     """Change words of a recording; everything outside of the change stays as it was.
 

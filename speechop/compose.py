@@ -1,4 +1,5 @@
-"""Which expression answers which request: tasks, prompts, transcripts and the composition (sections 5, 6, Appendix E.3)."""
+"""Which expression answers which request: tasks, prompts, transcripts and the composition (sections 5, 6, Appendix
+E.3)."""
 
 from __future__ import annotations
 
@@ -20,10 +21,11 @@ COMPOSITIONS = ("none", "tc_cfg", "tc_avg")
 class Settings:
     """How a request is answered; the defaults are Appendix E.3's.
 
-    `gamma` multiplies the discriminative text score (Eq. 3), `alpha` weighs the text score in the average (Eq. 1), text is
-    on where `guide_from` < logSNR < `guide_to`. Scales are in the convention of `speechop.guidance.cfg` (1 is off).
-    `voice_in`: which terms see a voice prompt (speaker personalisation): "tts", "source" or both. `prompt_pause_s`: silence
-    after a prompt that is followed by its own speaker's speech, where training joined whole sentences with pauses.
+    `gamma` multiplies the discriminative text score (Eq. 3), `alpha` weighs the text score in the average (Eq. 1), text
+    is on where `guide_from` < logSNR < `guide_to`. Scales are in the convention of `speechop.guidance.cfg` (1 is off).
+    `voice_in`: which terms see a voice prompt (speaker personalisation): "tts", "source" or both. `prompt_pause_s`:
+    silence after a prompt that is followed by its own speaker's speech, where training joined whole sentences with
+    pauses.
     """
 
     composition: str = "none"
@@ -91,7 +93,8 @@ def expression(model: NetworkEvaluator, what: Conditions, how: Settings) -> Expr
     """The composed score of a batch.
 
     TTS and editing: joint guidance on transcript and prompt. Speech to speech: guidance on the source, plus (TC-CFG) or
-    averaged with (TC-Avg) the transcript's TTS score inside the interval; a voice prompt enters the terms of `voice_in`.
+    averaged with (TC-Avg) the transcript's TTS score inside the interval; a voice prompt enters the terms of
+    `voice_in`.
     """
     if what.task in ("tts", "edit"):
         text = model.term("tts", transcript=what.transcript, left=what.left, right=what.right)

@@ -1,4 +1,5 @@
-"""The local page, `speechop demo`: enhance with and without words, separate, speak; nothing leaves it, no file is kept."""
+"""The local page, `speechop demo`: enhance with and without words, separate, speak; nothing leaves it, no file is
+kept."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ CSS = ".tab-container.visually-hidden {visibility: hidden}"  # Gradio's hidden c
 LINE = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*:(.*)")
 ABOUT = f"""# SpeechOp
 
-One model whose tasks compose at inference. Clips of up to {MAX_SECONDS:.0f} s; they stay on this machine and are deleted
-when the page ends. What is made is marked as synthetic. Use a person's voice with that person's consent only.
+One model whose tasks compose at inference. Clips of up to {MAX_SECONDS:.0f} s; they stay on this machine and are
+deleted when the page ends. What is made is marked as synthetic. Use a person's voice with that person's consent only.
 """
 
 
@@ -104,7 +105,8 @@ class Studio:
         return str(path)
 
     def enhance(self, path, words: str, own: bool, asr: str, gamma: float, voice, steps: int, seed: int) -> tuple:
-        """Input, enhanced and guided audio at one loudness, the transcript, what is to be said, and a picture of all three."""
+        """Input, enhanced and guided audio at one loudness, the transcript, what is to be said, and a picture of all
+        three."""
         source = self._source(path, "recording")
         voice = None if not voice else self._prompt(voice, "voice")
         settings = {"steps": int(steps), "seed": int(seed)}
@@ -182,7 +184,8 @@ def build(studio: Studio, names: list[str], usual: dict) -> tuple[Any, Any]:
         name = label.lower().replace(" ", "-")
         return gr.Audio(label=label, type="filepath", interactive=False, buttons=["download"], elem_id=name)
 
-    # Fonts of the system: the usual ones would be fetched from elsewhere. Darker greys and blue: contrast of 4.5 and more.
+    # Fonts of the system: the usual ones would be fetched from elsewhere. Darker greys and blue: contrast of 4.5 and
+    # more.
     greys = {key: value for key, value in vars(gr.themes.colors.gray).items() if key.startswith("c")}
     grey = gr.themes.Color(name="grey", **(greys | {"c400": "#4b5563", "c500": "#4b5563"}))
     theme = gr.themes.Default(
@@ -264,9 +267,17 @@ def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
     page.kept = folder  # deleted with the page
     try:
         page.queue(max_size=20).launch(
-            server_name="127.0.0.1", server_port=port, share=False, max_file_size=MAX_MEGABYTES * 2**20, theme=theme, css=CSS,
-            prevent_thread_lock=not wait, quiet=True, show_error=True, footer_links=[],
-        )  # fmt: skip
+            server_name="127.0.0.1",
+            server_port=port,
+            share=False,
+            max_file_size=MAX_MEGABYTES * 2**20,
+            theme=theme,
+            css=CSS,
+            prevent_thread_lock=not wait,
+            quiet=True,
+            show_error=True,
+            footer_links=[],
+        )
     except OSError as error:
         raise UserError(f"The page cannot be served on port {port} ({error}); choose another --port.") from None
     finally:

@@ -24,8 +24,9 @@ tags: [speech-enhancement, speech-separation, text-to-speech, diffusion]
 
 # SpeechOp ({model}, {parameters:.1f} M parameters, {rate_hz} Hz)
 
-A replication of "SpeechOp: Inference-Time Task Composition for Generative Speech Processing" (arXiv:2509.14298): one diffusion
-transformer that enhances, separates, isolates, matches acoustics, speaks and edits, and whose tasks compose at inference.
+A replication of "SpeechOp: Inference-Time Task Composition for Generative Speech Processing" (arXiv:2509.14298): one
+diffusion transformer that enhances, separates, isolates, matches acoustics, speaks and edits, and whose tasks compose
+at inference.
 
     from speechop import SpeechOp
     model = SpeechOp.from_pretrained("owner/name", local_files_only=False)
@@ -37,8 +38,8 @@ Training: {steps} steps{minutes}; sampling defaults: {sampling}. Weights are saf
 |---|---|
 {digests}
 
-It can make a recording say what nobody said: use a person's voice with that person's consent only, and do not take enhanced
-speech as evidence of words.
+It can make a recording say what nobody said: use a person's voice with that person's consent only, and do not take
+enhanced speech as evidence of words.
 """
 
 
@@ -63,13 +64,15 @@ def export(model: SpeechOp, folder: Path) -> None:
     write_text(
         folder / "README.md",
         CARD.format(
-            model=model.model, parameters=sum(p.numel() for p in model.network.parameters()) / 1e6, rate_hz=model.rate_hz,
-            steps=record.get("steps", "unknown"), minutes=minutes,
-            sampling=model.config["sampling"] or "the paper's", digests="\n".join(
-                f"| `{name}` | `{config['sha256']}` |" for name, config in configs.items()
-            ),
+            model=model.model,
+            parameters=sum(p.numel() for p in model.network.parameters()) / 1e6,
+            rate_hz=model.rate_hz,
+            steps=record.get("steps", "unknown"),
+            minutes=minutes,
+            sampling=model.config["sampling"] or "the paper's",
+            digests="\n".join(f"| `{name}` | `{config['sha256']}` |" for name, config in configs.items()),
         ),
-    )  # fmt: skip
+    )
 
 
 @plain_errors

@@ -7,8 +7,9 @@ A leaf stands for one conditional score; leaves are added, subtracted, scaled an
     itc = cfg(enhance, 1.5) + 1.5 * (text - text.null()).where(LOGSNR > -1.0)      # Eq. 4, TC-CFG
     average = 0.5 * enhance + 0.5 * text                                            # Eq. 1, TC-Avg
 
-An expression is linear in its leaves, so that it is kept as a flat list of weighted leaves. With weights that sum to one,
-combining velocities, scores or data predictions at the same z_t is the same thing: the conversions are affine in z_t.
+An expression is linear in its leaves, so that it is kept as a flat list of weighted leaves. With weights that sum to
+one, combining velocities, scores or data predictions at the same z_t is the same thing: the conversions are affine in
+z_t.
 Guidance scale convention: cfg(term, w) = w * term + (1 - w) * term.null(); w = 1 is off.
 """
 
@@ -123,7 +124,8 @@ class Sum(Expression):
 class Leaf(Expression):
     """One conditional score: an evaluator and the condition under which it is asked.
 
-    Leaves are equal when evaluator and condition are equal, so that a null transcript minus itself leaves nothing at all.
+    Leaves are equal when evaluator and condition are equal, so that a null transcript minus itself leaves nothing at
+    all.
     """
 
     evaluator: Evaluator
@@ -134,7 +136,8 @@ class Leaf(Expression):
         return ((1.0, self, ALWAYS),)
 
     def null(self) -> Leaf:
-        """The same task without its condition (transcript, source audio and prompt; "Diffusion Training", section 5)."""
+        """The same task without its condition (transcript, source audio and prompt; "Diffusion Training", section
+        5)."""
         return Leaf(self.evaluator, self.condition.null())
 
 

@@ -27,8 +27,10 @@ class Job:
         task: a task of `speechbase.items.TASKS` that has a source.
         source: the recording, or how to get it (read when its turn comes).
         transcript: what is said: lines with times, or a text that fits in one window.
-        recogniser: what transcribes each window instead: (samples [n], rate) -> as `speechop.transcripts.judged` takes it.
-        prompt, voice: [p] at the model's rate and level, as `SpeechOp.prompt` gives them; voice_text: the voice's words.
+        recogniser: what transcribes each window instead: (samples [n], rate) -> as `speechop.transcripts.judged` takes
+            it.
+        prompt, voice: [p] at the model's rate and level, as `SpeechOp.prompt` gives them; voice_text: the voice's
+            words.
         loudness: "keep" (the source's, for a result that takes its place), "model" (the model's own), or LUFS.
         min_confidence: a window whose words have less on average is not guided by them.
     """
@@ -117,8 +119,8 @@ class _Work:
             return transcripts.for_windows(given, spans)
         if len(spans) > 1:
             raise UserError(
-                f"A transcript guides at most {WINDOW_S:.0f} s of audio at once: cut the recording, give lines with times, "
-                "or let each window be transcribed (--itc)."
+                f"A transcript guides at most {WINDOW_S:.0f} s of audio at once: cut the recording, give lines with "
+                "times, or let each window be transcribed (--itc)."
             )
         return [Line(*spans[0], transcripts.check_text(given, "The transcript"))]
 
@@ -127,10 +129,13 @@ class _Work:
         self._open()
         for number, window in enumerate(self.windows):
             parts = [
-                audio.resample(track.read(window.first, window.last) * np.float32(self.source.gain), self.source.rate_hz,
-                               self.rate_hz)
+                audio.resample(
+                    track.read(window.first, window.last) * np.float32(self.source.gain),
+                    self.source.rate_hz,
+                    self.rate_hz,
+                )
                 for track in self.source.tracks
-            ]  # fmt: skip
+            ]
             text = self._text(number, window, parts)
             for joined, part in zip(self.joined, parts):
                 silent = float(np.abs(part).max(initial=0.0)) < SILENT_PEAK
@@ -153,7 +158,8 @@ class _Work:
 
     def _request(self, number: int, part: np.ndarray, text: str | None) -> Request:
         job = self.job
-        # The id seeds the noise: by window and not by name, so that a copy of a file, or its other channel, gets the same.
+        # The id seeds the noise: by window and not by name, so that a copy of a file, or its other channel, gets the
+        # same.
         return Request(f"{job.task}-{number}", job.task, part, text, job.prompt, job.voice, job.voice_text)
 
     def finish(self) -> Done:
@@ -269,7 +275,8 @@ def _kind(request: Request) -> tuple:
 
 
 def _together(model, pieces: list[_Piece], how, steps: str | None) -> list[np.ndarray | None]:
-    """The pieces' audio from one batch; if that fails, from one batch each, and those that fail again end their jobs."""
+    """The pieces' audio from one batch; if that fails, from one batch each, and those that fail again end their
+    jobs."""
     try:
         waves = model.process([piece.request for piece in pieces], how, progress=steps)
         if not all(np.isfinite(wave).all() for wave in waves):

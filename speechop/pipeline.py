@@ -105,17 +105,24 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, name: str | Path = DEFAULT_WEIGHTS, model: str = "multitask", device: str | None = None, *,
-        revision: str | None = None, cache_dir: str | Path | None = None, local_files_only: bool = True, token: str | None = None,
-    ) -> SpeechOp:  # fmt: skip
+        cls,
+        name: str | Path = DEFAULT_WEIGHTS,
+        model: str = "multitask",
+        device: str | None = None,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = True,
+        token: str | None = None,
+    ) -> SpeechOp:
         """Load weights that ship with the package (by scale), of a folder of models, or of a model repository.
 
         Args:
             name: a scale (`mini`: English, recorded voices; `nano`: fifty words), a folder that holds codec/ and the model, or a
                 hub id (`owner/name`).
             revision, cache_dir, token: of the hub, as `huggingface_hub.snapshot_download` takes them.
-            local_files_only: take a hub id from the local cache alone; false downloads what is missing, unless HF_HUB_OFFLINE
-                is set.
+            local_files_only: take a hub id from the local cache alone; false downloads what is missing, unless
+                HF_HUB_OFFLINE is set.
 
         Raises:
             UserError: no such weights (the message lists those there are), or weights that are pickled.
@@ -253,8 +260,9 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
 
         Args:
             transcript: what is said, to guide by (TC-CFG, Eq. 4): a text that fits in ten seconds, or lines with times.
-            transcribe: a recogniser (samples [n], rate) -> text, or what `speechop.transcripts.judged` takes: implicit task
-                composition; each window is transcribed. `listen` returns the lines, to be read, mended and given as transcript.
+            transcribe: a recogniser (samples [n], rate) -> text, or what `speechop.transcripts.judged` takes: implicit
+                task composition; each window is transcribed. `listen` returns the lines, to be read, mended and given
+                as transcript.
             voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
             min_confidence: a window whose words have less on average is not guided by them.
             loudness: "keep" (the input's, BS.1770-4), "model" (as the model gives it), or LUFS.
@@ -274,9 +282,17 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         )  # fmt: skip
 
     def separate(
-        self, wave: Audio, rate_hz: int, prompt: Audio, *, transcript: Transcript | None = None,
-        transcribe: Transcribe | None = None, min_confidence: float = MIN_CONFIDENCE, loudness: str | float = "model", **settings,
-    ) -> np.ndarray:  # fmt: skip
+        self,
+        wave: Audio,
+        rate_hz: int,
+        prompt: Audio,
+        *,
+        transcript: Transcript | None = None,
+        transcribe: Transcribe | None = None,
+        min_confidence: float = MIN_CONFIDENCE,
+        loudness: str | float = "model",
+        **settings,
+    ) -> np.ndarray:
         """The speech of the speaker heard in `prompt` [p] out of a mixture [s] at the same rate; see `enhance`."""
         return self._one(
             Job("the mixture", "separation", Recording.of(wave, rate_hz), transcript, transcribe,
@@ -286,7 +302,8 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
     def isolate(
         self, wave: Audio, rate_hz: int, what: str = "speech", *, loudness: str | float = "model", **settings
     ) -> np.ndarray:
-        """Foreground (`speech`: with its room and bandwidth) or background (`noise`) of a recording [s]; see `enhance`."""
+        """Foreground (`speech`: with its room and bandwidth) or background (`noise`) of a recording [s]; see
+        `enhance`."""
         if what not in ("speech", "noise"):
             raise UserError(f"cannot isolate {what!r}: speech or noise.")
         job = Job("the recording", f"{what}_isolation", Recording.of(wave, rate_hz), loudness=loudness)
@@ -305,7 +322,8 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
     def listen(
         self, wave: Audio, rate_hz: int, transcribe: Transcribe, min_confidence: float = MIN_CONFIDENCE
     ) -> list[Line]:
-        """What a recogniser hears in a recording [s], window by window: lines that `enhance` takes as its transcript."""
+        """What a recogniser hears in a recording [s], window by window: lines that `enhance` takes as its
+        transcript."""
         job = Job("the recording", "enhancement", Recording.of(wave, rate_hz), recogniser=transcribe,
                   min_confidence=min_confidence)  # fmt: skip
         return jobs_module.listen(job, self.rate_hz)
@@ -362,7 +380,8 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         return audio.resample(source.tracks[0].read() * np.float32(source.gain), rate_hz, self.rate_hz)
 
     def settings(self, values: dict, guided: bool) -> Settings:
-        """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by default)."""
+        """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by
+        default)."""
         settings = Settings.of(self.config["sampling"] | values)
         return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
 

@@ -25,7 +25,8 @@ class Place:
 
 
 def find(given: Sequence[str], recursive: bool, suffix: str) -> list[tuple[Path, Path]]:
-    """Files that are meant by paths, folders and patterns: (file, the folder that its place in a new folder starts from).
+    """Files that are meant by paths, folders and patterns: (file, the folder that its place in a new folder starts
+    from).
 
     A folder means the audio files in it, but for hidden ones and earlier results (`x<suffix>.wav` beside `x.wav`).
 
@@ -71,7 +72,8 @@ def plan(
     """Inputs with the places of their results.
 
     Args:
-        out: the result of one input, or a folder for it; out_dir: a folder for all, with the folders of the inputs inside.
+        out: the result of one input, or a folder for it; out_dir: a folder for all, with the folders of the inputs
+            inside.
         suffix: put after the input's name, such as ".enhanced"; format: the result's, such as "wav".
 
     Raises:

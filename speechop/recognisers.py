@@ -1,4 +1,5 @@
-"""Recognisers that installed packages offer under the entry point group "speechop.recognisers": what guides ITC and editing.
+"""Recognisers that installed packages offer under the entry point group "speechop.recognisers": what guides ITC and
+editing.
 
 An entry point is a class or function that takes the recogniser's options and returns an object with
 
@@ -73,6 +74,6 @@ def check_said(recogniser, wave: np.ndarray, rate_hz: int, text: str) -> None:
     letters = difflib.SequenceMatcher(None, "".join(said), "".join(heard), autojunk=False).ratio()
     if max(words, letters) < LIKE:
         raise UserError(
-            f"The recording says {line.text!r}, as the recogniser hears it, and not {text[:60]!r}: give the words that are "
-            "said (--trust-old if the recogniser is wrong)."
+            f"The recording says {line.text!r}, as the recogniser hears it, and not {text[:60]!r}: give the words "
+            "that are said (--trust-old if the recogniser is wrong)."
         )

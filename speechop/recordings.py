@@ -1,4 +1,5 @@
-"""Recordings of any rate, length and number of channels: held in bounded memory, measured, cut at pauses, joined again."""
+"""Recordings of any rate, length and number of channels: held in bounded memory, measured, cut at pauses, joined
+again."""
 
 from __future__ import annotations
 
@@ -99,8 +100,8 @@ class Recording:
 
     Attributes:
         rate_hz, samples, channels: as it came.
-        tracks: the samples of what is processed: one a channel; a single one for a chosen channel, the mean, or channels that
-            are all the same.
+        tracks: the samples of what is processed: one a channel; a single one for a chosen channel, the mean, or
+            channels that are all the same.
         power: mean square of every 10 ms, summed over the tracks.
         loudness: LUFS (BS.1770-4), None where there is none.
         peak: largest magnitude.
@@ -220,7 +221,8 @@ def windows(recording: Recording, whole: Sequence[tuple[float, float]] = ()) -> 
     """Windows of at most ten seconds, cut where the recording is quietest.
 
     Args:
-        whole: stretches (start, end), seconds, such as the lines of a transcript, that no cut may divide if it can be helped.
+        whole: stretches (start, end), seconds, such as the lines of a transcript, that no cut may divide if it can be
+            helped.
     """
     if recording.seconds <= WINDOW_S:
         edges = [0, recording.samples]

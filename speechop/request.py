@@ -11,8 +11,9 @@ import numpy as np
 class Request:
     """One utterance to make: audio at the model's rate, texts, and for TTS and editing the free part's duration.
 
-    `source` [s]; `prompt` [p] the clean prompt that the task needs (TTS, separation, acoustic matching); `voice` [p] a prompt
-    for personalisation; `left`, `right` given audio around an edit; `seconds` length of the free part where no source sets it.
+    `source` [s]; `prompt` [p] the clean prompt that the task needs (TTS, separation, acoustic matching); `voice` [p] a
+    prompt for personalisation; `left`, `right` given audio around an edit; `seconds` length of the free part where no
+    source sets it.
     """
 
     id: str

@@ -28,9 +28,15 @@ class Results:
     """Keeps the results of one command."""
 
     def __init__(
-        self, task: str, plan: Sequence[Place], left: Sequence[Place], files: Files, run: Run, guide: Guide | None = None,
+        self,
+        task: str,
+        plan: Sequence[Place],
+        left: Sequence[Place],
+        files: Files,
+        run: Run,
+        guide: Guide | None = None,
         saved: dict[Path, Path] | None = None,
-    ):  # fmt: skip
+    ):
         self.task, self.plan, self.left, self.files, self.run, self.guide = task, plan, left, files, run, guide
         self.saved = saved or {}
         self.rows: list[tuple[str, ...]] = []
@@ -115,19 +121,27 @@ class Results:
     def _record(self, place: Place, done: Done, model, settings: dict) -> dict:
         how = model.settings(settings, bool(self.guide and any(line.guide for line in done.lines)))
         return {
-            "input": str(place.source), "output": str(place.out), "task": self.task, "settings": asdict(how),
+            "input": str(place.source),
+            "output": str(place.out),
+            "task": self.task,
+            "settings": asdict(how),
             "seed": how.seed,
             "weights": {
-                name: read_json(model.folder / name / "config.json")["sha256"] for name in (model.model, model.codec_name)
+                name: read_json(model.folder / name / "config.json")["sha256"]
+                for name in (model.model, model.codec_name)
             },
-            "models": self.run.models, "recogniser": self.guide.asr if self.guide and self.guide.itc else None,
-            "rate_hz": done.source.rate_hz, "channels": done.source.channels,
-            "seconds": round(done.source.seconds, 4), "wall_s": round(done.wall_s, 3),
+            "models": self.run.models,
+            "recogniser": self.guide.asr if self.guide and self.guide.itc else None,
+            "rate_hz": done.source.rate_hz,
+            "channels": done.source.channels,
+            "seconds": round(done.source.seconds, 4),
+            "wall_s": round(done.wall_s, 3),
             "real_time_factor": round(done.wall_s / done.source.seconds, 4),
             "loudness_lufs": {"input": done.source.loudness, "output": done.level.loudness},
             "gain_db": round(20 * float(np.log10(done.level.gain)), 2),
-            "transcript": [asdict(line) for line in done.lines] or None, "notes": done.notes,
-        }  # fmt: skip
+            "transcript": [asdict(line) for line in done.lines] or None,
+            "notes": done.notes,
+        }
 
     def close(self) -> None:
         """Say what came of it; exit status 1 (for one input 2) if anything failed."""

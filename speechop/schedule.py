@@ -1,7 +1,8 @@
 """Noise schedule and loss weighting (section 2; "Diffusion Training" in section 5).
 
 Convention: t in [0, 1], t = 0 is data and t = 1 is noise; z_t = alpha_t x + sigma_t eps, variance preserving, so that
-alpha^2 = sigmoid(logsnr) and sigma^2 = sigmoid(-logsnr). The network predicts v = alpha eps - sigma x (Salimans & Ho, 2022).
+alpha^2 = sigmoid(logsnr) and sigma^2 = sigmoid(-logsnr). The network predicts v = alpha eps - sigma x (Salimans & Ho,
+2022).
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class ShiftedCosine:
 class SigmoidWeight:
     """Sigmoid loss weighting (Hoogeboom et al., 2024): the eps-loss at logSNR l weighs sigmoid(bias - l).
 
-    With `elbo_jacobian` (the reading of Kingma & Gao, 2023: L = integral of w(l) |eps error|^2 dl) the weight on the v-loss
-    as a density over logSNR is sigmoid(bias - l) sigmoid(l); the factor sigmoid(l) = alpha^2 turns v-errors into eps-errors.
+    With `elbo_jacobian` (the reading of Kingma & Gao, 2023: L = integral of w(l) |eps error|^2 dl) the weight on the
+    v-loss as a density over logSNR is sigmoid(bias - l) sigmoid(l); the factor sigmoid(l) = alpha^2 turns v-errors into
+    eps-errors.
     Without it t is uniform and that product is divided by the schedule's slope.
 
     Drawing logSNR from this density and weighing every draw alike has the same expectation as drawing t uniformly and

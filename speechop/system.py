@@ -32,8 +32,8 @@ class ComposedSpeechOp(System):
     """SpeechOp's answers under one composition.
 
     Args:
-        settings: an entry of `workflow/systems.yaml`: model, transcript (none, asr, gold), voice, chunk_seconds, codec_only,
-            and fields of `speechop.compose.Settings` over those that come with the weights.
+        settings: an entry of `workflow/systems.yaml`: model, transcript (none, asr, gold), voice, chunk_seconds,
+            codec_only, and fields of `speechop.compose.Settings` over those that come with the weights.
         models: the folder that holds the codec and the model.
         transcripts: by item, what a recogniser heard in the source (ITC), or the words' times (editing).
     """
@@ -110,9 +110,14 @@ class ComposedSpeechOp(System):
         prompt = item.wave("prompt") if item.task in ("separation", "acoustic_matching") else None
         voice = item.wave("prompt") if self.settings.get("voice") else None
         return Request(
-            item.id, item.task, source=item.wave("source"), transcript=self._transcript(item), prompt=prompt, voice=voice,
+            item.id,
+            item.task,
+            source=item.wave("source"),
+            transcript=self._transcript(item),
+            prompt=prompt,
+            voice=voice,
             voice_text=(item.row.get("prompt_text") or None) if self.settings.get("voice") else None,
-        ), None  # fmt: skip
+        ), None
 
     def _transcript(self, item: Item) -> str | None:
         kind = self.settings.get("transcript", "none")

@@ -30,7 +30,8 @@ class Word:
 class Line:
     """What is said between `start` and `end` (seconds).
 
-    `confidence`: the mean over the words, None where no recogniser was asked. `untrusted`: why it does not guide, "" if it does.
+    `confidence`: the mean over the words, None where no recogniser was asked. `untrusted`: why it does not guide, "" if
+        it does.
     """
 
     start: float
@@ -70,8 +71,8 @@ def judged(heard, window: Line, offset: float, min_confidence: float = MIN_CONFI
     """A recogniser's answer as the line of a window, with the reason if it must not guide.
 
     Args:
-        heard: its text, or {"text", and if it knows them "words": [{"word", "start", "end", "confidence"}] (seconds from
-            `offset` on), "speech": whether there is any, "repeats": whether it lost its place}.
+        heard: its text, or {"text", and if it knows them "words": [{"word", "start", "end", "confidence"}] (seconds
+            from `offset` on), "speech": whether there is any, "repeats": whether it lost its place}.
         window: an empty line with the window's times.
         offset: where in the recording the recogniser began to listen, seconds.
     """
@@ -128,7 +129,8 @@ def for_windows(lines: Sequence[Line], spans: Sequence[tuple[float, float]]) -> 
 
 
 def write(path: str | Path, lines: Sequence[Line]) -> None:
-    """Write lines as SRT, WebVTT or JSON, by the suffix; what was not trusted is left out of subtitles but for its place."""
+    """Write lines as SRT, WebVTT or JSON, by the suffix; what was not trusted is left out of subtitles but for its
+    place."""
     path = Path(path)
     if path.suffix.lower() == ".json":
         write_text(path, json.dumps([asdict(line) for line in lines], indent=2, ensure_ascii=False) + "\n")
@@ -185,11 +187,15 @@ def _from_json(path, text: str) -> list[Line]:
         rows = json.loads(text)
         return [
             Line(
-                float(row["start"]), float(row["end"]), str(row["text"]), [Word(**word) for word in row.get("words", ())],
-                row.get("confidence"), str(row.get("untrusted", "")),
+                float(row["start"]),
+                float(row["end"]),
+                str(row["text"]),
+                [Word(**word) for word in row.get("words", ())],
+                row.get("confidence"),
+                str(row.get("untrusted", "")),
             )
             for row in rows
-        ]  # fmt: skip
+        ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f'{path} is no transcript: a list of {{"start", "end", "text"}} in seconds is needed ({error!r:.80}).'

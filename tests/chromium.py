@@ -12,7 +12,8 @@ FLAGS = (
 
 
 def start(*flags):
-    """A running browser that logs its console and its requests; the test is skipped, with the reason, where there is none."""
+    """A running browser that logs its console and its requests; the test is skipped, with the reason, where there is
+    none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install '.[dev]')")
     found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
     binary = os.environ.get("CHROMIUM") or next(filter(None, found), None)

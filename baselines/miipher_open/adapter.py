@@ -14,7 +14,8 @@ class Adapter(Baseline):
     """Feature cleaner and vocoder of the reimplementation, in the order of its demonstration script."""
 
     def load(self, device: str) -> None:
-        """Load cleaner, vocoder and speaker encoder; they compute on the CPU, as their authors run them, but without dropout."""
+        """Load cleaner, vocoder and speaker encoder; they compute on the CPU, as their authors run them, but without
+        dropout."""
         import hydra
         from lightning_vocoders.models.hifigan.xvector_lightning_module import HiFiGANXvectorLightningModule
         from miipher.dataset.preprocess_for_infer import PreprocessForInfer

@@ -13,7 +13,8 @@ class Adapter(Baseline):
     """One call of the package's `enhance` an utterance, with weights from the weights folder."""
 
     def load(self, device: str) -> None:
-        """Have the package load and cache the model now: left to its first call, that would draw from the first item's seed."""
+        """Have the package load and cache the model now: left to its first call, that would draw from the first item's
+        seed."""
         from resemble_enhance.enhancer.inference import load_enhancer
 
         self._device, self._folder = device, self.weights_dir / "enhancer_stage2"

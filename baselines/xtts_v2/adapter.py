@@ -18,8 +18,8 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Load the model from the weights folder: so no download, no terms accepted unasked.
 
-        The package rewrites the published `model.pth` in another form when it first reads it; it is given a copy, so that
-        the file in the weights folder stays the one of its checksum.
+        The package rewrites the published `model.pth` in another form when it first reads it; it is given a copy, so
+        that the file in the weights folder stays the one of its checksum.
         """
         from TTS.api import TTS
 

@@ -1,4 +1,5 @@
-"""Word times of a known text in speech, by dynamic time warping over Whisper's cross-attention (as WhisperX's ancestor does).
+"""Word times of a known text in speech, by dynamic time warping over Whisper's cross-attention (as WhisperX's ancestor
+does).
 
 A forced aligner needs no agreement between what is heard and what is said: every word of the text gets a place.
 """
@@ -28,7 +29,8 @@ def align(
     """Place the words of `text` in float32 audio [n] at 16 kHz of at most 28 s.
 
     Args:
-        confidence: also say of each word how probable the model finds it: the mean over its tokens, given the words before.
+        confidence: also say of each word how probable the model finds it: the mean over its tokens, given the words
+            before.
 
     Returns:
         [{"word", "start", "end"}] in seconds, as many as `text.split()` has words.

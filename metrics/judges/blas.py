@@ -1,4 +1,5 @@
-"""One thread for BLAS: the order of its sums, and with it a beam search's choice between "10" and "ten", depends on the cores."""
+"""One thread for BLAS: the order of its sums, and with it a beam search's choice between "10" and "ten", depends on the
+cores."""
 
 from __future__ import annotations
 

@@ -25,15 +25,16 @@ class Ctc:
         except Exception as error:
             # whatever a folder holds that is no model: broken JSON, a hostile header, a missing key
             raise UserError(
-                f"{folder} cannot be loaded as a CTC model ({error}); it needs config.json, model.safetensors, vocab.json, "
-                "tokenizer_config.json and preprocessor_config.json."
+                f"{folder} cannot be loaded as a CTC model ({error}); it needs config.json, model.safetensors, "
+                "vocab.json, tokenizer_config.json and preprocessor_config.json."
             ) from None
         self.model.to(device)
         self.device = device
         torch.set_num_threads(threads)
 
     def transcribe(self, wave: np.ndarray) -> str:
-        """Lower-case text of audio [n] at 16 kHz: the processor's normalisation, best path, repeats and blanks removed."""
+        """Lower-case text of audio [n] at 16 kHz: the processor's normalisation, best path, repeats and blanks
+        removed."""
         import torch
 
         if len(wave) < MIN_SAMPLES:

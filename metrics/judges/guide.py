@@ -1,4 +1,5 @@
-"""Packaged recognisers as plug-ins of `speechop` (entry point group "speechop.recognisers"): they hear and they align."""
+"""Packaged recognisers as plug-ins of `speechop` (entry point group "speechop.recognisers"): they hear and they
+align."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class WhisperBase:
         self._aligner = {"model": self._recogniser.model, "path": self._recogniser.path}
 
     def transcribe(self, wave: np.ndarray, rate_hz: int) -> dict:
-        """What is heard in float32 audio [n] at any rate: text, words with times and confidence, whether there is speech.
+        """What is heard in float32 audio [n] at any rate: text, words with times and confidence, whether there is
+        speech.
 
         A word's confidence is the mean probability of its tokens, given the words before it.
         """

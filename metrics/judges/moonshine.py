@@ -1,4 +1,5 @@
-"""Moonshine tiny (package moonshine-voice): a recogniser of another family than Whisper, with the native runtime it ships."""
+"""Moonshine tiny (package moonshine-voice): a recogniser of another family than Whisper, with the native runtime it
+ships."""
 
 from __future__ import annotations
 

@@ -126,8 +126,8 @@ def resolve(settings: Mapping[str, Any]) -> Recogniser:
     """A recogniser from its JSON object: `model`, or `engine` and `path`; `name`; and the engine's options.
 
     Raises:
-        UserError: an unknown model, engine or option, a value of a wrong type or out of range, a model that no package carries
-            and no folder is given for, or what this machine cannot compute.
+        UserError: an unknown model, engine or option, a value of a wrong type or out of range, a model that no package
+            carries and no folder is given for, or what this machine cannot compute.
     """
     if "model" not in settings:
         raise UserError(f'A recogniser needs a model: {{"model": "{next(iter(MODELS))}"}}.')

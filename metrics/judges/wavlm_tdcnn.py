@@ -1,7 +1,8 @@
 """WavLM-TDCNN: speaker embeddings by an ECAPA-TDNN over a learned mix of WavLM-large's hidden states.
 
-Reads the published speaker-verification checkpoint (`wavlm_large_finetune.pth`, or the same tensors as safetensors) from a local
-file. The network is built here, the backbone is transformers' WavLM; every tensor of the checkpoint must find its place.
+Reads the published speaker-verification checkpoint (`wavlm_large_finetune.pth`, or the same tensors as safetensors)
+from a local file. The network is built here, the backbone is transformers' WavLM; every tensor of the checkpoint must
+find its place.
 Shapes: b batch, c channels, t frames.
 """
 
@@ -193,8 +194,9 @@ def load_checkpoint(model: WavLMTdcnn, path: Path) -> WavLMTdcnn:
     reshaped = {key for key in set(state) & set(expected) if state[key].shape != expected[key].shape}
     if wrong := sorted(missing) or sorted(unknown) or sorted(reshaped):
         raise UserError(
-            f"{path} is not a WavLM-TDCNN checkpoint: {len(missing)} tensors missing, {len(unknown)} unknown, {len(reshaped)} of "
-            f"another shape, such as {wrong[0]}; give the speaker-verification checkpoint wavlm_large_finetune.pth."
+            f"{path} is not a WavLM-TDCNN checkpoint: {len(missing)} tensors missing, {len(unknown)} unknown, "
+            f"{len(reshaped)} of another shape, such as {wrong[0]}; give the speaker-verification checkpoint "
+            "wavlm_large_finetune.pth."
         )
     model.load_state_dict({**expected, **state})
     return model.eval()
@@ -211,15 +213,16 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise UserError(
-            f"{path} is no plain tensor file ({str(error).splitlines()[0]}); pickled code is never run here: convert its "
-            "tensors to safetensors."
+            f"{path} is no plain tensor file ({str(error).splitlines()[0]}); pickled code is never run here: convert "
+            "its tensors to safetensors."
         ) from None
     return state.get("model", state)
 
 
 @cache
 def load(path: str | None, device: str) -> WavLMTdcnn:
-    """The network with its weights, loaded once a process. Raises: UserError: as `load_checkpoint`, or no path is given."""
+    """The network with its weights, loaded once a process. Raises: UserError: as `load_checkpoint`, or no path is
+    given."""
     if path is None:
         raise UserError(
             'Set where WavLM-TDCNN lies: --config \'{"weights": {"wavlm_tdcnn": "wavlm_large_finetune.pth"}}\'.'

@@ -71,8 +71,9 @@ class Whisper:
     def transcribe(self, wave: np.ndarray, context_s: float, beam_size: int, language: str, prompt: str | None) -> str:
         """Text of audio at 16 kHz that fits in the context; beam search at temperature 0, no timestamps.
 
-        A transcript that says something twice over is decoded again in the full window, which Whisper was trained on; one
-        that then still loops, without any three tokens twice. Whisper's own remedy, sampling, would leave it to chance.
+        A transcript that says something twice over is decoded again in the full window, which Whisper was trained on;
+        one that then still loops, without any three tokens twice. Whisper's own remedy, sampling, would leave it to
+        chance.
         """
         text = self._decode(wave, context_s, beam_size, language, prompt)
         if context_s < WINDOW_S and repeats(text):

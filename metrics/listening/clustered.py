@@ -1,8 +1,9 @@
 """Means of ratings with honest errors: listeners and utterances both recur, so both are clusters.
 
-Two-way clustered variance: Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", with a G/(G-1)
-correction for each clustering and t quantiles of min(G) - 1 degrees of freedom. Camp et al. (Interspeech 2023) show that the
-usual standard error of MOS (SD / sqrt n, the paper's "standard error") is too small; it is computed for comparison only.
+Two-way clustered variance: Cameron, Gelbach and Miller (2011), "Robust inference with multiway clustering", with a
+G/(G-1) correction for each clustering and t quantiles of min(G) - 1 degrees of freedom. Camp et al. (Interspeech 2023)
+show that the usual standard error of MOS (SD / sqrt n, the paper's "standard error") is too small; it is computed for
+comparison only.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Ratings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean or a difference of means; `se_simple` is the paper's kind, `se` the clustered one. NaN: too few clusters."""
+    """A mean or a difference of means; `se_simple` is the paper's kind, `se` the clustered one. NaN: too few
+    clusters."""
 
     value: float
     se_simple: float
@@ -79,8 +81,8 @@ def total(groups: Sequence[Ratings]) -> Ratings:
 def crossed_bootstrap(a: Ratings, b: Ratings | None = None, *, draws: int = 2000, seed: int = 0) -> np.ndarray:
     """Bootstrap draws of a mean, or of a difference: raters and utterances are resampled independently.
 
-    Owen (2007), "The pigeonhole bootstrap". A check on the interval above that errs on the wide side: it counts the residual
-    three times where a rater meets an utterance once.
+    Owen (2007), "The pigeonhole bootstrap". A check on the interval above that errs on the wide side: it counts the
+    residual three times where a rater meets an utterance once.
 
     Returns:
         float [draws].
@@ -112,8 +114,8 @@ def _estimate(
         for codes in (rater_codes, utterance_codes, np.unique(both, return_inverse=True)[1])
     ]
     variance = variances[0] + variances[1] - variances[2]
-    # Ratings of one rater or utterance are alike, so a mean is no surer than one clustering says; a difference may be, where
-    # both systems share their listeners. Small samples can give less, even a negative variance.
+    # Ratings of one rater or utterance are alike, so a mean is no surer than one clustering says; a difference may be,
+    # where both systems share their listeners. Small samples can give less, even a negative variance.
     if variance <= 0 or (alike and variance < max(variances[:2])):
         variance = max(variances[:2])
     error = math.sqrt(variance) if min(counts) > 1 else math.nan

@@ -1,4 +1,5 @@
-"""A small web server for one study: the public files, and a door for answers. Loopback by default, HTTPS is a proxy's work."""
+"""A small web server for one study: the public files, and a door for answers. Loopback by default, HTTPS is a proxy's
+work."""
 
 from __future__ import annotations
 

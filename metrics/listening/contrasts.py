@@ -1,4 +1,5 @@
-"""Claims about ratings: difference, interval, p value, verdict; for our ratings and for the paper's printed numbers alike."""
+"""Claims about ratings: difference, interval, p value, verdict; for our ratings and for the paper's printed numbers
+alike."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Verdict:
-    """`difference` is a less b; `p` belongs to the claim's own test (two-sided for greater, one-sided for the margins)."""
+    """`difference` is a less b; `p` belongs to the claim's own test (two-sided for greater, one-sided for the
+    margins)."""
 
     difference: float
     se: float
@@ -25,7 +27,8 @@ class Verdict:
 def judge(kind: str, difference: float, se: float, df: float = math.inf, margin: float = 0.0) -> Verdict:
     """Judge a claim from a difference and its standard error.
 
-    greater: supported if the 95 % interval lies above 0, opposite if below. equivalent: two one-sided 5 % tests against the
+    greater: supported if the 95 % interval lies above 0, opposite if below. equivalent: two one-sided 5 % tests against
+        the
     margin. not_worse: one one-sided 5 % test against minus the margin. For the latter two, opposite means that the 95 %
     interval lies beyond the margin. A missing error is inconclusive.
     """
@@ -51,5 +54,6 @@ def judge(kind: str, difference: float, se: float, df: float = math.inf, margin:
 
 
 def judge_printed(kind: str, a: tuple[float, float], b: tuple[float, float], margin: float = 0.0) -> Verdict:
-    """Judge a claim from two printed means and standard errors, taken as independent (as the paper's difference rows do)."""
+    """Judge a claim from two printed means and standard errors, taken as independent (as the paper's difference rows
+    do)."""
     return judge(kind, a[0] - b[0], math.hypot(a[1], b[1]), margin=margin)

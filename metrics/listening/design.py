@@ -1,6 +1,7 @@
 """Who hears what: balanced lists with hidden tests, and the audit that shows the balance.
 
-The paper's numbers (7488 ratings of 560 stimuli, 3926 of 400, 6136 of 576) allow no exactly equal exposure, only one apart.
+The paper's numbers (7488 ratings of 560 stimuli, 3926 of 400, 6136 of 576) allow no exactly equal exposure, only one
+apart.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def _least_exposed(slots: list[list[list[int]]], exposures: np.ndarray, noise: n
             best[id(cells)] = [min(cell, key=lambda i: exposures[i]) if cell else -1 for cell in cells]
     candidates = np.array([best[id(cells)] for cells in slots])
     ahead = exposures[candidates] - lowest
-    # Being two ahead costs more than any number of stimuli that are one ahead; a missing stimulus is out of the question.
+    # Being two ahead costs more than any number of stimuli that are one ahead; a missing stimulus is out of the
+    # question.
     cost = np.where(ahead == 0, 0.0, 1000.0 ** (ahead - 1.0)) + noise.uniform(0, 1e-3, ahead.shape)
     cost[candidates < 0] = 1e15
     rows, columns = linear_sum_assignment(cost)
@@ -112,7 +114,8 @@ def _ordered(chosen: list[int], rated: Sequence[Stimulus], draw: random.Random) 
 def hide(
     lists: list[list[int]], rated: Sequence[Stimulus], hidden: Sequence[Stimulus], tests: list[dict], seed: int
 ) -> list[list[Stimulus]]:
-    """Put the hidden tests into the lists: spaced, never adjacent, never among the first three, least-used pairs first."""
+    """Put the hidden tests into the lists: spaced, never adjacent, never among the first three, least-used pairs
+    first."""
     draw = random.Random(seed_of(seed, "hidden"))
     used: Counter = Counter()
     full = []
@@ -148,14 +151,16 @@ def _tests_of_list(
     picked = search(kinds, frozenset())
     if picked is None:
         raise UserError(
-            f"A list found no {' and '.join(dict.fromkeys(kinds))} tests whose utterances its rated samples leave free: lower "
-            "`samples`, or take fewer `utterances`, so that some of the test set stay for the hidden tests."
+            f"A list found no {' and '.join(dict.fromkeys(kinds))} tests whose utterances its rated samples leave "
+            "free: lower `samples`, or take fewer `utterances`, so that some of the test set stay for the hidden "
+            "tests."
         )
     return draw.sample(picked, len(picked))
 
 
 def _places(length: int, count: int, draw: random.Random) -> list[int]:
-    """Positions in the finished list, ascending; one in each of `count` equal stretches, whose last place stays free."""
+    """Positions in the finished list, ascending; one in each of `count` equal stretches, whose last place stays
+    free."""
     edges = np.linspace(min(FIRST_HIDDEN, max(length - 2 * count, 0)), length, count + 1).astype(int)
     return [draw.randrange(low, max(high - 1, low + 1)) for low, high in pairwise(edges)]
 

@@ -1,4 +1,5 @@
-"""One path for every clip: same rate, same edges, same loudness (ITU-R BS.1770), same encoding, no metadata, no limiting."""
+"""One path for every clip: same rate, same edges, same loudness (ITU-R BS.1770), same encoding, no metadata, no
+limiting."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ class Clip:
 def render(clips: Iterable[Clip], settings: dict, seed: int) -> list[dict]:
     """Write every clip at the study's loudness.
 
-    Every clip gets the gain that brings it to `loudness_lufs`; if a true peak would pass `peak_dbtp`, all clips of the study are
-    lowered by the same amount. Nothing is limited.
+    Every clip gets the gain that brings it to `loudness_lufs`; if a true peak would pass `peak_dbtp`, all clips of the
+    study are lowered by the same amount. Nothing is limited.
 
     Returns:
         One row a clip: file, source, seconds, gain_db (the offset included), lufs, peak_dbtp, study_offset_db.
@@ -94,7 +95,8 @@ def _measure(path: Path, settings: dict) -> tuple[float, float, float]:
 
 def _write(clip: Clip, gain_db: float, offset_db: float, measured: tuple, settings: dict, seed: int) -> dict:
     wave = shape(clip.source, settings).astype(np.float64) * 10 ** ((gain_db + offset_db) / 20)
-    # Triangular dither, drawn per target, decouples the rounding error from the signal and makes equal sounds unequal files.
+    # Triangular dither, drawn per target, decouples the rounding error from the signal and makes equal sounds unequal
+    # files.
     draw = np.random.default_rng(seed_of(seed, clip.target.name))
     dither = draw.random(len(wave)) - draw.random(len(wave))
     samples = np.clip(np.round(wave * 32767 + dither), -32768, 32767).astype(np.int16)

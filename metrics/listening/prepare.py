@@ -54,8 +54,8 @@ def prepare(settings: dict, testsets: Path, audio: Path, out: Path, *, keep: boo
             if keep:
                 return _restored(out)
             raise UserError(
-                f"{out} was prepared before with another design and may be running on its static host; answers to it could no "
-                "longer be read. Prepare into another folder, or delete this one."
+                f"{out} was prepared before with another design and may be running on its static host; answers to it "
+                "could no longer be read. Prepare into another folder, or delete this one."
             )
         cost = prolific.budget(settings, prolific.minutes_needed(settings, _mean(row["seconds"] for row in rows)))
         codes = {name: _token(key, "code", name).upper()[:8] for name in ("completed", "no_consent")}
@@ -198,7 +198,8 @@ def _preregistration(settings: dict, rated, hidden, lists, rows: list[dict]) -> 
         ),
         "lists": digest([[stimulus.name for stimulus in chosen] for chosen in lists]),
         "clips": len(rows),
-        "analysis": "MOS with two-way (rater and utterance) clustered intervals, filtered and unfiltered; Holm within a table",
+        "analysis": "MOS with two-way (rater and utterance) clustered intervals, filtered and unfiltered; Holm "
+        "within a table",
     }
 
 

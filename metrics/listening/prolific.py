@@ -47,7 +47,8 @@ def budget(settings: dict, minutes: float) -> dict:
         "fee": round(fee, 2),
         "vat": round(vat, 2),
         "total": round(rewards + fee + vat, 2),
-        "note": "The fee and the tax are settings (pay.fee_percent, pay.vat_percent): compare them with your account at launch.",
+        "note": "The fee and the tax are settings (pay.fee_percent, pay.vat_percent): compare them with your "
+        "account at launch.",
     }
 
 
@@ -73,8 +74,8 @@ def draft(settings: dict, cost: dict, tokens: list[str], codes: dict[str, str]) 
         "name": settings["title"],
         "internal_name": f"listening study {settings['study']}",
         "description": (
-            f"You will listen to {settings['samples']} short speech recordings and rate them. Please use headphones in a quiet "
-            f"place. It takes about {cost['minutes']:.0f} minutes."
+            f"You will listen to {settings['samples']} short speech recordings and rate them. Please use headphones "
+            f"in a quiet place. It takes about {cost['minutes']:.0f} minutes."
         ),
         "prolific_id_option": "url_parameters",
         "access_details": [{"external_url": list_url(settings, token), "total_allocation": 1} for token in tokens],
@@ -170,7 +171,8 @@ def _state(text: str) -> str:
 
 
 def seconds_of(text: str) -> float | None:
-    """A time as exports write it, 602 or 602,5 seconds or 10:02 or 00:10:02, in seconds; None where it is unreadable."""
+    """A time as exports write it, 602 or 602,5 seconds or 10:02 or 00:10:02, in seconds; None where it is
+    unreadable."""
     if re.fullmatch(r"\d{1,9}([.,]\d{1,9})?", text):
         return float(text.replace(",", "."))
     if match := re.fullmatch(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", text):

@@ -1,4 +1,5 @@
-"""report/index.html: one file with results, claims, discards, design, wording and sound, which opens without any request."""
+"""report/index.html: one file with results, claims, discards, design, wording and sound, which opens without any
+request."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def write_report(out: Path, *, simulated: bool = False) -> Path:
 
 
 def _ours(folder: Path, simulated: bool) -> tuple[dict, str, str]:
-    """Cells by (system, scale, set, filtered). Simulated ratings only come into a report that is marked as simulated."""
+    """Cells by (system, scale, set, filtered). Simulated ratings only come into a report that is marked as
+    simulated."""
     if simulated:
         table, status, reason = folder / "mos_SIMULATED.csv", "SIMULATED", "invented ratings"
     else:

@@ -12,7 +12,8 @@ from speechbase.files import read_json, sha256
 
 @dataclass(frozen=True)
 class Mos:
-    """`status` is `ok` or `not run`; `cells` maps (system, scale, set) to mos, se, low, high, n_ratings and n_raters."""
+    """`status` is `ok` or `not run`; `cells` maps (system, scale, set) to mos, se, low, high, n_ratings and
+    n_raters."""
 
     status: str
     reason: str = ""

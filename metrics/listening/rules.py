@@ -1,4 +1,5 @@
-"""Whose ratings count: the pre-registered rules, each counted, applied where the study says so. Nobody's pay depends on them."""
+"""Whose ratings count: the pre-registered rules, each counted, applied where the study says so. Nobody's pay depends on
+them."""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ def latent(mean: float) -> float:
 
 
 def draw_ratings(latents: np.ndarray, codes: dict[str, np.ndarray], draw: np.random.Generator) -> np.ndarray:
-    """Ratings 1..5 of the model: latent mean + random parts shared by the same rater, utterance, and their pairs with systems."""
+    """Ratings 1..5 of the model: latent mean + random parts shared by the same rater, utterance, and their pairs with
+    systems."""
     values = latents + draw.normal(0, SPREAD["residual"], len(latents))
     for part, code in codes.items():
         values += draw.normal(0, SPREAD[part], code.max() + 1)[code]

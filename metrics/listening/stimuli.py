@@ -1,4 +1,5 @@
-"""What is heard: utterances that every system has, and the pairs of the hidden tests, from test sets and audio indexes."""
+"""What is heard: utterances that every system has, and the pairs of the hidden tests, from test sets and audio
+indexes."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Stimulus:
 
 
 def present(settings: dict, audio: Path) -> tuple[dict, list[str]]:
-    """Where `allow_absent` is set: the settings without systems of which some test set has no audio, and notes that say so."""
+    """Where `allow_absent` is set: the settings without systems of which some test set has no audio, and notes that say
+    so."""
     if not settings["allow_absent"]:
         return settings, []
     notes, systems = [], []
@@ -126,7 +128,8 @@ def _chosen(settings: dict, name: str, table: dict, found: dict[str, dict]) -> t
         short = min(found, key=lambda system: len(found[system]))
         raise UserError(
             f"The test set {name!r} has {len(usable)} utterances that all systems rendered (fewest: {short}, "
-            f"{len(found[short])}), but the study asks for {wanted}; set utterances to {len(usable)}, or allow_fewer to true."
+            f"{len(found[short])}), but the study asks for {wanted}; set utterances to {len(usable)}, or allow_fewer "
+            "to true."
         )
     notes = (
         [f"{name}: {len(table) - len(usable)} of {len(table)} utterances lack audio of some system."]

@@ -54,7 +54,8 @@ class DacCodec(Codec):
 
     Args:
         strides: downsampling of each stage; their product is the hop (1200).
-        encoder_dim: width of the first stage, doubled by each; decoder_dim: width of the last latent stage, halved by each.
+        encoder_dim: width of the first stage, doubled by each; decoder_dim: width of the last latent stage, halved by
+            each.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Losses of the codec (Appendix C, after DAC): multi-scale mel, and complex-STFT discriminators with feature matching."""
+"""Losses of the codec (Appendix C, after DAC): multi-scale mel, and complex-STFT discriminators with feature
+matching."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 
 class MultiScaleMel(nn.Module):
-    """Mean absolute difference of log10 mel spectrograms over several window lengths (DAC: 7 scales, hop = window / 4)."""
+    """Mean absolute difference of log10 mel spectrograms over several window lengths (DAC: 7 scales, hop = window /
+    4)."""
 
     def __init__(self, rate_hz: int, windows: tuple[int, ...], mels: tuple[int, ...]):
         super().__init__()

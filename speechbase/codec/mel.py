@@ -16,7 +16,8 @@ from speechbase.codec.base import Codec
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution in time, then a gated-by-scale two-layer perceptron (ConvNeXt, 1-D): [b, n, d] -> [b, n, d].
+    """Depthwise convolution in time, then a gated-by-scale two-layer perceptron (ConvNeXt, 1-D): [b, n, d] -> [b, n,
+    d].
 
     The depthwise kernel is a sum of shifted products: on CPU that is several times faster than Conv1d in training.
     """
@@ -160,9 +161,11 @@ class MelCodec(Codec):
 
     @torch.no_grad()
     def adopt(self, other: MelCodec) -> None:
-        """Start from the decoder of another codec of this kind, whose encoder (another basis, fewer channels) may differ.
+        """Start from the decoder of another codec of this kind, whose encoder (another basis, fewer channels) may
+        differ.
 
-        Both encoders are affine, so the other's latents are nearly an affine function of these: it goes into the first layer.
+        Both encoders are affine, so the other's latents are nearly an affine function of these: it goes into the first
+        layer.
 
         Raises:
             ValueError: decoders of other sizes.

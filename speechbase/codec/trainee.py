@@ -46,8 +46,8 @@ class CodecLossConfig:
 def fitting_waves(
     speech: SpeechTable, seed: int, recorded: float | None, noisy: float, count: int = 1000
 ) -> list[Tensor]:
-    """Speech [s] each for the closed-form encoder, a share `noisy` of it in noise at 0 to 20 dB, so that degraded sources keep
-    what distinguishes them."""
+    """Speech [s] each for the closed-form encoder, a share `noisy` of it in noise at 0 to 20 dB, so that degraded
+    sources keep what distinguishes them."""
     rng = np.random.default_rng(seed_of(seed, "fit"))
     waves = [speech.wave(speech.draw(rng, recorded)) for _ in range(count)]
     kinds = ("coloured", "speech_shaped", "modulated", "hum", "clicks", "music")
@@ -111,7 +111,8 @@ class CodecTrainee:
 
     @torch.no_grad()
     def measure(self, codec: Codec, utterances: int = 200) -> None:
-        """Store the latents' statistics over a fixed choice of training speech; a fitted codec has its own scale already."""
+        """Store the latents' statistics over a fixed choice of training speech; a fitted codec has its own scale
+        already."""
         if hasattr(codec, "fit"):
             return
         rng = np.random.default_rng(seed_of(self.seed, "statistics"))

@@ -25,8 +25,8 @@ _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ra
 def plan(config: dict, split: str) -> list[dict]:
     """Every utterance of a split, drawn from the configuration alone.
 
-    Splits `test_more` or `train_2` have the speakers of `test` or `train`, and sentences that come after those of the splits
-    of that kind that stand before them in the configuration.
+    Splits `test_more` or `train_2` have the speakers of `test` or `train`, and sentences that come after those of the
+    splits of that kind that stand before them in the configuration.
 
     Args:
         config: the `corpus` sub-tree.

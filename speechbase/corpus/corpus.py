@@ -70,7 +70,8 @@ def recorded(
     ] = None,
     workers: Workers = 2,
 ) -> None:
-    """Cut and multiply the real voices of corpus.real_voices: OUT/speech/<split>_recorded.csv and audio, where they are there.
+    """Cut and multiply the real voices of corpus.real_voices: OUT/speech/<split>_recorded.csv and audio, where they are
+    there.
 
     Of `test`: the recordings of corpus.real_tests with their noises and rooms, OUT/speech/recorded.csv.
     """

@@ -61,8 +61,8 @@ def draw(rng: np.random.Generator, config: dict, noises: Sequence, rirs: Sequenc
 
     Returns:
         Keys `eq_db` (gains at EQ_POINTS_HZ), `compression`, `rir`, `noise`, `noise_start` (0..1 of the noise's length),
-        `snr_db`, `cutoff_hz`; None where a step is left out. The same number of draws is made whatever is left out. With the
-        sections in question also `clip_db` and `coding` (kind and level).
+        `snr_db`, `cutoff_hz`; None where a step is left out. The same number of draws is made whatever is left out.
+        With the sections in question also `clip_db` and `coding` (kind and level).
     """
     eq, compression, band = (config.get(name, {}) for name in ("eq", "compression", "band"))
     reverb, noise = config.get("reverb", {}), config.get("noise", {})
@@ -162,7 +162,8 @@ def _ended(source: torch.Tensor, params: list[dict], rate_hz: int) -> torch.Tens
 
 
 def coded(wave: np.ndarray, rate_hz: int, kind: str, level: float) -> np.ndarray:
-    """Audio [n] after a lossy format and back, of the same length; `level` (0..1) spans the format's range of compression."""
+    """Audio [n] after a lossy format and back, of the same length; `level` (0..1) spans the format's range of
+    compression."""
     form, subtype, span = CODINGS[kind]
     if kind == "opus" and rate_hz not in (8000, 12000, 16000, 24000, 48000):
         form, subtype, span = CODINGS["mp3"]

@@ -49,7 +49,8 @@ def draw(rng: np.random.Generator, spoken: str, text_config: dict, split: str) -
 
 
 def _place(rng, words: int, sentence: int) -> tuple[int, int]:
-    """Where to edit: one to three words inside one of the text's sentences of `sentence` words, not its first or last."""
+    """Where to edit: one to three words inside one of the text's sentences of `sentence` words, not its first or
+    last."""
     start = sentence * int(rng.integers(words // sentence))
     first = start + int(rng.integers(1, sentence - 1))
     return first, min(first + int(rng.integers(1, 4)) - 1, start + sentence - 2)

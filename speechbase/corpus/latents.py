@@ -1,6 +1,7 @@
 """Speech as coarsely rounded latents beside its phonemes: 4 MB an hour, for a training that holds all of it on a GPU.
 
-A folder `latents/<split>` of packed data has parts `<number>.npz`, each readable by itself: what one transfer can carry.
+A folder `latents/<split>` of packed data has parts `<number>.npz`, each readable by itself: what one transfer can
+carry.
 """
 
 from __future__ import annotations

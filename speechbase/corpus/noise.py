@@ -1,5 +1,5 @@
-"""Noises made from nothing but a seed (coloured, speech-shaped, modulated, babble, hum, clicks, music-like), and recordings
-that a package ships."""
+"""Noises made from nothing but a seed (coloured, speech-shaped, modulated, babble, hum, clicks, music-like), and
+recordings that a package ships."""
 
 from __future__ import annotations
 

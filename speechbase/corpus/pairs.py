@@ -50,7 +50,8 @@ class Sounds:
 
 
 class Pairs:
-    """Draws source, target and prompt of any mix of speech-to-speech tasks; all is simulated on `device`, as one batch."""
+    """Draws source, target and prompt of any mix of speech-to-speech tasks; all is simulated on `device`, as one
+    batch."""
 
     def __init__(
         self,
@@ -98,7 +99,8 @@ class Pairs:
         """Simulate one micro-batch.
 
         Args:
-            tasks, rngs, speeds: names, generators and speed perturbation of the items [b]; without `speeds` there is none.
+            tasks, rngs, speeds: names, generators and speed perturbation of the items [b]; without `speeds` there is
+                none.
             samples, prompt: of a crop, and of its prompt (0: none).
         """
         speeds = speeds or [1.0] * len(tasks)
@@ -153,7 +155,8 @@ class Pairs:
         return params | nothing | {"snr_db": float(rng.uniform(5, 25)) if noisy else None}
 
     def _with_babble(self, params: dict, place: int, rng: np.random.Generator) -> dict:
-        """Now and then the noise is other people of the corpus talking at once: their utterances, the config's `babble`."""
+        """Now and then the noise is other people of the corpus talking at once: their utterances, the config's
+        `babble`."""
         few, many = self.config["babble"]["talkers"]
         babbling = rng.random() < self.config["babble"]["probability"]
         talkers = [self.speech.other_speaker(place, rng) for _ in range(int(rng.integers(few, many + 1)))]

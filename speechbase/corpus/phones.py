@@ -1,8 +1,9 @@
 """Text as phonemes: what a small model that cannot learn English spelling reads instead of letters.
 
-The packaged lexicon (hibari: misaki's American English lexicon, its number, currency and abbreviation rules, and a small
-network for words that it lacks) spells a text. A sign is one phoneme with its stress and whether a word begins with it, so
-that every sign is something heard, and text positions stretched over the audio lie near the sounds they stand for.
+The packaged lexicon (hibari: misaki's American English lexicon, its number, currency and abbreviation rules, and a
+small network for words that it lacks) spells a text. A sign is one phoneme with its stress and whether a word begins
+with it, so that every sign is something heard, and text positions stretched over the audio lie near the sounds they
+stand for.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def check_script(text: str) -> None:
 
 
 def encode(text: str, alphabet: str = AMERICAN) -> list[int]:
-    """Numbers of a text's signs from 1 on, six to a phoneme of `alphabet` (stress times beginning of a word); errors as `signs`.
+    """Numbers of a text's signs from 1 on, six to a phoneme of `alphabet` (stress times beginning of a word); errors as
+    `signs`.
 
     A phoneme that an older alphabet lacks is left out.
     """
@@ -80,8 +82,8 @@ def encode(text: str, alphabet: str = AMERICAN) -> list[int]:
 def sound_lengths(texts: list[str], seconds: list[float], alphabet: str = AMERICAN) -> list[list[int]]:
     """How long each phoneme lasts, in ms, without and with stress: [[unstressed], [stressed]] in the alphabet's order.
 
-    Least squares over utterances, drawn towards the mean where a phoneme is rare; so text positions can be stretched over
-    the audio by what is said and not only by how much.
+    Least squares over utterances, drawn towards the mean where a phoneme is rare; so text positions can be stretched
+    over the audio by what is said and not only by how much.
     """
     kinds = 2 * len(alphabet)
     counts = np.zeros((len(texts), kinds))

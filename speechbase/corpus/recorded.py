@@ -1,4 +1,5 @@
-"""Real voices: utterances of a recorded corpus by id, cut at pauses, and each voice multiplied by pitch, formants and speed."""
+"""Real voices: utterances of a recorded corpus by id, cut at pauses, and each voice multiplied by pitch, formants and
+speed."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ def folder_of(config: dict) -> Path | None:
     """The folder that holds `<id>.flac` (at any depth), or None where the user has not got the corpus.
 
     Args:
-        config: `corpus.real_voices` or `corpus.real_tests`: `have` names the folder, or else the environment variable that
-            `variable` names.
+        config: `corpus.real_voices` or `corpus.real_tests`: `have` names the folder, or else the environment variable
+            that `variable` names.
 
     Raises:
         UserError: a folder is named that does not exist.
@@ -46,9 +47,9 @@ def build(config: dict, split: str, out: Path, workers: int = 1) -> Path | None:
     """Make `out/<split>_recorded.csv` and its audio from the user's copy of the corpus; None where there is none.
 
     Args:
-        config: the `corpus` sub-tree; `real_voices` names the `list` of ids and checksums, `copies` of each voice with the ranges
-            of `formant_ratio`, `f0_ratio` and `speed` that they are drawn from (the first copy is the voice itself), and
-            the longest piece, `max_seconds`.
+        config: the `corpus` sub-tree; `real_voices` names the `list` of ids and checksums, `copies` of each voice with
+            the ranges of `formant_ratio`, `f0_ratio` and `speed` that they are drawn from (the first copy is the voice
+            itself), and the longest piece, `max_seconds`.
         split: `train` or `valid`: other speakers.
 
     Raises:
@@ -114,7 +115,8 @@ def pieces(wave: np.ndarray, rate_hz: int, max_seconds: float) -> list[np.ndarra
 
 
 def checked(listed: pandas.DataFrame, folder: Path) -> dict[str, Path]:
-    """The listed files by id, found at any depth. Raises: UserError: one is missing or is not the one that the list names."""
+    """The listed files by id, found at any depth. Raises: UserError: one is missing or is not the one that the list
+    names."""
     found = {path.stem: path for path in sorted(folder.rglob("*.flac"))}
     missing = [name for name in listed["id"] if name not in found]
     if missing:
@@ -142,7 +144,8 @@ def _make(job: tuple) -> list[dict]:
     cuts = pieces(audio.read(path, rate_hz, channel=0, resampled=True)[0], rate_hz, settings["max_seconds"])
     for place, piece in enumerate(cuts):
         name = f"{identity}.{place}" + (f"~{number}" if number else "")
-        key = f"{seed_of(VERSION, sha256(path), change if number else None, settings['max_seconds'], config['level_dbfs']):016x}"
+        decisive = (sha256(path), change if number else None, settings["max_seconds"], config["level_dbfs"])
+        key = f"{seed_of(VERSION, *decisive):016x}"
         inside = f"audio/{split}_recorded/{speaker}/{name}.flac"
         if not jobs.is_made(out / inside, key):
             wave = _changed(piece, rate_hz, change, seed_of(config["seed"], name)) if number else piece
@@ -156,11 +159,19 @@ def _make(job: tuple) -> list[dict]:
         voice = speaker + (f"~{number}" if number else "")
         rows.append(
             {
-                "id": name, "speaker": voice, "base": speech.RECORDED, "sex": "", "split": f"{split}_recorded", "text": "",
-                "path": inside, "rate_hz": rate_hz, "seconds": round(seconds, 4), "phones": 0,
+                "id": name,
+                "speaker": voice,
+                "base": speech.RECORDED,
+                "sex": "",
+                "split": f"{split}_recorded",
+                "text": "",
+                "path": inside,
+                "rate_hz": rate_hz,
+                "seconds": round(seconds, 4),
+                "phones": 0,
                 "sha256": sha256(out / inside),
             }
-        )  # fmt: skip
+        )
     return rows
 
 

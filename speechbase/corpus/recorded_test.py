@@ -1,4 +1,5 @@
-"""Recorded speech, noises and measured rooms for test sets alone (`split: recorded`): never trained, tuned or chosen on."""
+"""Recorded speech, noises and measured rooms for test sets alone (`split: recorded`): never trained, tuned or chosen
+on."""
 
 from __future__ import annotations
 
@@ -75,10 +76,18 @@ def _speech(row, path: Path, words: dict[str, str], out: Path, config: dict) -> 
     inside = f"{_folder('speech')}/{row.speaker}/{row.id}.flac"
     audio.write(out / "speech" / inside, wave, rate_hz, comment="recorded speech")
     return {
-        "id": row.id, "speaker": row.speaker, "base": speech.RECORDED, "sex": "", "split": "recorded", "text": words[row.id],
-        "path": inside, "rate_hz": rate_hz, "seconds": round(len(wave) / rate_hz, 4), "phones": 0,
+        "id": row.id,
+        "speaker": row.speaker,
+        "base": speech.RECORDED,
+        "sex": "",
+        "split": "recorded",
+        "text": words[row.id],
+        "path": inside,
+        "rate_hz": rate_hz,
+        "seconds": round(len(wave) / rate_hz, 4),
+        "phones": 0,
         "sha256": sha256(out / "speech" / inside),
-    }  # fmt: skip
+    }
 
 
 def _noise(row, path: Path, out: Path, rate_hz: int) -> dict:
@@ -98,9 +107,13 @@ def _room(row, path: Path, out: Path, rate_hz: int) -> dict:
     inside = f"{_folder('rir')}/{row.id}.wav"
     audio.write(out / inside, wave.astype(np.float32), rate_hz, comment=f"measured room; {row.licence}")
     return {
-        "id": row.id, "split": "recorded", "rt60_s": round(rt60_s(wave, rate_hz), 3), "path": inside, "rate_hz": rate_hz,
+        "id": row.id,
+        "split": "recorded",
+        "rt60_s": round(rt60_s(wave, rate_hz), 3),
+        "path": inside,
+        "rate_hz": rate_hz,
         "sha256": sha256(out / inside),
-    }  # fmt: skip
+    }
 
 
 def rt60_s(response: np.ndarray, rate_hz: int) -> float:

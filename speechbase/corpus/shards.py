@@ -1,9 +1,10 @@
 """Speech in shards (lhotse Shar): tens of thousands of hours behind the interface of a speech table.
 
-A folder of shards holds, for each number k, `shar/recording.k.tar` and `shar/cuts.k.jsonl.gz` (lhotse's own files, which
-`CutSet.from_shar` reads), where encoded also `latents/k.tar`, and `index/k.csv`, which says where in the archives each
-utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed, step) resumes
-exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among processes, resumable.
+A folder of shards holds, for each number k, `shar/recording.k.tar` and `shar/cuts.k.jsonl.gz` (lhotse's own files,
+which `CutSet.from_shar` reads), where encoded also `latents/k.tar`, and `index/k.csv`, which says where in the archives
+each utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed,
+step) resumes exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among
+processes, resumable.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"
 
 
 def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True) -> SpeechTable:
-    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in memory.
+    """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in
+    memory.
 
     Without `eager` audio is decoded when it is asked for: where it is read once.
 
@@ -90,7 +92,8 @@ class ShardTable(SpeechTable):
         self._waves = None  # no audio is kept
 
     def keep(self) -> None:
-        """Decode all audio now and keep it (int16, 115 MB an hour at 16 kHz): decoding at every draw would cost far more."""
+        """Decode all audio now and keep it (int16, 115 MB an hour at 16 kHz): decoding at every draw would cost far
+        more."""
         with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
             self._waves = list(pool.map(self.wave_int16, range(len(self))))
 
@@ -133,9 +136,10 @@ class ShardTable(SpeechTable):
 class Order:
     """The order in which a process reads its share of the utterances: an endless, resumable sequence of places.
 
-    Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards together, so
-    that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to resume, skip as many
-    as were read.
+    Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards
+    together, so
+    that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to resume, skip
+    as many as were read.
     """
 
     def __init__(self, table: ShardTable, seed: int, rank: int = 0, ranks: int = 1, window: int = 8):

@@ -108,7 +108,8 @@ class SpeechTable:
         return int(places[rng.integers(len(places))])
 
     def alike(self, rng: np.random.Generator, count: int, recorded: float | None = None) -> np.ndarray:
-        """The `count` places next in length to a random one; real voices and others apart, the former with this probability."""
+        """The `count` places next in length to a random one; real voices and others apart, the former with this
+        probability."""
         places = np.arange(len(self))
         if recorded is not None and len(self._recorded) and len(self._synthetic):
             places = self._recorded if rng.random() < recorded else self._synthetic

@@ -118,7 +118,8 @@ def build(config: dict, name: str, folder: Path) -> Path:
 
 
 def at_step(settings: dict, number: int, utterances: int) -> dict:
-    """A set's settings for one item: with `snr_steps_db` each pass through the utterances has the next of these SNRs."""
+    """A set's settings for one item: with `snr_steps_db` each pass through the utterances has the next of these
+    SNRs."""
     if "snr_steps_db" not in settings:
         return settings
     steps = settings["snr_steps_db"]

@@ -68,7 +68,8 @@ def change_gender(
     seed: int = 0,
     pace: float = 1.0,
 ) -> np.ndarray:
-    """Praat's "Change gender": shift formants by a ratio, set the median pitch (Hz; 0: as it is), scale the pitch range.
+    """Praat's "Change gender": shift formants by a ratio, set the median pitch (Hz; 0: as it is), scale the pitch
+    range.
 
     Praat draws the pulses of unvoiced stretches at random: the seed makes them the same every time.
 

@@ -26,9 +26,9 @@ COLUMNS = [
 CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|)$")
 REMEDIES = {
     "wsj0_2mix": (
-        "WSJ0-2mix is made from CSR-I (WSJ0), which the Linguistic Data Consortium sells as LDC93S6A. Buy it, convert it "
-        "with sph2pipe, make the mixtures with MERL's create-speaker-mixtures scripts (16 kHz, min), and name the folder "
-        "that holds 2speakers/ under corpus.recorded.have.wsj0_2mix."
+        "WSJ0-2mix is made from CSR-I (WSJ0), which the Linguistic Data Consortium sells as LDC93S6A. Buy it, convert "
+        "it with sph2pipe, make the mixtures with MERL's create-speaker-mixtures scripts (16 kHz, min), and name the "
+        "folder that holds 2speakers/ under corpus.recorded.have.wsj0_2mix."
     ),
     "whamr": (
         "WHAMR! needs WSJ0 (LDC93S6A, sold by the Linguistic Data Consortium) and the WHAM! noise. Make it with the "
@@ -39,7 +39,8 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to fetch: a row of corpora.tsv. `checksum` is "sha256:...", "md5:..." or empty where nobody gives one."""
+    """One file to fetch: a row of corpora.tsv. `checksum` is "sha256:...", "md5:..." or empty where nobody gives
+    one."""
 
     name: str
     part: str
@@ -109,7 +110,8 @@ class Location:
     folders: tuple[Path, ...]
 
     def find(self, relative: str) -> Path:
-        """The file or folder `relative` (as in the published layout), its leading folders left out where they are missing.
+        """The file or folder `relative` (as in the published layout), its leading folders left out where they are
+        missing.
 
         Raises:
             UserError: it is nowhere; the message says where was looked and what to do.

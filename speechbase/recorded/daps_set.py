@@ -1,7 +1,9 @@
 """Enhancement (Tables 3, 6, 10): DAPS, speakers f10 and m10, script 5, twelve devices and rooms, in windows of 8 s.
 
-The paper gives no list; its demonstration's files are named by speaker, script, environment and window, which is followed.
-Windows start at 0, the short tail is dropped, and the text of a window is what is heard in it for at least half its length.
+The paper gives no list; its demonstration's files are named by speaker, script, environment and window, which is
+followed.
+Windows start at 0, the short tail is dropped, and the text of a window is what is heard in it for at least half its
+length.
 The device recordings run some milliseconds behind the studio's; nothing is shifted, as in the demonstration.
 """
 

@@ -35,8 +35,8 @@ def fetch(archive: Archive, folder: Path, attempts: int = 6, pause_s: float = 5.
         The archive's path.
 
     Raises:
-        UserError: a dead address, a page in the place of the archive, too little disk, a connection that breaks `attempts`
-            times without progress, or a wrong checksum.
+        UserError: a dead address, a page in the place of the archive, too little disk, a connection that breaks
+            `attempts` times without progress, or a wrong checksum.
     """
     path = folder / archive.name / archive.file
     record = path.with_name(path.name + ".verified.json")
@@ -62,8 +62,8 @@ def fetch(archive: Archive, folder: Path, attempts: int = 6, pause_s: float = 5.
         except ValueError as error:
             if last:
                 raise UserError(
-                    f"{archive.url} is not what it should be, twice: {error} Either the publisher changed the file (then "
-                    "correct the row in corpora.tsv) or something between changes it; nothing of it was kept."
+                    f"{archive.url} is not what it should be, twice: {error} Either the publisher changed the file "
+                    "(then correct the row in corpora.tsv) or something between changes it; nothing of it was kept."
                 ) from None
     algorithm = archive.checksum.partition(":")[0] or "sha256"
     digest = pooch.file_hash(str(path), alg=algorithm)
@@ -89,8 +89,8 @@ def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
             if code in GONE:
                 raise UserError(
                     f"{archive.url} answers {code} ({answer.reason}): the address has expired or wants a login. Put a "
-                    f"new one into corpora.tsv, fetch the file by hand to {part.with_suffix('')}, or name a folder that "
-                    f"holds the corpus under corpus.recorded.have.{archive.name}."
+                    f"new one into corpora.tsv, fetch the file by hand to {part.with_suffix('')}, or name a folder "
+                    f"that holds the corpus under corpus.recorded.have.{archive.name}."
                 ) from None
             reason = f"the server answers {code}"
         except requests.exceptions.ChunkedEncodingError:
@@ -108,7 +108,8 @@ def _fill(archive: Archive, part: Path, attempts: int, pause_s: float) -> None:
 
 
 def _transfer(archive: Archive, part: Path, start: int) -> None:
-    """One request for what is missing after `start` bytes. Raises: requests.RequestException: it ended before the file."""
+    """One request for what is missing after `start` bytes. Raises: requests.RequestException: it ended before the
+    file."""
 
     def look(response: requests.Response, **_: object) -> None:
         """Before the body is read."""
@@ -116,8 +117,8 @@ def _transfer(archive: Archive, part: Path, start: int) -> None:
             return
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise UserError(
-                f"{archive.url} gives a web page instead of a file (a login, a quota or a changed address): fetch the file "
-                f"by hand to {part.with_suffix('')} and run again."
+                f"{archive.url} gives a web page instead of a file (a login, a quota or a changed address): fetch the "
+                f"file by hand to {part.with_suffix('')} and run again."
             )
         _check_space(archive, part, int(response.headers.get("Content-Length") or archive.bytes - start))
         if response.status_code != 206:
@@ -139,8 +140,8 @@ def _check_space(archive: Archive, part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if needed > free:
         raise UserError(
-            f"{archive.file} needs {needed / 1e9:.1f} GB more and the disk that holds {part.parent} has {free / 1e9:.1f} GB "
-            "free: free some space, or set corpus.recorded.folder to another disk."
+            f"{archive.file} needs {needed / 1e9:.1f} GB more and the disk that holds {part.parent} has "
+            f"{free / 1e9:.1f} GB free: free some space, or set corpus.recorded.folder to another disk."
         )
 
 

@@ -1,7 +1,7 @@
 """Speech editing (Table 2): the LibriTTS part of RealEdit (Peng et al. 2024), 100 rows.
 
-Spans are inclusive word indices "i" or "i,j"; several edits of one row are parted by "|", and then the transcript columns hold
-every stage. One published row is malformed and named here; another one would be an error.
+Spans are inclusive word indices "i" or "i,j"; several edits of one row are parted by "|", and then the transcript
+columns hold every stage. One published row is malformed and named here; another one would be an error.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def write_set(
     """Write `folder/<name>.csv` and its audio under `folder/<name>/`.
 
     Args:
-        items: (row, audio by column) pairs; a row needs id, task, rate_hz, text and what its task needs. Audio that is the
-            same array as an earlier item's is written anew: sharing files would tie items together.
+        items: (row, audio by column) pairs; a row needs id, task, rate_hz, text and what its task needs. Audio that is
+            the same array as an earlier item's is written anew: sharing files would tie items together.
         folder: `data/<scale>/testsets`.
         published: the name of the set's published fingerprint, over the reference's length; None: not compared.
 
@@ -54,7 +54,8 @@ def write_set(
 
 
 def limited(items: list, size: int | None, seed: int) -> list:
-    """All items, or a seeded choice of `size` of them in their order, for a quick look; not comparable with the paper."""
+    """All items, or a seeded choice of `size` of them in their order, for a quick look; not comparable with the
+    paper."""
     if not size or size >= len(items):
         return items
     chosen = np.random.default_rng(seed).choice(len(items), size, replace=False)

@@ -1,7 +1,8 @@
-"""Separation (Tables 4 and 5): Libri2Mix made here from its published metadata; WSJ0-2mix and WHAMR! read as users have them.
+"""Separation (Tables 4 and 5): Libri2Mix made here from its published metadata; WSJ0-2mix and WHAMR! read as users have
+them.
 
-All are the 16 kHz, min versions. A mixture gives two items, one a target speaker; the prompt is another recording of that
-speaker, drawn from (seed, id): the paper says no more than that it is disjoint.
+All are the 16 kHz, min versions. A mixture gives two items, one a target speaker; the prompt is another recording of
+that speaker, drawn from (seed, id): the paper says no more than that it is disjoint.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ PUBLISHED = {"libri2mix": "libri2mix_test_min_16k", "wsj0_2mix": "wsj0_2mix_test
 
 @dataclass(frozen=True)
 class Mixture:
-    """One mixture before its audio is read: who speaks, and what reads mixture and sources ([n], [2, n]) and a prompt."""
+    """One mixture before its audio is read: who speaks, and what reads mixture and sources ([n], [2, n]) and a
+    prompt."""
 
     id: str
     speakers: tuple[str, str]
@@ -40,7 +42,8 @@ class Mixture:
 
 
 def libri2mix(metadata: Location, speech: Location, noise: Location | None) -> list[Mixture]:
-    """Libri2Mix's test set from its metadata (gains and names), LibriSpeech test-clean and, for the noisy one, WHAM!'s noise.
+    """Libri2Mix's test set from its metadata (gains and names), LibriSpeech test-clean and, for the noisy one, WHAM!'s
+    noise.
 
     Raises:
         UserError: a source that LibriSpeech lacks.
@@ -166,7 +169,8 @@ def _other(prompts: dict[str, list[str]], speaker: str, own: str, mixture: str) 
 
 
 def build(mixtures: list[Mixture], corpus: str, folder: Path, name: str, size: int | None = None) -> str:
-    """Make the test set: two items a mixture, in the mixtures' order; the fingerprint is over mixtures, as published."""
+    """Make the test set: two items a mixture, in the mixtures' order; the fingerprint is over mixtures, as
+    published."""
 
     def items() -> Iterator[tuple[dict, dict]]:
         for mixture in limited(mixtures, size, seed_of(name)):

@@ -3,7 +3,8 @@
     python -m speechbase.recorded.shards write  --table T.csv --out DIR [--part 3/64]
     python -m speechbase.recorded.shards encode --shards DIR --codec models/paper/codec --device cuda [--part 3/64]
 
-Utterances are dealt to shards by a hash of their ids, so that every shard is a random sample and no job needs another's.
+Utterances are dealt to shards by a hash of their ids, so that every shard is a random sample and no job needs
+another's.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def _rows(table: Path) -> Iterator[dict]:
 
 
 def _write_shard(rows: list[dict], folder: Path, out: Path, number: int) -> None:
-    """Write one shard in a folder of its own, move it into place, and its index last: the index says that it is whole."""
+    """Write one shard in a folder of its own, move it into place, and its index last: the index says that it is
+    whole."""
     (out / "shar").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".part-") as temporary:
         with SharWriter(temporary, fields={"recording": "flac"}, shard_size=len(rows), shard_offset=number) as writer:

@@ -17,7 +17,8 @@ from speechbase.recorded.corpora import Location
 
 NOISE_COLUMNS = ["id", "split", "kind", "path", "rate_hz", "seconds", "sha256"]
 RIR_COLUMNS = ["id", "split", "rt60_s", "path", "rate_hz", "sha256"]
-# Where the wanted audio lies in each corpus, as published; OpenSLR28's recorded responses, not its simulated ones or noises.
+# Where the wanted audio lies in each corpus, as published; OpenSLR28's recorded responses, not its simulated ones or
+# noises.
 FOLDERS = {
     "dns5_noise": "datasets_fullband/noise_fullband",
     "sfs_static": "SFS-Static-Dataset",
@@ -77,7 +78,8 @@ def noise_table(locations: list[Location], out: Path) -> int:
 def rir_table(locations: list[Location], out: Path, rate_hz: int) -> int:
     """Write `rir.csv` and, beside it in `rir/`, every impulse response cut so that its direct path is sample 0.
 
-    Multi-channel responses give their first channel. The reverberation time is estimated from the decay between -5 and -25 dB.
+    Multi-channel responses give their first channel. The reverberation time is estimated from the decay between -5 and
+    -25 dB.
 
     Returns:
         How many responses there are.
@@ -108,7 +110,8 @@ def _compare(location: Location, lengths: list[tuple[str, int]], out: Path) -> N
 
 
 def from_direct_path(response: np.ndarray) -> np.ndarray:
-    """The response [n] from its direct path on, which has the value 1: the first sample of half the largest magnitude."""
+    """The response [n] from its direct path on, which has the value 1: the first sample of half the largest
+    magnitude."""
     magnitude = np.abs(response)
     first = int(np.argmax(magnitude >= 0.5 * magnitude.max()))
     direct = first + int(np.argmax(magnitude[first : first + 8]))
@@ -116,7 +119,8 @@ def from_direct_path(response: np.ndarray) -> np.ndarray:
 
 
 def rt60_s(response: np.ndarray, rate_hz: int) -> float | str:
-    """Reverberation time in seconds from Schroeder's backward integral, -5 to -25 dB; "" where it does not decay so far."""
+    """Reverberation time in seconds from Schroeder's backward integral, -5 to -25 dB; "" where it does not decay so
+    far."""
     energy = np.cumsum(response[::-1].astype(np.float64) ** 2)[::-1]
     level_db = 10 * np.log10(energy / energy[0] + 1e-12)
     part = np.flatnonzero((level_db <= -5) & (level_db >= -25))

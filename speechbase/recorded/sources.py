@@ -1,7 +1,7 @@
 """Read the speech corpora in their published layouts, one utterance at a time.
 
-lhotse has recipes for the four; they leave out utterances whose audio is missing with no more than a log line, and open all
-10.8 million files of MLS to learn lengths that its segments.txt states. Here a missing file is an error.
+lhotse has recipes for the four; they leave out utterances whose audio is missing with no more than a log line, and open
+all 10.8 million files of MLS to learn lengths that its segments.txt states. Here a missing file is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ READERS = 16  # concurrent header reads: latency of a network disk, not work
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance of a corpus; `text` in lower case with its punctuation, `book` the LibriVox book where there is one."""
+    """One utterance of a corpus; `text` in lower case with its punctuation, `book` the LibriVox book where there is
+    one."""
 
     id: str
     speaker: str
@@ -55,7 +56,8 @@ def librispeech(location: Location, part: str) -> Iterator[Utterance]:
 
 
 def libritts(location: Location, part: str, corpus: str = "LibriTTS") -> Iterator[Utterance]:
-    """LibriTTS(_R)/<part>/<speaker>/<chapter>/<id>.wav with a <speaker>_<chapter>.trans.tsv a chapter (normalised text)."""
+    """LibriTTS(_R)/<part>/<speaker>/<chapter>/<id>.wav with a <speaker>_<chapter>.trans.tsv a chapter (normalised
+    text)."""
     sexes = _libritts_sexes(location, corpus)
     folder = location.find(f"{corpus}/{part}")
 
@@ -111,7 +113,8 @@ READ: dict[str, Callable[[Location, str], Iterator[Utterance]]] = {
 
 
 def failed_restorations(location: Location, part: str) -> set[str]:
-    """Ids whose restoration failed, as LibriTTS-R's authors list them (lines "./<part>/<speaker>/<chapter>/<id>.wav")."""
+    """Ids whose restoration failed, as LibriTTS-R's authors list them (lines
+    "./<part>/<speaker>/<chapter>/<id>.wav")."""
     path = location.find(f"libritts_r_failed_speech_restoration_examples/{part}_bad_sample_list.txt")
     return {Path(line.strip()).stem for line in _lines(path)}
 
@@ -125,8 +128,8 @@ def _with_lengths(entries, location: Location) -> Iterator[Utterance]:
             info = soundfile.info(path)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise UserError(
-                f"{path} is missing or broken ({error}), though {location.name} has its transcript: the archive was not "
-                "unpacked whole. Delete the unpacked folder and run again."
+                f"{path} is missing or broken ({error}), though {location.name} has its transcript: the archive was "
+                "not unpacked whole. Delete the unpacked folder and run again."
             ) from None
         return Utterance(identity, speaker, sex, text.strip().lower(), path, info.samplerate, info.frames, book)
 
@@ -152,7 +155,8 @@ def _pipe_table(path: Path) -> dict[str, str]:
 
 
 def _libritts_sexes(location: Location, corpus: str) -> dict[str, str]:
-    """LibriTTS has SPEAKERS.txt; LibriTTS-R brings its speakers.tsv in another archive, so that the sex may be unknown."""
+    """LibriTTS has SPEAKERS.txt; LibriTTS-R brings its speakers.tsv in another archive, so that the sex may be
+    unknown."""
     try:
         return _pipe_table(location.find(f"{corpus}/SPEAKERS.txt"))
     except UserError:

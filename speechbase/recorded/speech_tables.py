@@ -1,7 +1,8 @@
 """Speech tables of the paper's scale: one a corpus part, and the training and validation tables made of them.
 
-Training leaves out what a test set contains: readers of LibriSpeech test-clean and of LibriTTS dev (RealEdit, validation),
-who also read for MLS under the same LibriVox number, and restorations that failed. What is left out is listed.
+Training leaves out what a test set contains: readers of LibriSpeech test-clean and of LibriTTS dev (RealEdit,
+validation), who also read for MLS under the same LibriVox number, and restorations that failed. What is left out is
+listed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Zero-shot TTS (Table 1): LibriSpeech test-clean of 4 to 10 s, prompts of at most 3 s of another utterance of the speaker.
+"""Zero-shot TTS (Table 1): LibriSpeech test-clean of 4 to 10 s, prompts of at most 3 s of another utterance of the
+speaker.
 
-The set is that of CLaM-TTS and DiTTo-TTS: 1,237 utterances, 40 speakers, 2.1966 h. Which utterance prompts which is drawn
-once (`librispeech_prompts.csv`, made by `choose_prompts`); where it is cut needs the times of its words.
+The set is that of CLaM-TTS and DiTTo-TTS: 1,237 utterances, 40 speakers, 2.1966 h. Which utterance prompts which is
+drawn once (`librispeech_prompts.csv`, made by `choose_prompts`); where it is cut needs the times of its words.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def cut_prompt(name: str, wave: np.ndarray, rate_hz: int, spoken: list[Word]) ->
     start, end = (round(time * rate_hz) for time in (words[0].start_s, min(words[-1].end_s, len(wave) / rate_hz)))
     if end - start < 0.1 * rate_hz:
         raise UserError(
-            f"The last words of {name} would make a prompt of {(end - start) / rate_hz:.2f} s: its times are wrong; align again."
+            f"The last words of {name} would make a prompt of {(end - start) / rate_hz:.2f} s: its times are wrong; "
+            "align again."
         )
     return wave[start:end], " ".join(word.text.lower() for word in words)
 

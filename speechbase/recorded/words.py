@@ -79,7 +79,8 @@ class Aligner:
         self._model, self._metadata = whisperx.load_align_model(language_code="en", device=device)
 
     def __call__(self, wave: np.ndarray, text: str) -> list[Word]:
-        """The words of `text` in float32 [n] at 16 kHz; a word that cannot be placed takes the gap between its neighbours."""
+        """The words of `text` in float32 [n] at 16 kHz; a word that cannot be placed takes the gap between its
+        neighbours."""
         end_s = len(wave) / RATE_HZ
         segment = {"text": text, "start": 0.0, "end": end_s}
         result = self._whisperx.align([segment], self._model, self._metadata, wave, self._device)
@@ -87,7 +88,8 @@ class Aligner:
 
 
 def fill_gaps(found: list[tuple], end_s: float) -> list[Word]:
-    """Words from (text, start or None, end or None): the unplaced (numbers, signs) share the gap they stand in evenly."""
+    """Words from (text, start or None, end or None): the unplaced (numbers, signs) share the gap they stand in
+    evenly."""
     words: list[Word] = []
     at = 0
     while at < len(found):

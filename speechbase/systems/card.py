@@ -48,7 +48,8 @@ class Card(Settings):
             public) or `paper` (only the printed figures exist).
         rate_hz: of the audio that comes out; left out where the test set or a model trained here decides it.
         scale: `arbitrary` where the output's level means nothing.
-        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into `<models>/<name>/`.
+        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into
+            `<models>/<name>/`.
         packages: importable module -> the requirement that installs it.
         weights_from: address of the folder of those weights that give no `url` of their own.
         settings: the exact ones of the checkpoint.

@@ -57,7 +57,8 @@ class System:
         return None
 
     def load(self, device: str) -> None:
-        """Load what answers need, once, before the first item that has to be answered. Raises: UserError: it cannot be."""
+        """Load what answers need, once, before the first item that has to be answered. Raises: UserError: it cannot
+        be."""
 
     def pin(self) -> None:
         """Note the weights that were loaded, where nobody published their checksum."""
@@ -71,7 +72,8 @@ class System:
         return None
 
     def likeness(self, item: Item) -> tuple:
-        """A sort key: items with an equal first part may be answered together, those with near keys are alike in length.
+        """A sort key: items with an equal first part may be answered together, those with near keys are alike in
+        length.
 
         Raises:
             UserError: the item lacks something that the system needs; it becomes a row that says so.

@@ -35,7 +35,8 @@ OLD_JOURNAL = "done.jsonl"  # of folders that were made before all systems had o
 def run_manifest(system: System, manifest: Path, out: Path, device: str = "cpu") -> pd.DataFrame:
     """Answer a test set and write `out/index.csv` (docs/architecture.md), one row an item come what may.
 
-    Finished answers of an earlier run are kept where item, evidence, system and weights are the same (`System.identity`).
+    Finished answers of an earlier run are kept where item, evidence, system and weights are the same
+    (`System.identity`).
 
     Returns:
         The index; `status` is one of `STATUSES`, `detail` says why.
@@ -89,7 +90,8 @@ def _answered(system: System, items: list[Item], out: Path, device: str) -> dict
                 if not loaded:
                     _load(system, device)
                     loaded = True
-                # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same bytes.
+                # The whole group again: a batch's make-up changes the last bits, and a resumed run must give the same
+                # bytes.
                 for item, answer, wall_s in _ask(system, group):
                     if item.id not in kept:
                         kept[item.id] = _keep(item, answer, wall_s, out, system.mark)
@@ -123,7 +125,8 @@ def _groups(waiting: list[tuple[tuple, Item]], size: int) -> Iterator[list[Item]
 
 
 def _ask(system: System, group: list[Item]) -> Iterator[tuple[Item, Answer, float]]:
-    """Each item's answer with its share of the seconds; a batch that fails is asked item by item, to find whose fault it is."""
+    """Each item's answer with its share of the seconds; a batch that fails is asked item by item, to find whose fault
+    it is."""
     started = time.perf_counter()
     try:
         answers = system.answer(group)
@@ -152,7 +155,8 @@ def _failure(error: Exception) -> Answer:
 
 
 def _checked(item: Item, answer: Answer) -> Answer:
-    """The one rule for answers: what the task gives, finite, mono, of a sane level, as long as the source where it is heard."""
+    """The one rule for answers: what the task gives, finite, mono, of a sane level, as long as the source where it is
+    heard."""
     task = TASKS[item.task]
     if answer.status != "ok":
         return answer

@@ -1,9 +1,10 @@
 """Train any model of the suite: `python -m speechbase.training KIND --help`.
 
-A model may be trained in several runs (`training: {runs: [...]}`): each begins from the averaged weights of the one before,
-with an optimiser and a schedule of its own. Runs are resumable: the state lies in `<state>/<name>/` and a killed run goes on
-where it was saved. `--max-minutes` ends a run early with status 75 (try again) and its state kept; the weights are released
-once all steps are done, or at once with `--release`. On several GPUs or nodes start it with `accelerate launch` or `torchrun`.
+A model may be trained in several runs (`training: {runs: [...]}`): each begins from the averaged weights of the one
+before, with an optimiser and a schedule of its own. Runs are resumable: the state lies in `<state>/<name>/` and a
+killed run goes on where it was saved. `--max-minutes` ends a run early with status 75 (try again) and its state kept;
+the weights are released once all steps are done, or at once with `--release`. On several GPUs or nodes start it with
+`accelerate launch` or `torchrun`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
 
 
 def runs_of(config: dict) -> list[dict]:
-    """The configuration of each run of a model: what `training.runs` changes, in `training` or in the sections SECTIONS."""
+    """The configuration of each run of a model: what `training.runs` changes, in `training` or in the sections
+    SECTIONS."""
     training = {key: value for key, value in config["training"].items() if key != "runs"}
     found = []
     for number, changes in enumerate(config["training"].get("runs") or [{}]):

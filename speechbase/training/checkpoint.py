@@ -1,4 +1,5 @@
-"""Model folders (weights as safetensors beside a resolved configuration) and resume states; nothing is ever unpickled."""
+"""Model folders (weights as safetensors beside a resolved configuration) and resume states; nothing is ever
+unpickled."""
 
 from __future__ import annotations
 

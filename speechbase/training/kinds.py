@@ -29,7 +29,8 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Context:
-    """Where a trainee is built: `data/<scale>`, the models' folder, the weights to begin from (None: fresh) and the devices."""
+    """Where a trainee is built: `data/<scale>`, the models' folder, the weights to begin from (None: fresh) and the
+    devices."""
 
     kind: str
     data: Path

@@ -1,6 +1,7 @@
 """The training loop that every stage shares: AdamW, warm-up and cosine, EMA, resume, curves.
 
-A step draws its data and noise from (seed, step) alone, so that a run that was killed and resumed is the run that was not.
+A step draws its data and noise from (seed, step) alone, so that a run that was killed and resumed is the run that was
+not.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ CURVE_POINTS = 250  # of a long run, besides its validations: enough to draw, an
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one stage (Appendix E.2 at the paper's scale; unstated ones after the first author's earlier code)."""
+    """Settings of one stage (Appendix E.2 at the paper's scale; unstated ones after the first author's earlier
+    code)."""
 
     steps: int
     lr: float
@@ -72,7 +74,8 @@ class Trainee(Protocol):
         ...
 
     def samples(self, network: nn.Module) -> tuple[dict[str, Tensor], int]:
-        """Held-out items by name as averaged weights make them, audio [s], and their rate in Hz; with `samples_every` only."""
+        """Held-out items by name as averaged weights make them, audio [s], and their rate in Hz; with `samples_every`
+        only."""
         ...
 
 
@@ -103,8 +106,8 @@ class Loop:
     def run(self, max_minutes: float | None = None, within: float | None = None) -> bool:
         """Train on from the saved state; returns whether all steps are done.
 
-        With `within` the whole schedule has so many minutes of training, resumed or not: the cooldown follows the clock, and
-        the run is done when they are over, whatever its step.
+        With `within` the whole schedule has so many minutes of training, resumed or not: the cooldown follows the
+        clock, and the run is done when they are over, whatever its step.
         """
         self.load()
         started = saved = time.monotonic()
@@ -141,7 +144,8 @@ class Loop:
         return self.step >= self.config.steps or (self._done is not None and self._done >= 1)
 
     def _any_process(self, wish: bool) -> bool:
-        """Whether any process wishes to stop: all leave at the same step, or those that go on would wait for the others."""
+        """Whether any process wishes to stop: all leave at the same step, or those that go on would wait for the
+        others."""
         if self.accelerator.num_processes == 1:
             return wish
         return bool(self.accelerator.reduce(torch.tensor(float(wish), device=self.accelerator.device)) > 0)

@@ -1,6 +1,7 @@
 """Leaves of the composition algebra that the network computes: one batched evaluation a step, nothing computed twice.
 
-Legend: b utterances, n frames of the longest utterance, m = leaves x b rows, l frames of the longest row (contexts included).
+Legend: b utterances, n frames of the longest utterance, m = leaves x b rows, l frames of the longest row (contexts
+included).
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from speechop.model.network import SpeechOpNetwork, Text
 class Condition:
     """What a leaf is conditioned on, an entry an utterance.
 
-    `source` [n_i, c] latents; `transcript` text; `left` and `right` [p_i, c] clean latents around the free frames (a prompt
-    is a left context: it is prepended to source and latent alike, section 5). Conditions are equal when they name the same
-    task and the very same tensors and texts.
+    `source` [n_i, c] latents; `transcript` text; `left` and `right` [p_i, c] clean latents around the free frames (a
+    prompt
+    is a left context: it is prepended to source and latent alike, section 5). Conditions are equal when they name the
+    same task and the very same tensors and texts.
     """
 
     task: str
@@ -66,8 +68,8 @@ class _Prepared:
 class NetworkEvaluator:
     """Evaluates leaves for a batch of utterances of given lengths.
 
-    Leaves that are asked for together become rows of one batch. Text encodings, keys and values, and (for an audio encoder
-    without timestep) encoded sources are computed once for each set of leaves that occurs.
+    Leaves that are asked for together become rows of one batch. Text encodings, keys and values, and (for an audio
+    encoder without timestep) encoded sources are computed once for each set of leaves that occurs.
 
     Args:
         frames: free latent frames of each utterance.

@@ -25,7 +25,8 @@ from speechop.tasks import ROWS
 class NetworkConfig:
     """Resolved sizes of the network. `source_mixing` is `framewise` (section 5) or `cross_attention` (Appendix F).
 
-    `tasks` names the rows of the task embedding; it is stored with the weights, which so know what they were trained for.
+    `tasks` names the rows of the task embedding; it is stored with the weights, which so know what they were trained
+    for.
     """
 
     latent_dim: int = 64
@@ -76,7 +77,8 @@ class Text:
     rows: Tensor | None = None
 
     def among(self, rows: Tensor, batch: int) -> Text:
-        """These transcripts as those of `rows` in a larger batch, whose other rows have none: nothing is computed for them."""
+        """These transcripts as those of `rows` in a larger batch, whose other rows have none: nothing is computed for
+        them."""
         pooled = self.pooled
         if pooled is not None:
             pooled = pooled.new_zeros(batch, pooled.shape[1]).index_copy(0, rows, pooled)
@@ -121,7 +123,8 @@ class SpeechOpNetwork(nn.Module):
         return torch.tensor([known.index(name) for name in tasks], device=self.task.weight.device)
 
     def begin_as_tts(self) -> None:
-        """Let every task begin as TTS (section 5): the rows of the tasks that stage 1 left at random become the TTS row."""
+        """Let every task begin as TTS (section 5): the rows of the tasks that stage 1 left at random become the TTS
+        row."""
         with torch.no_grad():
             self.task.weight.copy_(self.task.weight[self.config.tasks.index("tts")].expand_as(self.task.weight))
 

@@ -1,4 +1,5 @@
-"""Text encoders: frozen ByT5-base (section 5), or a small encoder of bytes or phonemes that is trained with the model."""
+"""Text encoders: frozen ByT5-base (section 5), or a small encoder of bytes or phonemes that is trained with the
+model."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def tokenize(texts: list[str], device="cpu") -> tuple[Tensor, Tensor]:
 
 
 def tokenize_phonemes(texts: list[str], alphabet: str, device="cpu") -> tuple[Tensor, Tensor]:
-    """Phonemes of texts (`speechbase.corpus.phones.encode`): tokens [b, t] (padded with 0) and lengths [b]; errors as there."""
+    """Phonemes of texts (`speechbase.corpus.phones.encode`): tokens [b, t] (padded with 0) and lengths [b]; errors as
+    there."""
     from speechbase.corpus import phones
 
     return _padded([torch.tensor(phones.encode(text, alphabet)) for text in texts], device)
@@ -116,7 +118,8 @@ class ByT5(nn.Module):
             self.model = T5EncoderModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
         except OSError as error:
             raise UserError(
-                f"ByT5 cannot be read from {folder!r} ({error}); download google/byt5-base (safetensors) to that folder."
+                f"ByT5 cannot be read from {folder!r} ({error}); download google/byt5-base (safetensors) to that "
+                "folder."
             ) from None
         self.model.requires_grad_(False).eval()
 

@@ -103,7 +103,8 @@ class SelfAttention(nn.Module):
 
 @dataclass
 class CrossMemory:
-    """What one cross-attention layer attends to: keys and values [b, h, 1 + t, k]; entry 0 is the learned null token."""
+    """What one cross-attention layer attends to: keys and values [b, h, 1 + t, k]; entry 0 is the learned null
+    token."""
 
     k: Tensor
     v: Tensor
@@ -274,7 +275,8 @@ class Transformer(nn.Module):
         memory_mask: Tensor | None = None,
         memory_rows: Tensor | None = None,
     ) -> Tensor:
-        """x [b, n, d] under a condition [b, d]; `mask` [b, n] is true on real frames, `memory_mask` [b, 1 + t] likewise.
+        """x [b, n, d] under a condition [b, d]; `mask` [b, n] is true on real frames, `memory_mask` [b, 1 + t]
+        likewise.
 
         `memory_rows` are the rows that `memory` and its mask stand for, in order, where the others have no condition.
         """

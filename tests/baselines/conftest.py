@@ -55,9 +55,11 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Make a published system's adapter, which takes its weights from below `tmp_path`, or skip where its package is absent.
+    """Make a published system's adapter, which takes its weights from below `tmp_path`, or skip where its package is
+    absent.
 
-    Its card's checksums are left out, because the weights will be random; code that moves its input to CUDA stays on the CPU.
+    Its card's checksums are left out, because the weights will be random; code that moves its input to CUDA stays on
+    the CPU.
     A method of which only a clone exists is taken from the folder of its name in $BASELINE_CLONES.
     """
 
@@ -90,7 +92,8 @@ def published(tmp_path, monkeypatch):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """Run a baseline over a manifest; every item must come out, at the card's rate: yields pairs of source and output."""
+    """Run a baseline over a manifest; every item must come out, at the card's rate: yields pairs of source and
+    output."""
 
     def run(baseline, path: Path, out: str = "out") -> list[tuple[np.ndarray, np.ndarray]]:
         index = run_manifest(baseline, path, tmp_path / out)

@@ -1,7 +1,8 @@
 """The open Miipher's adapter, on checkpoints of the published form with small random networks.
 
-The published checkpoints name models on Hugging Face in their configurations; here they name folders with small random ones of
-the same classes, and two stand-ins: for the grapheme-to-phoneme model, which only the network has, and for the speaker encoder.
+The published checkpoints name models on Hugging Face in their configurations; here they name folders with small random
+ones of the same classes, and two stand-ins: for the grapheme-to-phoneme model, which only the network has, and for the
+speaker encoder.
 """
 
 import inspect
@@ -28,7 +29,8 @@ LETTERS = {
 
 
 class Letters:
-    """In the place of text2phonemesequence.Text2PhonemeSequence: letters as phonemes, under the signatures of the original."""
+    """In the place of text2phonemesequence.Text2PhonemeSequence: letters as phonemes, under the signatures of the
+    original."""
 
     def __init__(self, pretrained_g2p_model="", tokenizer="google/byt5-small", language="vie-c", is_cuda=True):
         assert language == "eng-us" and not is_cuda
@@ -38,7 +40,8 @@ class Letters:
 
 
 class Voice:
-    """In the place of speechbrain's EncoderClassifier, whose parts the reimplementation calls; `size` is its embedding's."""
+    """In the place of speechbrain's EncoderClassifier, whose parts the reimplementation calls; `size` is its
+    embedding's."""
 
     def __init__(self, size):
         self.size = size

@@ -1,4 +1,5 @@
-"""StoRM's adapter, on a checkpoint of the published form with small random networks, through a clone of the authors' code."""
+"""StoRM's adapter, on a checkpoint of the published form with small random networks, through a clone of the authors'
+code."""
 
 SIZE = {"nf": 8, "ch_mult": [1, 1], "num_res_blocks": 1, "attn_resolutions": [0], "image_size": 256}
 PROCESS = {"sde": "ouve", "theta": 1.5, "sigma_min": 0.05, "sigma_max": 0.5, "N": 50, "t_eps": 0.03}
@@ -37,7 +38,8 @@ def write_checkpoint(path):
 
 
 def test_rate_length_level_and_averaged_weights(published, enhanced, monkeypatch):
-    """Where there is no GPU, the CUDA extension that the code compiles when imported is left out; its CPU path does without."""
+    """Where there is no GPU, the CUDA extension that the code compiles when imported is left out; its CPU path does
+    without."""
     import torch
 
     baseline = published("storm", N=2)

@@ -1,4 +1,5 @@
-"""VoiceCraft's adapter, on weights of the published form with small random networks, through a clone of the authors' code.
+"""VoiceCraft's adapter, on weights of the published form with small random networks, through a clone of the authors'
+code.
 
 It needs the espeak-ng library as well; where the system has none, that of the package espeakng-loader is taken.
 """

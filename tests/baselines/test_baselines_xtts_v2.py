@@ -14,7 +14,8 @@ SIZE = {
 
 
 def write_checkpoint(folder):
-    """model.pth with the configuration's class pickled in it, as published; config.json, vocab.json, speakers_xtts.pth."""
+    """model.pth with the configuration's class pickled in it, as published; config.json, vocab.json,
+    speakers_xtts.pth."""
     import torch
     from tokenizers import Tokenizer, models
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig

@@ -1,4 +1,5 @@
-"""The compared systems by method: what stands in the room is what there is; a checkpoint is an entry, a method a folder."""
+"""The compared systems by method: what stands in the room is what there is; a checkpoint is an entry, a method a
+folder."""
 
 import json
 import shutil
@@ -15,9 +16,20 @@ from speechbase.files import UserError
 CARDS = [card for cards in registry.methods().values() for card in cards]
 # What seeds and the folders of weights and models were made with: another name is another output.
 NAMES = {
-    "noisy", "mixture", "clean", "deepfilternet3", "predictive", "sepformer", "sgmse", "sgmse_ears", "storm", "voicecraft",
-    "xtts_v2", "resemble_enhance", "miipher_open",
-}  # fmt: skip
+    "noisy",
+    "mixture",
+    "clean",
+    "deepfilternet3",
+    "predictive",
+    "sepformer",
+    "sgmse",
+    "sgmse_ears",
+    "storm",
+    "voicecraft",
+    "xtts_v2",
+    "resemble_enhance",
+    "miipher_open",
+}
 
 
 @pytest.fixture
@@ -107,7 +119,8 @@ def test_a_name_stands_once_and_a_printed_system_says_why(room):
         (("noisy", "--checkpoint", "ears"), "floors.py has no checkpoint 'ears' (it lists none)"),
         (("sgmse", "--config", '{"sgmse": {"snrr": 1}}'), "unknown key 'snrr' (did you mean 'snr'?)"),
         (("sgmse", "--config", '{"sgmze": {}}'), "has no method 'sgmze' (did you mean 'sgmse'?)"),
-        (("storm", "--checkpoint", "wsj0_chime"), "storm/card.yaml has no checkpoint 'wsj0_chime' (did you mean 'wsj0_chime3'?)"),
+        (("storm", "--checkpoint", "wsj0_chime"), "storm/card.yaml has no checkpoint 'wsj0_chime' (did you mean "
+                                                  "'wsj0_chime3'?)"),
         (("sgmse", "--config", '{"sgmse": 3}'), "sgmse is 3"),
         (("sgmse", "--config", '{"seed": "x"}'), "seed is 'x'"),
         (("sgmse", "--config", "[]"), "object"),

@@ -58,8 +58,11 @@ def test_sample_formats_agree(write, clean):
     estimate = noisy(clean, 10) / 2
     values = []
     for subtype in ("FLOAT", "PCM_24", "DOUBLE"):
-        files = Files("u", reference=write(f"r{subtype}.wav", clean, subtype=subtype), estimate=write(f"e{subtype}.wav", estimate,
-                      subtype=subtype))  # fmt: skip
+        files = Files(
+            "u",
+            reference=write(f"r{subtype}.wav", clean, subtype=subtype),
+            estimate=write(f"e{subtype}.wav", estimate, subtype=subtype),
+        )
         rows = scorer.score([files], registry.find_all(SIGNAL))
         values.append([row["value"] for (row,) in rows.values()])
     assert values[0] == pytest.approx(values[2], abs=1e-6)

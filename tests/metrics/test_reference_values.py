@@ -45,7 +45,8 @@ def test_pesq_reproduces_the_package_s_fixture():
 
 
 def test_pesq_of_a_synthetic_pair_is_what_it_was(clean):
-    # Measured with pesq 0.0.4. 1e-3: the signals come from this machine's sines, and the mapping steepens their rounding.
+    # Measured with pesq 0.0.4. 1e-3: the signals come from this machine's sines, and the mapping steepens their
+    # rounding.
     assert pesq_wb(reference=clean, estimate=noisy(clean, 40)) == pytest.approx(2.489774, abs=1e-3)
 
 
@@ -281,7 +282,8 @@ def test_normalisers_do_what_their_names_say():
 
 
 def test_table_2_s_convention_has_the_floors_of_its_texts():
-    """Perfect transcripts of RealEdit's LibriTTS texts have 15.43 % (originals) and 14.41 % (edited) under wer_refpunct."""
+    """Perfect transcripts of RealEdit's LibriTTS texts have 15.43 % (originals) and 14.41 % (edited) under
+    wer_refpunct."""
     path = Path(os.environ.get("REALEDIT", "data/paper/RealEdit.txt"))
     if not path.is_file():
         pytest.skip("RealEdit.txt is not here (REALEDIT)")

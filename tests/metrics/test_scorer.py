@@ -32,8 +32,16 @@ def test_set(tmp_path, write):
         mixture = write(f"set/mix{k // 2}.wav", clean + other)
         write(f"set/ref{k}.wav", clean)
         write(f"out/est{k}.wav", noisy(clean, 10, seed=k))
-        manifest.append({"id": f"u{k}", "speaker": f"s{k % 2}", "text": "two words", "source": mixture.name, "reference":
-                         f"ref{k}.wav", "prompt": ""})  # fmt: skip
+        manifest.append(
+            {
+                "id": f"u{k}",
+                "speaker": f"s{k % 2}",
+                "text": "two words",
+                "source": mixture.name,
+                "reference": f"ref{k}.wav",
+                "prompt": "",
+            }
+        )
         status = ("failed", "out of memory") if k == 3 else ("ok", "")
         index.append({"id": f"u{k}", "path": "" if k == 3 else f"est{k}.wav", "status": status[0], "detail": status[1]})
     for name, rows in (("set/manifest.csv", manifest), ("out/index.csv", index)):
@@ -239,8 +247,21 @@ def test_command_scores_a_test_set(test_set, capsys):
     rows = [{"id": f"u{k}", "text": said[k], "words": [], "status": "ok", "asr": "judge x"} for k in range(4)]
     transcripts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = "si_sdri,wer_whispernorm_judge"
-    arguments = ["score", "--manifest", test_set / "set/manifest.csv", "--index", test_set / "out/index.csv", "--transcripts",
-                 transcripts, "--metrics", asked, "--out", test_set / "scores", "--jobs", "1"]  # fmt: skip
+    arguments = [
+        "score",
+        "--manifest",
+        test_set / "set/manifest.csv",
+        "--index",
+        test_set / "out/index.csv",
+        "--transcripts",
+        transcripts,
+        "--metrics",
+        asked,
+        "--out",
+        test_set / "scores",
+        "--jobs",
+        "1",
+    ]
     assert main([str(a) for a in arguments]) == 0
     shown = capsys.readouterr().out
     assert "UNDER 99% SCORED (no_estimate: 1)" in shown

@@ -1,4 +1,5 @@
-"""Audio at the edge: every kind of file that is not what it claims is refused in a sentence; what is written can be read."""
+"""Audio at the edge: every kind of file that is not what it claims is refused in a sentence; what is written can be
+read."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ WORDS = [
     {"word": w, "start": i * 0.5, "end": i * 0.5 + 0.4}
     for i, w in enumerate(["peter", "found", "three", "small", "boxes"])
 ]
-ROW = {"orig_text": "peter found three small boxes", "text": "peter found nine small boxes", "orig_span": "2", "new_span": "2",
+ROW = {"orig_text": "peter found three "
+                    "small boxes", "text": "peter found nine small boxes", "orig_span": "2", "new_span": "2",
        "edit_type": "substitution"}  # fmt: skip
 
 

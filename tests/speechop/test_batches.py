@@ -41,7 +41,8 @@ def test_two_ranks_share_what_one_rank_of_twice_the_batch_draws(make, data, code
 
 
 def test_inpainting_follows_section_5(make):
-    """75 % of samples are inpainted, half of these as a prefix; the given share is Beta with mode 0.01, concentration 5."""
+    """75 % of samples are inpainted, half of these as a prefix; the given share is Beta with mode 0.01, concentration
+    5."""
     rng = np.random.default_rng(0)
     masks = [Drawer._inpainting(rng, 1000) for _ in range(4000)]
     given = np.array([mask.mean() for mask in masks])

@@ -1,4 +1,5 @@
-"""The local page, in a real headless Chromium: drop a file, wait, listen by samples, mend the transcript, hear a change."""
+"""The local page, in a real headless Chromium: drop a file, wait, listen by samples, mend the transcript, hear a
+change."""
 
 import socket
 import time

@@ -38,8 +38,8 @@ def needed(*groups: str) -> set[str]:
 
 
 def run_without_the_rest(allowed: set[str], *commands: tuple, timeout: int = 300) -> list[tuple[int, str]]:
-    """Exit status and messages of command lines (module or script, argument, ...) in a Python that cannot import any module of
-    other distributions."""
+    """Exit status and messages of command lines (module or script, argument, ...) in a Python that cannot import any
+    module of other distributions."""
     ours = {"speechop-replication"}
     refused = {
         module
@@ -124,9 +124,20 @@ def test_what_more_is_needed_is_said_in_a_sentence(models, take):
 @pytest.mark.slow
 def test_new_speech_needs_the_lexicon_besides(models, take, tmp_path):
     command = (
-        "speechop.cli", "tts", "ten boxes", "--prompt", take, "--prompt-text", "three", "--models", models, "--steps", 1,
-        "-o", tmp_path / "b.wav",
-    )  # fmt: skip
+        "speechop.cli",
+        "tts",
+        "ten boxes",
+        "--prompt",
+        take,
+        "--prompt-text",
+        "three",
+        "--models",
+        models,
+        "--steps",
+        1,
+        "-o",
+        tmp_path / "b.wav",
+    )
     [(code, said)] = run_without_the_rest(needed("speak"), command)
     assert code == 0 and (tmp_path / "b.wav").is_file(), said[-2000:]
 

@@ -1,8 +1,8 @@
 """Speed of scoring: `python -m tests.speed.metrics --json [--files 40] [--jobs 2] [--models]`.
 
-The CPU metrics against the obvious serial loop over the same libraries (each metric reads its files and computes its own
-features), in turns in one run, so that a busy machine slows both alike. Their values are compared as well. `--models` adds
-the seconds per utterance of the packaged networks, each loaded once.
+The CPU metrics against the obvious serial loop over the same libraries (each metric reads its files and computes its
+own features), in turns in one run, so that a busy machine slows both alike. Their values are compared as well.
+`--models` adds the seconds per utterance of the packaged networks, each loaded once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Speed of composition: `python -m tests.speed.sampler --json [--models speechbase/pretrained/nano]`.
 
-Everything is a ratio between two things run in turn in this process. `floor` is the network alone, called once a step on
-a batch of as many rows as the composition needs, with text and sources encoded beforehand: what no sampler can go below.
+Everything is a ratio between two things run in turn in this process. `floor` is the network alone, called once a step
+on a batch of as many rows as the composition needs, with text and sources encoded beforehand: what no sampler can go
+below.
 """
 
 from __future__ import annotations
@@ -90,8 +91,12 @@ def enhancement(pipeline: SpeechOp, duration: float, **how) -> dict:
     busy = time.process_time() - busy  # what the machine's other work does not stretch
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
-        "seconds": duration, "wall_s": took, "cpu_s": busy, "real_time_factor": took / duration, "peak_memory_gib": peak,
-    }  # fmt: skip
+        "seconds": duration,
+        "wall_s": took,
+        "cpu_s": busy,
+        "real_time_factor": took / duration,
+        "peak_memory_gib": peak,
+    }
 
 
 def measure(

@@ -1,7 +1,8 @@
 """Throughput of a training step: `python -m tests.speed.training --json [--scale paper --compile]`.
 
-Latent frames a second and model FLOPs utilisation (operations of the trained network, counted by `workflow.cluster.cost`,
-over `--peak`, the chip's bf16 peak), with and without torch.compile, interleaved in one process.
+Latent frames a second and model FLOPs utilisation (operations of the trained network, counted by
+`workflow.cluster.cost`, over `--peak`, the chip's bf16 peak), with and without torch.compile, interleaved in one
+process.
 """
 
 from __future__ import annotations

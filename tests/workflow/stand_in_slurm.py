@@ -1,9 +1,9 @@
 """SLURM's commands for a machine without SLURM: jobs start at once, have a time limit, and their steps an early signal.
 
-`install` writes them into a folder for PATH. As in SLURM, the signal of `--signal` goes to the processes that `srun` started
-and not to the batch script, and at the limit everything is killed. A minute lasts a second, and the clock starts when the
-job's output says STAND_IN_START, so that it does not matter how fast the machine is. Only the first STAND_IN_LIMITED jobs
-have a limit. STAND_IN_JOBS is the folder of jobs.
+`install` writes them into a folder for PATH. As in SLURM, the signal of `--signal` goes to the processes that `srun`
+started and not to the batch script, and at the limit everything is killed. A minute lasts a second, and the clock
+starts when the job's output says STAND_IN_START, so that it does not matter how fast the machine is. Only the first
+STAND_IN_LIMITED jobs have a limit. STAND_IN_JOBS is the folder of jobs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Layers of the configuration: base, a scale's differences, the user's; models laid over others; the table of voices."""
+"""Layers of the configuration: base, a scale's differences, the user's; models laid over others; the table of
+voices."""
 
 import pytest
 import yaml

@@ -46,9 +46,20 @@ def training(made, out):
     if not (out / "models" / "codec").exists():
         (out / "models" / "codec").symlink_to(made / "models/smoke/codec")
     return [
-        "-m", "speechbase.training", "tts", "--name", "tts", "--config", json.dumps(config), "--data", made / "data/smoke",
-        "--models", out / "models", "--state", out / "state",
-    ]  # fmt: skip
+        "-m",
+        "speechbase.training",
+        "tts",
+        "--name",
+        "tts",
+        "--config",
+        json.dumps(config),
+        "--data",
+        made / "data/smoke",
+        "--models",
+        out / "models",
+        "--state",
+        out / "state",
+    ]
 
 
 def sampling(made, out):
@@ -61,17 +72,38 @@ def sampling(made, out):
 
 def scoring(made, out):
     return [
-        "-m", "metrics", "score", "--manifest", made / "data/smoke/testsets/se.csv", "--metrics", "pesq,mcd,mcd_dtw,si_sdr",
-        "--index", made / "results/smoke/audio/se/noisy/index.csv", "--out", out, "--jobs", "1",
-    ]  # fmt: skip
+        "-m",
+        "metrics",
+        "score",
+        "--manifest",
+        made / "data/smoke/testsets/se.csv",
+        "--metrics",
+        "pesq,mcd,mcd_dtw,si_sdr",
+        "--index",
+        made / "results/smoke/audio/se/noisy/index.csv",
+        "--out",
+        out,
+        "--jobs",
+        "1",
+    ]
 
 
 def table(made, out):
     settings = read_record(made / "results/smoke/table3.provenance.json")["settings"]
     return [
-        "-m", "workflow.tables.build", "--preset", "workflow/presets/speechop/table3.yaml", "--results", made / "results/smoke",
-        "--data", made / "data/smoke", "--settings", json.dumps(settings), "--out", out / "table3.csv",
-    ]  # fmt: skip
+        "-m",
+        "workflow.tables.build",
+        "--preset",
+        "workflow/presets/speechop/table3.yaml",
+        "--results",
+        made / "results/smoke",
+        "--data",
+        made / "data/smoke",
+        "--settings",
+        json.dumps(settings),
+        "--out",
+        out / "table3.csv",
+    ]
 
 
 def start(command):

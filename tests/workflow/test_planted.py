@@ -1,4 +1,5 @@
-"""A planted regression of each kind is caught: a small evaluation of real parts is run twice and its cells are compared."""
+"""A planted regression of each kind is caught: a small evaluation of real parts is run twice and its cells are
+compared."""
 
 import copy
 
@@ -21,8 +22,12 @@ from workflow.regression import compare as regression
 RATE_HZ, SECONDS, ITEMS = 16_000, 2, 3
 SIZE = {"dim": 32, "ff_dim": 64, "layers": 2, "heads": 2, "registers": 2, "dropout": 0.0}
 NETWORK = {
-    "latent_dim": 16, "dit": SIZE, "encoder": SIZE, "text": {"kind": "bytes", "dim": 32, "layers": 1}, "encoder_time": False,
-}  # fmt: skip
+    "latent_dim": 16,
+    "dit": SIZE,
+    "encoder": SIZE,
+    "text": {"kind": "bytes", "dim": 32, "layers": 1},
+    "encoder_time": False,
+}
 CODEC = {"kind": "mel", "latent_dim": 16, "decoder_dim": 16, "decoder_layers": 2}
 FACTS = {"commit": None, "modified": False, "machine": {}, "drawn": {}, "audio": {}, "weights": {}, "versions": {}}
 
@@ -54,7 +59,8 @@ def models(tmp_path_factory):
 
 
 def evaluate(folder, models):
-    """Cells of the degraded input and of the model's answer to it, through the real degradations, sampler and metrics."""
+    """Cells of the degraded input and of the model's answer to it, through the real degradations, sampler and
+    metrics."""
     clean = torch.from_numpy(np.stack([voiced(number) for number in range(ITEMS)]))
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1)) * 0.1
     rng = np.random.default_rng(0)

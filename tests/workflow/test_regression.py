@@ -12,9 +12,14 @@ from workflow.regression import facts as regression_facts
 from workflow.regression import text as regression_text
 
 FACTS = {
-    "commit": "a" * 40, "modified": False, "machine": {"processor": "x"}, "drawn": {"se_small": "d"}, "audio": {"se_small": "s"},
-    "weights": {"multitask": "w"}, "versions": {"soxr": "1.0", "torch": "2.8.0"},
-}  # fmt: skip
+    "commit": "a" * 40,
+    "modified": False,
+    "machine": {"processor": "x"},
+    "drawn": {"se_small": "d"},
+    "audio": {"se_small": "s"},
+    "weights": {"multitask": "w"},
+    "versions": {"soxr": "1.0", "torch": "2.8.0"},
+}
 
 
 def cell(value, better="higher", digits=2, scored=12):

@@ -1,4 +1,5 @@
-"""What an addition costs: each road of the README is walked on a copy of the repository, with just the files that it names."""
+"""What an addition costs: each road of the README is walked on a copy of the repository, with just the files that it
+names."""
 
 import re
 import shutil
@@ -33,7 +34,8 @@ def _compute(utterance, settings) -> Value:
 METRICS = (
     Metric(
         name="peak_error", compute=_compute, definition="Estimate's largest magnitude minus the reference's.", unit="1",
-        range="-1 to 1", higher=False, rate="16 kHz", source="own definition", pitfalls="One sample decides.", version="1",
+        range="-1 to 1", higher=False, rate="16 kHz", source="own definition", pitfalls="One sample decides.",
+        version="1",
     ),
 )
 '''

@@ -1,4 +1,5 @@
-"""The configuration's models: the keys that the code reads, values that fit, a page that is current, faults in a sentence."""
+"""The configuration's models: the keys that the code reads, values that fit, a page that is current, faults in a
+sentence."""
 
 import copy
 from dataclasses import MISSING, fields
@@ -42,15 +43,19 @@ def test_the_page_of_keys_and_the_schemas_are_current(tmp_path):
 @pytest.mark.parametrize(
     "place, key, value, message",
     [
-        (("corpus", "testsets", "se"), "sise", 3, "my.yaml: corpus has no setting 'testsets.se.sise' (did you mean 'size'?)"),
+        (("corpus", "testsets", "se"), "sise", 3, "my.yaml: corpus has no setting 'testsets.se.sise' (did you "
+                                                  "mean 'size'?)"),
         (("corpus", "degradation", "noise"), "snr", 3, "no setting 'degradation.noise.snr' (did you mean 'snr_db'?)"),
         (("corpus", "voices", 0), "shares", 3, "no setting 'voices.0.shares' (did you mean 'share'?)"),
-        (("models", "tts", "network", "dit"), "dimm", 3, "models.tts has no setting 'network.dit.dimm' (did you mean 'dim'?)"),
+        (("models", "tts", "network", "dit"), "dimm", 3, "models.tts has no setting 'network.dit.dimm' (did you "
+                                                         "mean 'dim'?)"),
         (("models", "tts"), "kind", "ttss", "models.tts: There is no kind of model 'ttss' (did you mean 'tts'?)"),
         (("models", "tts"), "kind", ["tts"], "models.tts: There is no kind of model"),
         (("models", "codec", "training", "runs", 0), "step", 3, "'training.runs.0.step' (did you mean 'steps'?)"),
-        (("models", "codec", "training", "runs", 1), "losses", {"kll": 1}, "'training.runs.1.losses.kll' (did you mean 'kl'?)"),
-        (("models", "tts", "training", "runs", 0), "lr", -1, "training.runs.0.lr is -1: input should be greater than 0"),
+        (("models", "codec", "training", "runs", 1), "losses", {"kll": 1}, "'training.runs.1.losses.kll' (did you "
+                                                                           "mean 'kl'?)"),
+        (("models", "tts", "training", "runs", 0), "lr", -1, "training.runs.0.lr is -1: input should be "
+                                                             "greater than 0"),
         (("models", "predictive", "batches"), "sizes", 3, "no setting 'batches.sizes' (did you mean 'size'?)"),
         (("evaluation", "settings"), "mcdd", {}, "evaluation.settings: There is no metric 'mcdd'"),
         (("evaluation", "asr", "whisper_base"), "beam", 3, "(did you mean 'beam_size'?)"),

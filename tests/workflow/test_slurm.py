@@ -1,4 +1,5 @@
-"""Training under a time limit that is shorter than it: the profile's jobs are told early, save, fail, and are submitted again."""
+"""Training under a time limit that is shorter than it: the profile's jobs are told early, save, fail, and are submitted
+again."""
 
 import shutil
 

@@ -73,10 +73,20 @@ def test_generated_speech_is_marked_as_synthetic(made):
 def generate(made, out, **environment):
     record = read_record(made / "results/smoke/audio/se/speechop_gold/provenance.json")
     done = run(
-        made, sys.executable, "-m", "speechop.system", "--manifest", "data/smoke/testsets/se.csv",
-        "--system", json.dumps(record["settings"] | environment.pop("system", {})), "--models", "models/smoke", "--out", out,
+        made,
+        sys.executable,
+        "-m",
+        "speechop.system",
+        "--manifest",
+        "data/smoke/testsets/se.csv",
+        "--system",
+        json.dumps(record["settings"] | environment.pop("system", {})),
+        "--models",
+        "models/smoke",
+        "--out",
+        out,
         **environment,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return {path.name: path for path in sorted((made / out).glob("*.wav"))}
 
@@ -112,9 +122,20 @@ def test_an_utterance_that_cannot_be_processed_is_a_row_with_its_reason(made):
     index = pd.read_csv(made / "broken/noisy/index.csv")
     assert list(index["status"] == "ok") == [False] + [True] * (len(index) - 1)
     done = run(
-        made, sys.executable, "-m", "metrics", "score", "--manifest", "broken/se.csv", "--index", "broken/noisy/index.csv",
-        "--metrics", "pesq", "--out", "broken/scores",
-    )  # fmt: skip
+        made,
+        sys.executable,
+        "-m",
+        "metrics",
+        "score",
+        "--manifest",
+        "broken/se.csv",
+        "--index",
+        "broken/noisy/index.csv",
+        "--metrics",
+        "pesq",
+        "--out",
+        "broken/scores",
+    )
     assert done.returncode == 0, done.stderr
     rows = read_jsonl(made / "broken/scores/pesq.jsonl")
     assert rows[0]["value"] is None and rows[0]["status"] != "ok" and all(row["status"] == "ok" for row in rows[1:])

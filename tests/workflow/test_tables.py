@@ -12,10 +12,19 @@ from workflow.record import explain
 from workflow.tables import build as tables
 
 PRESET = {
-    "title": "Trial", "source": "Table 0", "set": "se", "notes": "A note.",
+    "title": "Trial",
+    "source": "Table 0",
+    "set": "se",
+    "notes": "A note.",
     "metrics": [
         {"role": "pesq", "label": "PESQ", "better": "higher", "digits": 2, "paper_metric": "pesq"},
-        {"role": "wer", "label": "WER %", "better": "lower", "digits": 1, "paper_metric": "wer_whispernorm_whisper_large_v2"},
+        {
+            "role": "wer",
+            "label": "WER %",
+            "better": "lower",
+            "digits": 1,
+            "paper_metric": "wer_whispernorm_whisper_large_v2",
+        },
         {"role": "mos", "label": "MOS", "better": "higher", "digits": 2, "paper_metric": "mos"},
     ],
     "rows": [
@@ -23,11 +32,15 @@ PRESET = {
         {"system": "far", "label": "Far"},
         {"label": "StoRM", "paper": {"pesq": 1.61}},
     ],
-}  # fmt: skip
+}
 SETTINGS = {
     "metrics": {"pesq": "pesq", "wer": "wer_whispernorm_whisper_base", "mos": None},
-    "bootstrap_draws": 200, "min_scored": 0.99, "seed": 0, "absent": {"far": "not run at this scale"}, "about": "Of toy speech.",
-}  # fmt: skip
+    "bootstrap_draws": 200,
+    "min_scored": 0.99,
+    "seed": 0,
+    "absent": {"far": "not run at this scale"},
+    "about": "Of toy speech.",
+}
 ITEMS = pd.DataFrame({"id": list("abcd"), "speaker": list("xxyy"), "snr_db": ["0", "5", "10", ""]})
 
 

@@ -124,7 +124,8 @@ class Printed:
 
 @dataclass(frozen=True)
 class Bare:
-    """A difference whose error nobody knows: printed without one, or one training run against another. It decides nothing."""
+    """A difference whose error nobody knows: printed without one, or one training run against another. It decides
+    nothing."""
 
     point: float
     units: str
@@ -152,7 +153,8 @@ def p_values(comparison: Comparison, estimate: Resampled | Printed) -> tuple[flo
 
 
 def holds(comparison: Comparison, point: float) -> bool:
-    """Whether a printed number without error is on the claimed side; the tolerance is for sums of decimal fractions only."""
+    """Whether a printed number without error is on the claimed side; the tolerance is for sums of decimal fractions
+    only."""
     bound, tiny = comparison.bound, 1e-9
     return {
         "lower": point < -tiny,
@@ -194,7 +196,8 @@ class Evidence:
 
 
 def own_p(result: Result) -> tuple[float, float] | None:
-    """A comparison's `p_values`; of two judges, each must say it: the larger of both. None without errors or a judge."""
+    """A comparison's `p_values`; of two judges, each must say it: the larger of both. None without errors or a
+    judge."""
     if not isinstance(result.estimate, (Resampled, Printed)):
         return None
     supports, opposes = p_values(result.comparison, result.estimate)

@@ -1,4 +1,5 @@
-"""Where a comparison's numbers come from: scores, listening studies, the toy study, curves, and the paper's printed cells."""
+"""Where a comparison's numbers come from: scores, listening studies, the toy study, curves, and the paper's printed
+cells."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def row_of(preset: dict, name: str) -> dict:
 
 
 def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
-    """The same comparison on the paper's own printed cells; no estimate where one of them is not printed. It has one judge."""
+    """The same comparison on the paper's own printed cells; no estimate where one of them is not printed. It has one
+    judge."""
     comparison = replace(comparison, second=None)
     if comparison.table not in presets:
         return Result(comparison, None, "the paper prints no numbers of it")
@@ -78,7 +80,8 @@ class Ours:
     lacks: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, comparison: Comparison) -> Result:
-        """The comparison's estimate with what the second judge says and its direction, or the reason why there is none."""
+        """The comparison's estimate with what the second judge says and its direction, or the reason why there is
+        none."""
         if reason := self.lacks.get(comparison.needs or ""):
             return Result(comparison, None, reason, untestable=True)
         result = self._one(comparison)

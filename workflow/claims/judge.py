@@ -40,9 +40,9 @@ CLAIMS = planning.ROOT / "workflow" / "presets" / "claims.yaml"
 TOY = {"rows": ["none", "tc_avg", "tc_cfg"], "roles": ["kl_gaussian", "kl_histogram", "kl_kde", "mean", "std"]}
 CURVE_ROLE = "steps"
 CAUTION = (
-    "Intervals are over utterances and speakers, for one trained model and one sampling seed: another training could move "
-    "every one of them. SpBS hears through the encoder of the recogniser that guides and judges, so it is no independent "
-    "evidence; of words, two judges must agree, one of which guided nothing."
+    "Intervals are over utterances and speakers, for one trained model and one sampling seed: another training could "
+    "move every one of them. SpBS hears through the encoder of the recogniser that guides and judges, so it is no "
+    "independent evidence; of words, two judges must agree, one of which guided nothing."
 )
 
 
@@ -251,8 +251,8 @@ def _sentence(
         )
     if weak := _below_floor(claim, results, ours):
         parts.append(
-            f"{_named([labels.row(x, x.against) for x in weak if x.against])}: worse than {labels.row(weak[0], claim.floor)}, "
-            "so that to be better than it says little."
+            f"{_named([labels.row(x, x.against) for x in weak if x.against])}: worse than "
+            f"{labels.row(weak[0], claim.floor)}, so that to be better than it says little."
         )
     if claim.beside:
         parts.append(f"Beside it, {claim.beside}: {verdicts[claim.beside]}.")

@@ -72,7 +72,8 @@ class Labels:
 
 
 def describe(result: Result, labels: Labels) -> str:
-    """One comparison with its numbers: names, both cells, difference, interval, how many units, and the second judge's."""
+    """One comparison with its numbers: names, both cells, difference, interval, how many units, and the second
+    judge's."""
     return _described(result, labels) + _second_judge(result, labels)
 
 

@@ -1,4 +1,5 @@
-"""What training costs: operations counted on the networks' own code without weights (torch's meta device), then GPU-hours."""
+"""What training costs: operations counted on the networks' own code without weights (torch's meta device), then
+GPU-hours."""
 
 from __future__ import annotations
 
@@ -131,7 +132,8 @@ class Stage:
 
 
 def stages(config: dict) -> list[Stage]:
-    """Every model that a configuration trains: codec, stage 1, stage 2, then the smaller ones of Figure 2 and Table 10."""
+    """Every model that a configuration trains: codec, stage 1, stage 2, then the smaller ones of Figure 2 and Table
+    10."""
     codec = config["models"]["codec"]
     encoder, whole, parameters = count_codec(codec["network"])
     codec_s = codec["losses"]["batch"] * codec["losses"]["seconds"]

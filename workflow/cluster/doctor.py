@@ -1,4 +1,5 @@
-"""One screen on the paper's scale: what is there, what is missing, what a licence binds, how big it is, what comes next.
+"""One screen on the paper's scale: what is there, what is missing, what a licence binds, how big it is, what comes
+next.
 
 python -m workflow.cluster.doctor --config config/paper.yaml
 """
@@ -130,12 +131,13 @@ def report(config: dict, config_path: str) -> str:
         lines.append(f"  {stage.name:<40} {least:5.0f} to {most:.0f} A100 hours, on {stage.gpus}")
     lines += [
         "",
-        f"to fetch  {missing / 1e12:.2f} TB, about {missing / BYTES_A_SECOND / 3600:.0f} h at {BYTES_A_SECOND / 1e6:.0f} MB/s; "
-        f"free there: {free / 1e12:.2f} TB",
+        f"to fetch  {missing / 1e12:.2f} TB, about {missing / BYTES_A_SECOND / 3600:.0f} h at "
+        f"{BYTES_A_SECOND / 1e6:.0f} MB/s; free there: {free / 1e12:.2f} TB",
     ]
     if missing > free:
         lines.append(
-            "          too little: set corpus.recorded.folder to a larger disk, or name what you have under corpus.recorded.have"
+            "          too little: set corpus.recorded.folder to a larger disk, or name what you have under "
+            "corpus.recorded.have"
         )
     return "\n".join([*lines, f"next      {next_command(corpora, products, config_path)}"])
 

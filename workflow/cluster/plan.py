@@ -1,4 +1,5 @@
-"""Which corpora, parts and files each product of the paper's scale needs: pure functions that the rules and the doctor call."""
+"""Which corpora, parts and files each product of the paper's scale needs: pure functions that the rules and the doctor
+call."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ KINDS = {"substitution": 60, "deletion": 20, "insertion": 20}
 
 
 def corrupt(words: Sequence[str], share: float, vocabulary: Sequence[str], draw: random.Random) -> list[str]:
-    """Each word is hit with probability `share`: replaced by another of the vocabulary, lost, or followed by an extra one."""
+    """Each word is hit with probability `share`: replaced by another of the vocabulary, lost, or followed by an extra
+    one."""
     found = []
     for word in words:
         if draw.random() >= share:

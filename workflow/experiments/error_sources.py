@@ -1,6 +1,7 @@
 """Whose wrong words are in the output: the guiding transcript's, or the model's own (experiment E3).
 
-python -m workflow.experiments.error_sources --manifest M.csv --guides G.jsonl --outputs T.jsonl --names 10 --out e3_sources.csv
+python -m workflow.experiments.error_sources --manifest M.csv --guides G.jsonl --outputs T.jsonl --names 10 --out
+e3_sources.csv
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def spoken(reference: str, text: str) -> list[str | None]:
 
 
 def sources(reference: str, guide: str, output: str) -> Counter:
-    """Counts over the reference's words: followed (wrong as the guide is), own (wrong where the guide is right, or in another
-    way), resisted (right though the guide is wrong), and words (all).
+    """Counts over the reference's words: followed (wrong as the guide is), own (wrong where the guide is right, or in
+    another way), resisted (right though the guide is wrong), and words (all).
     """
     found = Counter(words=len(plain(reference)))
     for right, guided, said in zip(plain(reference), spoken(reference, guide), spoken(reference, output), strict=True):

@@ -1,4 +1,5 @@
-"""environment.yml from pyproject.toml and the lock: run `python -m workflow.plan.environment` after making the lock anew."""
+"""environment.yml from pyproject.toml and the lock: run `python -m workflow.plan.environment` after making the lock
+anew."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from speechbase.files import UserError, write_text
 
 HEAD = """\
 # For conda users and clusters (activate makes the same environment from the lock, with every version and hash).
-# Written by `python -m workflow.plan.environment`: the direct dependencies at the lock's versions; a test compares them.
+# Written by `python -m workflow.plan.environment`: direct dependencies at the lock's versions; a test compares them.
 # Resemblyzer asks pip for `typing`, a backport that the standard library's own module hides: it does no harm.
 name: speechop-replication
 channels:
@@ -29,7 +30,8 @@ def canonical(name: str) -> str:
 
 
 def group(pyproject: Path, *names: str) -> set[str]:
-    """Canonical names of the direct dependencies: those of the command line and of `names`, with the groups in these."""
+    """Canonical names of the direct dependencies: those of the command line and of `names`, with the groups in
+    these."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     asked, left = list(project["dependencies"]), list(names)
     while left:

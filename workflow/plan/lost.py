@@ -1,4 +1,5 @@
-"""Audio that was deleted after it was made: Snakemake knows the index of a system's audio, not the files that it names."""
+"""Audio that was deleted after it was made: Snakemake knows the index of a system's audio, not the files that it
+names."""
 
 from __future__ import annotations
 
@@ -41,6 +42,7 @@ def note_of(folder: str | Path, note: str | Path) -> list[str]:
 
 
 def _touched(index: Path) -> bool:
-    """Whether a file came or went in the index's folder since its job ended; every planning asks, so nothing is read."""
+    """Whether a file came or went in the index's folder since its job ended; every planning asks, so nothing is
+    read."""
     last = [path.stat().st_mtime for path in (index, index.with_name(RECORD)) if path.is_file()]
     return index.parent.stat().st_mtime > max(last) + SETTLED_S

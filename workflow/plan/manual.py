@@ -51,22 +51,24 @@ SCHEMAS: dict[str, type[Settings]] = {
 HEAD = """\
 # Configuration
 
-`config/base.yaml` holds what all scales share, `config/<scale>.yaml` a scale's differences, and `--configfile mine.yaml` and
-`--config key=value` lie over both (`scale` in your file says which one; `nano` is the default, `--config scale=smoke` takes
-`config/smoke.yaml`). A mapping is merged key by key, anything else replaced, and `null` takes away what lies beneath it (under
-`evaluation.metrics` it stays: nothing measures that role). A scale of your own is one file; it reads and writes
-`data/<scale>`, `models/<scale>` and `results/<scale>`. An unknown key is an error that names it.
+`config/base.yaml` holds what all scales share, `config/<scale>.yaml` a scale's differences, and
+`--configfile mine.yaml` and `--config key=value` lie over both (`scale` in your file says which one; `nano` is the
+default, `--config scale=smoke` takes `config/smoke.yaml`). A mapping is merged key by key, anything else replaced, and
+`null` takes away what lies beneath it (under `evaluation.metrics` it stays: nothing measures that role). A scale of
+your own is one file; it reads and writes `data/<scale>`, `models/<scale>` and `results/<scale>`. An unknown key is an
+error that names it.
 
 - A scale has the models that it names. `base: other` in a model's entry lays it over that model's.
-- `training: {..., runs: [{...}, {...}]}` trains one model in several runs, each from the averaged weights of the one before,
-  with its own optimiser and schedule; a run may change any key of `training`, and `batches` and `losses` key by key.
+- `training: {..., runs: [{...}, {...}]}` trains one model in several runs, each from the averaged weights of the one
+  before, with its own optimiser and schedule; a run may change any key of `training`, and `batches` and `losses` key by
+  key.
 - `init: other` starts from another model's weights, `init: other@1` from those after its first run.
-- `corpus.voices` names a cast of `config/voices.tsv` (or lists voices). A scale with `corpus.recorded` takes nothing of the
-  packaged speech but seed, level and degradation.
+- `corpus.voices` names a cast of `config/voices.tsv` (or lists voices). A scale with `corpus.recorded` takes nothing of
+  the packaged speech but seed, level and degradation.
 """
 TAIL = """
-Systems (which model, transcript and composition) are not configuration but data: `workflow/systems.yaml`. Tables are too:
-`workflow/presets/*/*.yaml`.
+Systems (which model, transcript and composition) are not configuration but data: `workflow/systems.yaml`. Tables are
+too: `workflow/presets/*/*.yaml`.
 """
 
 

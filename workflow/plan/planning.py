@@ -226,8 +226,8 @@ def _check_judged(names: Iterable[str], task: Task, where: str) -> None:
     for name in names:
         if (judged := find_metric(name).judges) != task.gives:
             raise UserError(
-                f"{where}: the metric {name!r} judges {judged}, but the task {task.name} is answered with {task.gives}; "
-                f"take a metric that judges {task.gives}, or leave the column out of the row's `roles`."
+                f"{where}: the metric {name!r} judges {judged}, but the task {task.name} is answered with "
+                f"{task.gives}; take a metric that judges {task.gives}, or leave the column out of the row's `roles`."
             )
 
 
@@ -272,12 +272,13 @@ def lacks(config: dict) -> dict[str, str]:
     models, found = config["models"], {}
     if models.get("codec", {}).get("network", {}).get("kind") == "mel":
         found["phase"] = (
-            "the codec keeps no phase, so that every output of it, its own round trip included, has an SI-SDR far below zero"
+            "the codec keeps no phase, so that every output of it, its own round trip included, has an SI-SDR far "
+            "below zero"
         )
     if models.get("small_crossattn", {}).get("network", {}).get("cross_rotary"):
         found["printed_positions"] = (
-            "the cross-attention model trained here has rotary positions, which align source and target frame by frame; "
-            "the paper's has not"
+            "the cross-attention model trained here has rotary positions, which align source and target frame by "
+            "frame; the paper's has not"
         )
     return found
 
@@ -344,8 +345,8 @@ def roles_of(preset: dict, row: dict) -> list[str]:
 def scorings(presets: dict[str, dict], config: dict, absent: dict[str, str]) -> list[tuple[str, str, list[str]]]:
     """(test set, recogniser or "", metrics) of every scoring job that some table asks for.
 
-    Metrics that read a recogniser's transcripts end in its name; they are scored apart, so that a table without them does
-    not wait for that recogniser.
+    Metrics that read a recogniser's transcripts end in its name; they are scored apart, so that a table without them
+    does not wait for that recogniser.
     """
     evaluation = config["evaluation"]
     wanted: dict[tuple[str, str], set[str]] = {}
@@ -445,12 +446,14 @@ def sounds_of(config: dict, test_set: str) -> str:
 
 
 def text_column(config: dict, test_set: str, system: str) -> str:
-    """The test set's column with what a system's audio should say: a recording before its edit says the original text."""
+    """The test set's column with what a system's audio should say: a recording before its edit says the original
+    text."""
     return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"
 
 
 def transcripts_for(config: dict, system: dict, name: str) -> str | list:
-    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing."""
+    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or
+    nothing."""
     if test_sets(config).get(name) == "edit":
         return f"<results>/transcripts/{name}/words.jsonl"
     if system["transcript"] == "asr":

@@ -1,4 +1,5 @@
-"""Every key of a scale's resolved configuration and of SpeechOp's entries in workflow/systems.yaml: type, range, meaning.
+"""Every key of a scale's resolved configuration and of SpeechOp's entries in workflow/systems.yaml: type, range,
+meaning.
 
 What a key that is left out means, the code says that reads it; `workflow.plan.manual` writes both down.
 """
@@ -628,7 +629,8 @@ class Config(Settings):
 
 
 def check_config(config: dict, where: str) -> None:
-    """A resolved configuration has known keys and fitting values. Raises: UserError: names file, key and the nearest one."""
+    """A resolved configuration has known keys and fitting values. Raises: UserError: names file, key and the nearest
+    one."""
     checked(Config, config, where)
     corpus = RecordedCorpus if "recorded" in config["corpus"] else PackagedCorpus
     checked(corpus, config["corpus"], f"{where}: corpus")

@@ -1,6 +1,7 @@
 """Run a rule's command: its output goes to the log and the terminal, a record of its provenance beside the result.
 
-    python -m workflow.record.job --log L --record R.provenance.json --inputs A B --outputs C --settings JSON -- COMMAND ...
+    python -m workflow.record.job --log L --record R.provenance.json --inputs A B --outputs C --settings JSON -- COMMAND
+    ...
 
 A command that fails ends with one sentence: what was said last, where the log is, and what to do.
 """
@@ -87,7 +88,8 @@ def _run(command: list[str], log: Path) -> int:
 
 @contextmanager
 def _passed_on_to(child: subprocess.Popen) -> Iterator[None]:
-    """Leave the end to the command: training that is told to stop first saves its state, and must not be left alone then."""
+    """Leave the end to the command: training that is told to stop first saves its state, and must not be left alone
+    then."""
 
     def pass_on(number, frame):
         child.send_signal(number)

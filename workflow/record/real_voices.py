@@ -1,4 +1,5 @@
-"""Real voices for training and validation: cut, multiplied, and heard by two recognisers, whose common words are sure."""
+"""Real voices for training and validation: cut, multiplied, and heard by two recognisers, whose common words are
+sure."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
     python -m workflow.regression.compare update --table T.csv --reference R.json --reason "..." [--runs OTHER.csv ...]
 
 A cell's tolerance comes from measured spread: three times the largest difference to other runs (`--runs`) of the same
-code, on other machines or with other thread counts, and at least half of the last digit that the table prints. An update
-without other runs keeps the tolerances of the reference before it.
+code, on other machines or with other thread counts, and at least half of the last digit that the table prints. An
+update without other runs keeps the tolerances of the reference before it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Write the report: a folder (`index.html` with its media beside it) and one file that holds everything.
 
-python -m workflow.report --results R --data D --models M --settings JSON --out R/report/index.html --single R/report.html
+python -m workflow.report --results R --data D --models M --settings JSON --out R/report/index.html --single
+R/report.html
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from workflow.report import collect, examples, media
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = {
-    "training": "Training: losses, validation losses by task, and the text gap (what the loss rises without the transcript)",
+    "training": "Training: losses, validation losses by task, and the text gap (what the loss rises without the "
+    "transcript)",
     "fig4": "Figure 4: the toy study, with exact scores",
     "fig4_sweeps": "Figure 4, swept: how close to the target against the strength of either composition",
 }

@@ -39,7 +39,8 @@ def counts(rows: list[dict]) -> list[tuple[str, int]]:
 
 
 def table(preset: dict, path: Path) -> dict | None:
-    """A table as heads and rows of cells, ours and the paper's in columns of their own; None where it has not been made."""
+    """A table as heads and rows of cells, ours and the paper's in columns of their own; None where it has not been
+    made."""
     if not path.is_file():
         return None
     cells = pd.read_csv(path)

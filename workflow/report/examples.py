@@ -1,4 +1,5 @@
-"""The utterances that a reader can listen to: input, every system, reference, with spectrograms, transcripts and scores."""
+"""The utterances that a reader can listen to: input, every system, reference, with spectrograms, transcripts and
+scores."""
 
 from __future__ import annotations
 

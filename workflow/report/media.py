@@ -25,7 +25,8 @@ MP3_RATES_HZ = (16000, 22050, 24000, 32000, 44100, 48000)
 
 
 def level(wave: np.ndarray, rate_hz: int) -> np.ndarray:
-    """The wave at -23 LUFS, or as near as its peak allows; nothing is limited. Silence and very short clips stay as they are."""
+    """The wave at -23 LUFS, or as near as its peak allows; nothing is limited. Silence and very short clips stay as
+    they are."""
     if len(wave) < SHORTEST_S * rate_hz:
         return wave
     with warnings.catch_warnings():

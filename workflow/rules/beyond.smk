@@ -1,4 +1,5 @@
-# Experiments beyond the paper: presets with a sweep. `beyond` makes those that this scale can run and that are not `on_request`.
+# Experiments beyond the paper: presets with a sweep. `beyond` makes those that this scale can run and that are not
+# `on_request`.
 SWEEPS = {
     name: preset
     for name, preset in planning.of_kind(PRESETS, "sweep").items()
@@ -65,7 +66,8 @@ rule sweep_figure:
     conda:
         "../../environment.yml"
     shell:
-        "python -m workflow.tables.figures sweep --preset {input.preset:q} --table {input.csv:q} --out {output.figure:q}"
+        "python -m workflow.tables.figures sweep --preset {input.preset:q} --table {input.csv:q}"
+        " --out {output.figure:q}"
         " > {log:q} 2>&1"
 
 

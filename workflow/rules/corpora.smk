@@ -30,7 +30,8 @@ rule speech_table:
         " --config {params.config:q} --out {params.out:q}"
 
 
-# Real voices, where the user has them: cut and multiplied; the words of which two recognisers are sure serve text to speech.
+# Real voices, where the user has them: cut and multiplied; the words of which two recognisers are sure serve text to
+# speech.
 rule real_voices:
     input:
         src=sources("workflow.record.real_voices"),

@@ -1,5 +1,7 @@
-# Listening studies: prepared from a table's audio; rehearsed with invented answers; imported, analysed and reported with real ones.
-# Only prepared.json and what can be computed again is an output: answers, keys and the audio in use are never a rule's to delete.
+# Listening studies: prepared from a table's audio; rehearsed with invented answers; imported, analysed and reported
+# with real ones.
+# Only prepared.json and what can be computed again is an output: answers, keys and the audio in use are never a rule's
+# to delete.
 from metrics.listening import study as listening_study
 
 LISTENING = {

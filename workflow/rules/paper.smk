@@ -108,7 +108,8 @@ rule recorded_speech:
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.parts:q} --outputs {output.table:q} {output.excluded:q} --"
-        " python -m speechbase.recorded.prepare speech {wildcards.table} --config {params.config:q} --out {params.out:q}"
+        " python -m speechbase.recorded.prepare speech {wildcards.table} --config {params.config:q}"
+        " --out {params.out:q}"
 
 
 rule recorded_sounds:
@@ -174,7 +175,8 @@ rule recorded_word_times:
         out=lambda wildcards, output: Path(output.words).parents[2],
         device="cuda" if config["resources"]["gpu"] else "cpu",
     shell:
-        "(python -m speechbase.recorded.prepare recordings {wildcards.set} --config {params.config:q} --out {params.out:q}"
+        "(python -m speechbase.recorded.prepare recordings {wildcards.set} --config {params.config:q}"
+        " --out {params.out:q}"
         " && python -m speechbase.recorded.words --table {output.recordings:q} --out {output.words:q}"
         " --device {params.device}) > {log:q} 2>&1"
 

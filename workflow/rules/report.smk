@@ -1,5 +1,6 @@
 # Claims, validation curves and the HTML report, from what the tables were made of.
-# Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake seconds.
+# Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake
+# seconds.
 STATED = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")
 CLAIMS = STATED["claims"]
 PAPER_TABLES = [
@@ -93,7 +94,8 @@ rule training_curves:
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
         " --outputs {output.figure:q} --"
-        " python -m workflow.tables.figures training --models {params.models:q} --names {params.names:q} --out {output.figure:q}"
+        " python -m workflow.tables.figures training --models {params.models:q} --names {params.names:q}"
+        " --out {output.figure:q}"
 
 
 rule claims:

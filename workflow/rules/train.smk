@@ -87,7 +87,8 @@ rule trained_model:
         launcher=["workflow.cluster.launch", "--"] if RECORDED_SPEECH else [],
         data=lambda wildcards, input: Path(input.noise).parent,
     shell:
-        # exec: a shell that waits dies of the signal with which SLURM announces the time limit, and leaves the trainer alone.
+        # exec: a shell that waits dies of the signal with which SLURM announces the time limit, and leaves the trainer
+        # alone.
         "exec python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --inputs {input.tables:q} {input.noise:q} {input.rir:q} {input.before:q} --outputs {output.weights:q} --"
         " python -m {params.launcher:q} {params.command:q} --data {params.data:q} --config {params.config:q}"

@@ -91,7 +91,8 @@ def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> Non
 
 
 def training(models: Path, names: list[str]) -> plt.Figure:
-    """A panel a model: its training loss in grey, its validation losses; the last panel: the text gap of all that have one."""
+    """A panel a model: its training loss in grey, its validation losses; the last panel: the text gap of all that have
+    one."""
     found = {name: rows for name in names if len(rows := read(models / name))}
     if not found:
         raise UserError(

@@ -1,4 +1,5 @@
-"""MOS cells of the tables, and differences of MOS for the claims: from imported listening studies, never simulated ones."""
+"""MOS cells of the tables, and differences of MOS for the claims: from imported listening studies, never simulated
+ones."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def key_of(preset: dict, row: dict, role: str) -> tuple[str, str, str]:
 
 
 def cell(preset: dict, row: dict, role: str, results: Path) -> dict:
-    """A table's MOS cell: value, low, high, n_scored (ratings) and status; only a status, `not run: <why>`, without ratings."""
+    """A table's MOS cell: value, low, high, n_scored (ratings) and status; only a status, `not run: <why>`, without
+    ratings."""
     name, _, mos = study_of(preset, results)
     found = mos.cells.get(key_of(preset, row, role))
     if found is None:
@@ -46,7 +48,8 @@ def cell(preset: dict, row: dict, role: str, results: Path) -> dict:
 
 
 def contrast(preset: dict, rows: list[dict], role: str, results: Path) -> dict | str:
-    """The study's own difference of two rows, its error clustered by rater and utterance; or the reason why there is none.
+    """The study's own difference of two rows, its error clustered by rater and utterance; or the reason why there is
+    none.
 
     Returns:
         difference, se, and for both sides mos and n_ratings.

@@ -10,9 +10,9 @@ from workflow.tables import listened
 def markdown(preset: dict, table: pd.DataFrame, about: str) -> str:
     """The readable form of a table built by workflow.tables.build.
 
-    Measured cells read `value [low, high]`; the paper's stand in columns of their own, headed `paper: ...`, in italics, and
-    rows that only the paper has are in italics as well, so that nobody takes a printed number for a measured one. `about`
-    (the configuration's) says under them what our figures are figures of.
+    Measured cells read `value [low, high]`; the paper's stand in columns of their own, headed `paper: ...`, in italics,
+    and rows that only the paper has are in italics as well, so that nobody takes a printed number for a measured one.
+    `about` (the configuration's) says under them what our figures are figures of.
     """
     columns = _columns(preset, table)
     lines = [f"# {preset['title']} ({preset['source']})", ""]
@@ -56,7 +56,8 @@ def _text(cells: pd.DataFrame, metric: str, kind: str, digits: int) -> str:
 
 
 def missing(status: str) -> str:
-    """What a cell without a value says: `not run`, or `none` where too little could be scored; a note has the whole status."""
+    """What a cell without a value says: `not run`, or `none` where too little could be scored; a note has the whole
+    status."""
     return "not run" if status.startswith("not run") else "none"
 
 

@@ -1,4 +1,5 @@
-"""A tiny study on synthetic audio: test sets, audio indexes and settings, as the contracts of docs/architecture.md want them."""
+"""A tiny study on synthetic audio: test sets, audio indexes and settings, as the contracts of docs/architecture.md want
+them."""
 
 from __future__ import annotations
 

@@ -247,7 +247,8 @@ KILLS = 4
 
 
 def test_fifty_workers_at_once_and_a_collector_that_is_killed(tts):
-    """Nothing acknowledged is lost, nothing is doubled, and the file stays valid, through SIGKILLs at random moments."""
+    """Nothing acknowledged is lost, nothing is doubled, and the file stays valid, through SIGKILLs at random
+    moments."""
     port, deadline, chance = free_port(), time.monotonic() + 240 + 10 * KILLS, random.Random(0)
     process = start_process(tts, port)
     workers = [Worker(port, tts, f"participant-{i:02d}") for i in range(50)]

@@ -1,4 +1,5 @@
-"""The participants' page in a real Chromium: listening cannot be dodged, answers cannot be lost, the keyboard is enough."""
+"""The participants' page in a real Chromium: listening cannot be dodged, answers cannot be lost, the keyboard is
+enough."""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ def test_listening_cannot_be_dodged(tts, serve, browser):
         "a.addEventListener('playing', () => { a.currentTime = 0.4 * a.duration; }, { once: true })",
         "a.addEventListener('playing', () => { a.playbackRate = 16; }, { once: true })",
         "a.addEventListener('playing', () => { a.muted = true; }, { once: true })",
-        "a.addEventListener('playing', () => { a.playbackRate = 8; a.dispatchEvent(new Event('ended')); }, { once: true })",
+        "a.addEventListener('playing', () => { a.playbackRate = 8; a.dispatchEvent(new Event('ended')); }, { once: "
+        "true })",
     ]
     for trick in tricks:
         for player in (0, 1):
@@ -145,7 +147,10 @@ def test_the_page_fits_and_is_accessible(tts, serve, browser, width):
     checks.append(axe_problems(page, axe))
     assert checks == [[], [], []]
     assert page.script("return document.documentElement.scrollWidth") <= width
-    small = "return [...document.querySelectorAll('button, .choice')].filter(e => e.getBoundingClientRect().height < 40).length"
+    small = (
+        "return [...document.querySelectorAll('button, .choice')].filter(e => e.getBoundingClientRect().height < "
+        "40).length"
+    )
     assert page.script(small) == 0
 
 

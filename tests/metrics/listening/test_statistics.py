@@ -74,7 +74,8 @@ def test_the_crossed_bootstrap_agrees_with_the_formula():
     draws = clustered.crossed_bootstrap(a, b, draws=1000, seed=2)
     found = clustered.difference(a, b)
     assert draws.mean() == pytest.approx(found.value, abs=0.2 * found.se)
-    # It counts the residual three times where a pair of rater and utterance meets once, so it is wider by up to the root of 3.
+    # It counts the residual three times where a pair of rater and utterance meets once, so it is wider by up to the
+    # root of 3.
     assert found.se < draws.std() < 1.05 * math.sqrt(3) * found.se
     assert (
         clustered.crossed_bootstrap(a, b, draws=50, seed=2) == clustered.crossed_bootstrap(a, b, draws=50, seed=2)

@@ -138,7 +138,8 @@ def test_edit_items_come_from_libritts_dev(make_libritts, tmp_path, unpublished)
 
 @pytest.fixture
 def daps(tmp_path, make_noise):
-    """DAPS with its two test speakers, all environments, 17 or 8.1 s of script 5; a Macintosh's leftovers; sentences' texts."""
+    """DAPS with its two test speakers, all environments, 17 or 8.1 s of script 5; a Macintosh's leftovers; sentences'
+    texts."""
     for place, environment in enumerate(("clean", *daps_set.ENVIRONMENTS)):
         for speaker in daps_set.SPEAKERS:
             folder = tmp_path / "daps" / environment

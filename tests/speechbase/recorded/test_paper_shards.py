@@ -1,4 +1,5 @@
-"""Shards: the same audio through the table's interface, whole or resumed; every utterance once an epoch; lhotse reads them."""
+"""Shards: the same audio through the table's interface, whole or resumed; every utterance once an epoch; lhotse reads
+them."""
 
 import itertools
 

@@ -25,8 +25,15 @@ CODEC = {
     "seed": 1,
     "network": {"kind": "dac", "latent_dim": 16, "encoder_dim": 2, "decoder_dim": 64},
     "training": TRAINING | {"accumulate": 1},
-    "losses": {"seconds": 0.1, "batch": 2, "mel_windows": [128], "mel_bands": [10], "disc_windows": [128], "disc_channels": 2},
-}  # fmt: skip
+    "losses": {
+        "seconds": 0.1,
+        "batch": 2,
+        "mel_windows": [128],
+        "mel_bands": [10],
+        "disc_windows": [128],
+        "disc_channels": 2,
+    },
+}
 DIFFUSION = {
     "seed": 1,
     "network": TINY.as_dict(),

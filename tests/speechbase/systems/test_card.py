@@ -9,13 +9,19 @@ from speechbase.files import UserError
 from speechbase.systems.card import Card
 
 METHOD = {
-    "title": "T", "tasks": ["enhancement"], "provenance": "stand-in", "stands_for": "-", "source": "-", "licence": "MIT",
-    "settings": {"steps": 30, "snr": 0.5}, "weights": [{"file": "w.pt"}],
+    "title": "T",
+    "tasks": ["enhancement"],
+    "provenance": "stand-in",
+    "stands_for": "-",
+    "source": "-",
+    "licence": "MIT",
+    "settings": {"steps": 30, "snr": 0.5},
+    "weights": [{"file": "w.pt"}],
     "checkpoints": {
         "one": {"rate_hz": 16000, "weights_from": "https://example.org/one/"},
         "two": {"rate_hz": 48000, "weights_from": "https://example.org/two/", "settings": {"steps": 50}, "title": "T2"},
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -66,7 +72,8 @@ def test_the_environment_is_the_file_beside_the_card(read, tmp_path):
         (lambda c: c.update(settings=3), "settings is 3"),
         (lambda c: c.update(checkpoints=[]), "`checkpoints` must hold an entry a checkpoint"),
         (lambda c: c["checkpoints"].update(three=None), "`checkpoints` must hold an entry a checkpoint"),
-        (lambda c: c["checkpoints"]["two"].update(rate=8), "checkpoint 'two': unknown key 'rate' (did you mean 'rate_hz'?)"),
+        (lambda c: c["checkpoints"]["two"].update(rate=8), "checkpoint 'two': unknown key 'rate' (did you mean "
+                                                           "'rate_hz'?)"),
         (lambda c: c["checkpoints"]["two"].update(rate_hz="48k"), "checkpoint 'two': rate_hz is '48k'"),
         (lambda c: c["checkpoints"]["two"].update(rate_hz=48), "checkpoint 'two': rate_hz is 48"),
         (lambda c: c["checkpoints"]["two"].pop("weights_from"), "'weights.0.url'"),

@@ -241,7 +241,8 @@ def test_an_empty_corpus_and_unknown_keys_are_named(data, models, tmp_path):
 
 
 def command(data, root, settings, name, processes=1):
-    """What `subprocess` needs to train the TTS stage with so many processes: the command, and its environment and folder."""
+    """What `subprocess` needs to train the TTS stage with so many processes: the command, and its environment and
+    folder."""
     (root / f"{name}.json").write_text(json.dumps(settings))
     launch = [sys.executable]
     if processes > 1:
@@ -255,7 +256,8 @@ def command(data, root, settings, name, processes=1):
 
 
 def test_killed_by_force_and_resumed_equals_undisturbed(data, models, tmp_path):
-    """SIGKILL, wherever it meets the second run: it goes on from its last whole state to the same weights, bit by bit."""
+    """SIGKILL, wherever it meets the second run: it goes on from its last whole state to the same weights, bit by
+    bit."""
     (tmp_path / "codec").symlink_to(models / "codec")
     whole, how = command(data, tmp_path, DIFFUSION, "whole")
     subprocess.run(whole, check=True, timeout=300, **how)
@@ -287,7 +289,8 @@ def saving(self):
     (root / f"{rank}.json").write_text(json.dumps([self.step, sums]))
 
 Loop.save = saving
-train.train("codec", "codec", json.loads((root / "codec.json").read_text()), data, root, root / "state", limit[int(rank)], False)
+config = json.loads((root / "codec.json").read_text())
+train.train("codec", "codec", config, data, root, root / "state", limit[int(rank)], False)
 """
 
 
@@ -349,7 +352,8 @@ def test_truncated_and_foreign_checkpoints_are_refused(models, tmp_path):
 
 
 def test_several_runs_are_one_model(data, models, tmp_path):
-    """Each run begins from the averaged weights of the one before, with its own length; killed between two, it goes on."""
+    """Each run begins from the averaged weights of the one before, with its own length; killed between two, it goes
+    on."""
     (tmp_path / "codec").symlink_to(models / "codec")
     runs = [{"steps": 2}, {"steps": 3, "lr": 5e-4, "batches": {"tts_batch": 3}}]
     config = DIFFUSION | {"training": DIFFUSION["training"] | {"runs": runs}}

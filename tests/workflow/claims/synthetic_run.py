@@ -52,8 +52,8 @@ def hash_of(*parts):
 
 
 def write_run(root, presets, shifts, failed=None, utterances=60):
-    """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems, which the
-    second judge hears as well unless `wer_second` says otherwise."""
+    """All scores that the tables ask for; `shifts` maps (system, role) to a difference from the other systems, which
+    the second judge hears as well unless `wer_second` says otherwise."""
     both = {(system, "wer_second"): shift for (system, role), shift in shifts.items() if role == "wer"} | shifts
     moved = {(system, MEASURES[role]): shift for (system, role), shift in both.items()}
     lost = {(system, MEASURES[role]): count for (system, role), count in (failed or {}).items()}

@@ -1,4 +1,5 @@
-"""A small finished run: scores, tables, claims, audio, transcripts and records, with known differences and one lost file."""
+"""A small finished run: scores, tables, claims, audio, transcripts and records, with known differences and one lost
+file."""
 
 import argparse
 import json

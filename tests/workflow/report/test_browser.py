@@ -1,4 +1,5 @@
-"""Both reports in a real Chromium from file://: no errors, no requests, every player to its end, readable at two widths."""
+"""Both reports in a real Chromium from file://: no errors, no requests, every player to its end, readable at two
+widths."""
 
 import json
 
@@ -60,7 +61,10 @@ def test_the_page_is_no_wider_than_the_screen(browser, finished, width):
     browser.get((finished.results / "report.html").as_uri())
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
-    small = "return [...document.querySelectorAll('p, li, td')].filter(e => parseFloat(getComputedStyle(e).fontSize) < 11).length"
+    small = (
+        "return [...document.querySelectorAll('p, li, td')].filter(e => parseFloat(getComputedStyle(e).fontSize) < "
+        "11).length"
+    )
     assert browser.execute_script(small) == 0
 
 
