@@ -13,7 +13,8 @@ import typer
 
 from speechbase import editing
 from speechbase.codec import build_codec
-from speechbase.files import UserError, parse_json, plain_errors, read_json, read_jsonl
+from speechbase.commands import command_line, json_object
+from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import Item
 from speechbase.systems.contract import Answer, System
 from speechbase.systems.runner import run_manifest
@@ -156,11 +157,11 @@ class ComposedSpeechOp(System):
         return edit_request(item.id, source, item.rate_hz, plan, item.text), plan
 
 
-@plain_errors
-def main(
+def run(
     manifest: Annotated[Path, typer.Option(help="the test set's table")],
     system: Annotated[
-        str, typer.Option(help="JSON: model, transcript (none, asr, gold), composition, voice, gamma, steps, ...")
+        dict,
+        json_object("--system", "model, transcript (none, asr, gold), composition, voice, gamma, steps, ..."),
     ],
     models: Annotated[Path, typer.Option(help="folder that holds codec/ and the model")],
     out: Annotated[Path, typer.Option(help="folder for the audio and index.csv")],
@@ -171,9 +172,11 @@ def main(
     """Run one composition of SpeechOp over a test set; interrupted runs go on."""
     heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    run_manifest(ComposedSpeechOp(out.name, parse_json(system, "--system"), models, heard), manifest, out, device)
+    run_manifest(ComposedSpeechOp(out.name, system, models, heard), manifest, out, device)
     typer.echo(f"wrote {out / 'index.csv'}")
 
 
+main = command_line(run)
+
 if __name__ == "__main__":
-    typer.run(main)
+    raise SystemExit(main())
