@@ -136,7 +136,8 @@ def pack(
     settings = read_config(config)
     made = packed.pack(data, out, mib, recorded, settings["seed"], settings["rate_hz"])
     typer.echo(
-        f"{out}: {made['train']:.2f} h of training speech, {made['valid']:.2f} h of validation, {made['mib']:.1f} MiB in all"
+        f"{out}: {made['train']:.2f} h of training speech, {made['valid']:.2f} h of validation, {made['mib']:.1f} MiB "
+        "in all"
     )
 
 
