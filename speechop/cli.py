@@ -24,8 +24,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Process and make speech with SpeechOp: one model whose tasks compose at inference time.\n\n"
     "Any audio that libsndfile reads, at any rate, length and number of channels; results keep all three. "
-    "The mini weights know English and recorded voices, the nano weights the fifty words of a matrix test: read the model "
-    "cards before you expect more.",
+    "The mini weights know English and recorded voices, the nano weights the fifty words of a matrix test: "
+    "read the model cards before you expect more.",
 )
 In = Annotated[list[str], typer.Argument(help="audio files, folders, or patterns such as 'takes/*.wav'")]
 PromptChannel = Annotated[str, typer.Option(help="channel of the prompt: mean, or its number from 0")]

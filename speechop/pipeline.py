@@ -118,8 +118,8 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         """Load weights that ship with the package (by scale), of a folder of models, or of a model repository.
 
         Args:
-            name: a scale (`mini`: English, recorded voices; `nano`: fifty words), a folder that holds codec/ and the model, or a
-                hub id (`owner/name`).
+            name: a scale (`mini`: English, recorded voices; `nano`: fifty words), a folder that holds codec/ and the
+                model, or a hub id (`owner/name`).
             revision, cache_dir, token: of the hub, as `huggingface_hub.snapshot_download` takes them.
             local_files_only: take a hub id from the local cache alone; false downloads what is missing, unless
                 HF_HUB_OFFLINE is set.
