@@ -1,6 +1,7 @@
 """A small copy of a scale's training data, for a machine that is lent for minutes: Opus audio in shards, below 60 MiB.
 
-A training reads it in place of the whole (`--data`): the speech through `ShardTable`, noises and rooms through their tables.
+A training reads it in place of the whole (`--data`): the speech through `ShardTable`, noises and rooms through their
+tables.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
 
 
 def _order(table: SpeechTable, recorded: float, rng: np.random.Generator) -> list[int]:
-    """Every utterance once, in random order, real voices as often as asked while there are some (copies after originals)."""
+    """Every utterance once, in random order, real voices as often as asked while some are left, originals first."""
     left: dict[bool, list[int]] = {True: [], False: []}
     for place in rng.permutation(len(table)):
         left[bool(table.is_recorded(int(place)))].append(int(place))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from speechop.tasks import ROWS, TABLE9
 if TYPE_CHECKING:
     from speechop.stages.resident import Resident
 
-# Beta distribution with mode 0.01 and concentration 5 (section 5): a = mode (conc - 2) + 1, b = (1 - mode) (conc - 2) + 1.
+# Beta distribution, mode 0.01 and concentration 5 (section 5): a = mode (conc - 2) + 1, b = (1 - mode) (conc - 2) + 1
 CLEAN_SHARE = (1.03, 3.97)
 
 
@@ -34,9 +34,9 @@ CLEAN_SHARE = (1.03, 3.97)
 class Batch:
     """One micro-batch; every tensor's first axis is b.
 
-    `target` [b, n, c] latents, `mask` [b, n] real frames, `clean` [b, n] given frames, `task` [b], `source` [b, n, c] or None,
-    `keep` [b] false where the condition is dropped (10 %), `texts` or their `tokens` with lengths or None, `logsnr` [b],
-    `eps` [b, n, c]. `prompt` frames are prepended.
+    `target` [b, n, c] latents, `mask` [b, n] real frames, `clean` [b, n] given frames, `task` [b], `source` [b, n, c]
+    or None, `keep` [b] false where the condition is dropped (10 %), `texts` or their `tokens` with lengths or None,
+    `logsnr` [b], `eps` [b, n, c]. `prompt` frames are prepended.
     """
 
     target: Tensor
@@ -53,21 +53,21 @@ class Batch:
 
     def to(self, device) -> Batch:
         """The batch on a device."""
-        moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         if self.tokens is not None:
-            moved["tokens"] = tuple(part.to(device) for part in self.tokens)
-        return Batch(**moved)
+            moved["tokens"] = self.tokens[0].to(device), self.tokens[1].to(device)
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
 class BatchConfig:
     """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
 
-    Validation drops no condition, and has at least `valid_items` items of each kind of micro-batch. `speed` is the range of
-    speed perturbation, one factor an item: more voices than a small corpus has. `recorded` is the
-    share of items whose voice is a real one; without it every utterance is as likely as any other. With `tts_seconds` a TTS
-    batch has so much speech whatever its number of items, which are drawn among the `alike` utterances next in length to a
-    random one: little is computed for padding. With `workers` so many processes draw the batches to come.
+    Validation drops no condition, and has at least `valid_items` items of each kind of micro-batch. `speed` is the
+    range of speed perturbation, one factor an item: more voices than a small corpus has. `recorded` is the
+    share of items whose voice is a real one; without it every utterance is as likely as any other. With `tts_seconds` a
+    TTS batch has so much speech whatever its number of items, which are drawn among the `alike` utterances next in
+    length to a random one: little is computed for padding. With `workers` so many processes draw the batches to come.
     """
 
     tts_batch: int = 4
@@ -97,8 +97,8 @@ class Drawer:
     """Draws batches of all tasks from speech tables; equal (seed, step) give equal batches.
 
     `ranks` processes share a global batch: item i belongs to rank i mod ranks. Single sentences of a table with stored
-    latents are not encoded again. `tasks` are the rows of the network's task embedding. Text-to-speech batches come from
-    `resident` where there is one.
+    latents are not encoded again. `tasks` are the rows of the network's task embedding. Text-to-speech batches come
+    from `resident` where there is one.
     """
 
     def __init__(
@@ -114,11 +114,17 @@ class Drawer:
         tasks: tuple[str, ...] = ROWS,
         resident: Resident | None = None,
     ):
-        self.speech, self.codec, self.config, self.weight, self.seed = speech, codec, config, weight, seed
+        self.codec, self.config, self.weight, self.seed = codec, config, weight, seed
         self.degrader, self.rank, self.ranks, self.tasks, self.resident = degrader, rank, ranks, tasks, resident
-        if speech is not None:
-            self.speech = speech.with_text()
-        self.encoded = isinstance(speech, ShardTable) and speech.has_latents
+        self._speech = None if speech is None else speech.with_text()
+        self.encoded = self._speech if isinstance(self._speech, ShardTable) and self._speech.has_latents else None
+
+    @property
+    def speech(self) -> SpeechTable:
+        """What is said. Raises: ValueError: all of it lies on the device."""
+        if self._speech is None:
+            raise ValueError("this drawer has no audio: its sentences come from the device")
+        return self._speech
 
     def _generators(self, size: int, *stream) -> list[np.random.Generator]:
         mine = range(self.rank, size * self.ranks, self.ranks)
@@ -140,8 +146,8 @@ class Drawer:
             among = self.speech.alike(shared, self.config.alike, self.config.recorded)
             size = round(self.config.tts_seconds / (count * self.speech.rows["seconds"].to_numpy()[among].mean()))
         rngs = self._generators(max(1, size), "tts", *stream)
-        if self.encoded and count == 1 and self.config.speed == (1.0, 1.0):
-            target, frames, texts = self._stored(rngs)
+        if self.encoded is not None and count == 1 and self.config.speed == (1.0, 1.0):
+            target, frames, texts = self._stored(self.encoded, rngs)
         else:
             spoken = [self.utterance(rng, count, among) for rng in rngs]
             target, frames = self._encode([wave for wave, _ in spoken])
@@ -152,7 +158,7 @@ class Drawer:
     def utterance(
         self, rng: np.random.Generator, count: int, among: np.ndarray | None = None
     ) -> tuple[np.ndarray, str]:
-        """`count` sentences of one speaker, joined by short pauses: (audio [s], text); the first of the places `among`."""
+        """`count` sentences of one speaker, joined by pauses: (audio [s], text); the first of the places `among`."""
         place = self.speech.draw(rng, self.config.recorded) if among is None else int(rng.choice(among))
         speed = self._speed(rng)
         waves, texts = [], []
@@ -168,12 +174,12 @@ class Drawer:
         """Speed perturbation of one item; nothing is drawn where none is wanted."""
         return 1.0 if self.config.speed == (1.0, 1.0) else float(rng.uniform(*self.config.speed))
 
-    def _stored(self, rngs: list[np.random.Generator]) -> tuple[Tensor, list[int], list[str]]:
+    def _stored(self, table: ShardTable, rngs: list[np.random.Generator]) -> tuple[Tensor, list[int], list[str]]:
         """Stored latents [b, n, c] of the utterances that `utterance` would draw, their frames and texts."""
-        places = [int(rng.integers(len(self.speech))) for rng in rngs]
-        latents = [torch.from_numpy(self.speech.latent(place).astype(np.float32)) for place in places]
+        places = [int(rng.integers(len(table))) for rng in rngs]
+        latents = [torch.from_numpy(table.latent(place).astype(np.float32)) for place in places]
         padded = torch.nn.utils.rnn.pad_sequence(latents, batch_first=True).to(self.codec.mean.device)
-        return padded, [len(rows) for rows in latents], [self.speech.rows["text"].iat[place] for place in places]
+        return padded, [len(rows) for rows in latents], [table.rows["text"].iat[place] for place in places]
 
     @staticmethod
     def _inpainting(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -192,7 +198,8 @@ class Drawer:
     def s2s(self, *stream) -> Batch:
         """A speech-to-speech batch: crops of one length, so that nothing is padded but left-out prompts.
 
-        Tasks that prepend a prompt and tasks that do not fill separate micro-batches, in proportion to Table 9's weights.
+        Tasks that prepend a prompt and tasks that do not fill separate micro-batches, in proportion to Table 9's
+        weights.
         """
         shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
         tasks = [TABLE9[name] for name in self.config.tasks]
@@ -251,16 +258,17 @@ class Drawer:
             mask[:, :prompt] &= given[:, :prompt]
         device = target.device
         return Batch(
-            target=target, mask=mask, clean=given, task=torch.tensor([self.tasks.index(name) for name in names]), keep=kept,
-            logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts, prompt=prompt,
+            target=target, mask=mask, clean=given, task=torch.tensor([self.tasks.index(name) for name in names]),
+            keep=kept, logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
+            prompt=prompt,
         ).to(device)  # fmt: skip
 
 
 class Ahead(Dataset):
     """The micro-batches of a run, drawn by processes ahead of their turn; what they are depends on (seed, step) alone.
 
-    Of each step those whose kind is in `among`. The drawer must work on the CPU: its processes are forks of one that may
-    hold a GPU.
+    Of each step those whose kind is in `among`. The drawer must work on the CPU: its processes are forks of one that
+    may hold a GPU.
     """
 
     def __init__(self, drawer: Drawer, kinds: tuple[str, ...], accumulate: int, among: tuple[str, ...] | None = None):

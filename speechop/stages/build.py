@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from speechbase.codec import Codec
 from speechbase.codec.loading import load_codec
 from speechbase.corpus import latents
 from speechbase.corpus.pairs import Pairs
@@ -34,36 +35,39 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
     codec = load_codec(folder).to(accelerator.device)
     torch.manual_seed(config["seed"])
     network = _network(config, context)
-    batches = settings_of(BatchConfig, config.get("batches", {}), "batches")
+    drawer, valid = (_drawer(config, context, split, codec, network.config) for split in ("train", "valid"))
+    losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
+    accumulate = config["training"].get("accumulate", TrainingConfig.accumulate)
+    return DiffusionTrainee(
+        network.to(accelerator.device), drawer, valid, kinds, losses, context.kind, accumulate, codec
+    )
+
+
+def _drawer(config: dict, context: Context, split: str, codec: Codec, network: NetworkConfig) -> Drawer:
+    """What draws the batches of a split: latents that lie on the device where the data has such, else audio."""
+    accelerator, kinds, training = context.accelerator, BATCHES[context.kind], split == "train"
+    drawn = settings_of(BatchConfig, config.get("batches", {}), "batches")
+    if not training:
+        drawn = replace(drawn, speed=(1.0, 1.0), drop=0.0)
     diffusion = dict(config.get("diffusion", {}))
     weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)
-    drawers = []
-    for split in ("train", "valid"):
-        drawn = batches if split == "train" else replace(batches, speed=(1.0, 1.0), drop=0.0)
-        stored = latents.folder_of(context.data, split)
-        resident = heard = speech = degrader = None
-        if "tts" in kinds and stored.is_dir():
-            where = accelerator.device, network.config
-            resident = Resident(latents.read(stored), drawn, weight, config["seed"], *where)
-        elif "tts" in kinds:
-            speech = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
-        # Processes that draw ahead share no GPU: pairs are simulated and encoded on the CPU.
-        encoder = load_codec(folder) if drawn.workers else codec
-        if "s2s" in kinds:
-            same = speech is not None and tts_split(context.data, split) == split
-            heard = speech if same else open_speech(context.data, split, codec.rate_hz)
-            where = config["degradation"], codec.rate_hz, encoder.mean.device
-            degrader = Pairs.load(context.data, split, *where, drawn.recorded, heard)
-        share = (accelerator.process_index, accelerator.num_processes) if split == "train" else (0, 1)
-        spoken = heard if speech is None else speech
-        drawers.append(
-            Drawer(spoken, encoder, drawn, weight, config["seed"], degrader, *share, network.config.tasks, resident)
+    stored = latents.folder_of(context.data, split)
+    resident = heard = spoken = degrader = None
+    if "tts" in kinds and stored.is_dir():
+        resident = Resident(latents.read(stored), drawn, weight, config["seed"], accelerator.device, network)
+    elif "tts" in kinds:
+        spoken = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
+    # Processes that draw ahead share no GPU: pairs are simulated and encoded on the CPU.
+    encoder = load_codec(context.models / config.get("codec", "codec")) if drawn.workers else codec
+    if "s2s" in kinds:
+        same = spoken is not None and tts_split(context.data, split) == split
+        heard = spoken if same else open_speech(context.data, split, codec.rate_hz)
+        degrader = Pairs.load(
+            context.data, split, config["degradation"], codec.rate_hz, encoder.mean.device, drawn.recorded, heard
         )
-    losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
-    return DiffusionTrainee(
-        network.to(accelerator.device), *drawers, kinds, losses=losses, kind=context.kind,
-        accumulate=config["training"].get("accumulate", TrainingConfig.accumulate), codec=codec,
-    )  # fmt: skip
+    rank, ranks = (accelerator.process_index, accelerator.num_processes) if training else (0, 1)
+    speech = heard if spoken is None else spoken
+    return Drawer(speech, encoder, drawn, weight, config["seed"], degrader, rank, ranks, network.tasks, resident)
 
 
 def _network(config: dict, context: Context) -> SpeechOpNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from speechop.stages.batches import Ahead, Batch, Drawer
 
 @dataclass(frozen=True)
 class DiffusionLossConfig:
-    """`si_sdr`: what a decibel of SI-SDR of the decoded estimate is worth in mean squared error (experiment E6; the paper: 0)."""
+    """`si_sdr`: what a decibel of SI-SDR of the decoded estimate is worth in squared error (E6; the paper: 0)."""
 
     si_sdr: float = 0.0
 
@@ -36,15 +36,17 @@ class DiffusionLoss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Mean squared v-error [b] of each item over its free frames (noise levels are drawn from the loss weight).
 
-        In training, `si_sdr` times the SI-SDR of the decoded estimate is taken off, weighed by the share of signal in z_t.
+        In training, `si_sdr` times the SI-SDR of the decoded estimate is taken off, weighed by the share of signal in
+        z_t.
         """
         net = self.network
         alpha, sigma = (level[:, None, None] for level in alpha_sigma(batch.logsnr))
         z = torch.where(batch.clean[..., None], batch.target, alpha * batch.target + sigma * batch.eps)
         frames = batch.mask.sum(1)
-        if batch.texts is not None or batch.tokens is not None:
-            tokens, lengths = batch.tokens or net.tokenize(batch.texts, z.device)
-            text = net.encode_text(tokens, lengths, batch.keep, frames)
+        if batch.tokens is None and batch.texts is not None:
+            batch = replace(batch, tokens=net.tokenize(batch.texts, z.device))
+        if batch.tokens is not None:
+            text = net.encode_text(*batch.tokens, batch.keep, frames)
         else:
             text = net.no_text()
         mixed = None
@@ -71,6 +73,8 @@ class DiffusionLoss(nn.Module):
         Of the last second only: decoding costs more than all the rest of a step.
         """
         (codec,) = self._codec
+        if codec is None:
+            raise ValueError("a loss of SI-SDR needs the codec that decodes")
         estimate, target, free = (part[:, -round(codec.rate_hz / codec.hop) :] for part in (estimate, target, free))
         heard = free.repeat_interleave(codec.hop, 1)
         with torch.autocast(target.device.type, enabled=False):
@@ -121,9 +125,12 @@ class DiffusionTrainee:
             yield batch
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """The loss of one micro-batch, also under its kind, in units of that kind's own mean."""
         kind = self.kinds[micro % len(self.kinds)]
-        ahead = self.ahead is not None and kind in self.ahead.among
-        batch = self.ahead.take(step, micro) if ahead else getattr(self.drawer, kind)(step, micro)
+        if self.ahead is not None and kind in self.ahead.among:
+            batch = self.ahead.take(step, micro)
+        else:
+            batch = getattr(self.drawer, kind)(step, micro)
         loss = network(batch.to(next(network.parameters()).device)).mean()
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 
@@ -155,13 +162,17 @@ class DiffusionTrainee:
             batch, row = self._heard(batches)
             task = self.drawer.tasks[int(batch.task[row])]
             free = batch.mask[row] if kind == "tts" else batch.mask[row] & ~batch.clean[row]
-            given = {"transcript": [batch.texts[row]]} if kind == "tts" else {"source": [batch.source[row][free]]}
             frames = [int(free.sum())]
-            term = NetworkEvaluator(network.network, frames).term(task, **given)
+            evaluator = NetworkEvaluator(network.network, frames)
+            if batch.source is not None:
+                term = evaluator.term(task, source=[batch.source[row][free]])
+                made[f"{task}-source"] = codec.decode(batch.source[row][free][None])[0]
+            elif batch.texts is not None:
+                term = evaluator.term(task, transcript=[batch.texts[row]])
+            else:
+                continue  # packed latents have no text that could be told beside the sound
             noise = Noise([0], frames, batch.target.shape[-1], batch.target.device)
             made[task] = codec.decode(sample(cfg(term, 2.0), noise, Sampling(32)))[0]
-            if "source" in given:
-                made[f"{task}-source"] = codec.decode(given["source"][0][None])[0]
         return made, codec.rate_hz
 
     def _by_task(self, network: nn.Module, batches: list[Batch], kind: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Text-to-speech batches from latents that lie on the device as a whole, drawn there: no processor keeps a GPU waiting."""
+"""Text-to-speech batches from latents that lie on the device as a whole, drawn there: no GPU waits for processors."""
 
 from __future__ import annotations
 
