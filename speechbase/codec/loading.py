@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechbase.codec import Codec, build_codec
+from speechbase.codec.quantiser import TokenCodec
 from speechbase.training import checkpoint
 
 
@@ -16,5 +17,14 @@ def load_codec(folder: Path) -> Codec:
     """
     tensors, config = checkpoint.read_model(folder)
     codec = build_codec(config["network"])
+    checkpoint.load_into(codec, tensors, folder)
+    return codec.eval().requires_grad_(False)
+
+
+def load_token_codec(folder: Path) -> TokenCodec:
+    """A released codec with its residual quantiser (kind `quantiser`); errors as `load_codec`."""
+    tensors, config = checkpoint.read_model(folder)
+    sizes = config["network"]
+    codec = TokenCodec(build_codec(sizes["codec"]), sizes["levels"], sizes["codes"])
     checkpoint.load_into(codec, tensors, folder)
     return codec.eval().requires_grad_(False)

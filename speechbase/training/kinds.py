@@ -19,6 +19,7 @@ Section = TypeVar("Section")  # a settings dataclass
 # Kind -> module:function. Names alone: nothing is imported before it is asked for, so that the ground knows no system.
 KINDS = {
     "codec": "speechbase.codec.trainee:build",
+    "quantiser": "speechbase.codec.quantiser_trainee:build",  # residual codes over a codec's latents
     "tts": "speechop.stages.build:build",  # stage 1
     "multitask": "speechop.stages.build:build",  # stage 2
     "s2s": "speechop.stages.build:build",  # single speech-to-speech tasks

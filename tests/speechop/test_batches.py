@@ -9,7 +9,7 @@ from speechbase.corpus.speech import SpeechTable
 from speechop.schedule import SigmoidWeight
 from speechop.stages.batches import Ahead, BatchConfig, Drawer
 from speechop.tasks import TABLE9
-from tests.speechbase.training.test_training import data  # noqa: F401
+from tests.speechbase.training.conftest import data  # noqa: F401
 
 CONFIG = BatchConfig(tts_batch=64, s2s_batch=64, crop_seconds=0.5, prompt_seconds=(0.2, 0.3))
 DEGRADATION = {"noise": {"probability": 1, "snr_db": [5, 5]}, "reverb": {"probability": 0.5}}

@@ -1,0 +1,102 @@
+"""The residual quantiser: codebooks fitted to all that must be said in tokens, then the decoder trained on its latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from speechbase.codec.loading import load_codec
+from speechbase.codec.quantiser import TokenCodec
+from speechbase.codec.trainee import CodecLossConfig, CodecTrainee
+from speechbase.corpus.pairs import Pairs
+from speechbase.corpus.shards import open_speech
+from speechbase.corpus.speech import SpeechTable
+from speechbase.files import UserError, seed_of
+from speechbase.training import checkpoint
+from speechbase.training.kinds import Context, settings_of
+
+SECONDS = 3.0  # of a crop
+GROUP = 16  # crops that are simulated at once
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What the codebooks are fitted to: frames of clean speech, of the same degraded, and of noise alone, in these parts."""
+
+    frames: int = 150_000
+    iterations: int = 20
+    parts: dict[str, float] = field(default_factory=lambda: {"clean": 5.0, "noisy": 5.0, "noise": 1.0})
+
+
+class QuantiserTrainee(CodecTrainee):
+    """Trains the decoder of a token codec as the codec's own was trained; encoder and codebooks stay to the bit."""
+
+    network: TokenCodec
+
+    def resolved(self) -> dict:
+        """The codec's sizes, which come from the weights that it starts from."""
+        return {"network": self.sizes}
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Distance of held-out crops from their round trip through all levels, and through the first 1, 2, 4, ..."""
+        codes = network.encode(self.held_out)
+        counts = [2**power for power in range(codes.shape[-1].bit_length()) if 2**power < codes.shape[-1]]
+        figures = {f"mel_{count}": self._distance(network, codes[..., :count]) for count in counts}
+        return figures | {"mel": self._distance(network, codes)}
+
+    def _distance(self, network: nn.Module, codes: Tensor) -> float:
+        return float(self.mel(network.decode(codes).float(), self.held_out))
+
+    def weights(self, averaged: TokenCodec) -> dict[str, Tensor]:
+        """Codec and codebooks."""
+        return averaged.state_dict()
+
+
+def fitting_latents(codec, pairs: Pairs, config: FitConfig, seed: int) -> Tensor:
+    """Latents [frames, c] of training speech, of the same degraded, and of the noise alone."""
+    total, parts = sum(config.parts.values()), []
+    wanted = {name: round(config.frames * part / total) for name, part in config.parts.items()}
+    samples = round(SECONDS * codec.rate_hz / codec.hop) * codec.hop
+    per_group = GROUP * samples // codec.hop
+    for number in range(-(-max(wanted.values()) // per_group)):
+        for name, task in (("clean", "enhancement"), ("noisy", "enhancement"), ("noise", "noise_isolation")):
+            left = wanted.get(name, 0) - number * per_group
+            if left <= 0:
+                continue
+            rngs = [np.random.default_rng(seed_of(seed, "quantiser", task, number, item)) for item in range(GROUP)]
+            pair = pairs.pairs([task] * GROUP, rngs, samples, 0)
+            wave = pair.source if name == "noisy" else pair.target
+            parts.append(codec.encode(wave).flatten(0, 1)[:left].cpu())  # [frames, c]
+    return torch.cat(parts)
+
+
+def build(config: dict, context: Context) -> QuantiserTrainee:
+    """The trainee of a token codec, from the weights of a codec (`init`).
+
+    Raises:
+        UserError: no codec to start from, or an unknown key.
+    """
+    if context.init is None:
+        raise UserError("A quantiser needs the codec whose latents it quantises: give `init: codec`.")
+    device = context.accelerator.device
+    codec = load_codec(context.init).to(device)
+    _, before = checkpoint.read_model(context.init)
+    fit = settings_of(FitConfig, config.get("fit", {}), "fit")
+    speech: list[SpeechTable] = [open_speech(context.data, split, codec.rate_hz) for split in ("train", "valid")]
+    pairs = Pairs.load(context.data, "train", config["degradation"], codec.rate_hz, device, speech=speech[0])
+    network = TokenCodec(codec, config["network"]["levels"], config["network"]["codes"])
+    left = network.quantiser.fit(fitting_latents(codec, pairs, fit, config["seed"]), config["seed"], fit.iterations)
+    shown = ", ".join(f"{share:.3f}" for share in left)
+    context.accelerator.print(f"variance of the latents that is left over after each level: {shown}")
+    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
+    trainee = QuantiserTrainee(network, *speech, losses, config["seed"], context.accelerator)
+    trainee.sizes = {
+        "codec": before["network"],
+        "levels": network.quantiser.levels,
+        "codes": config["network"]["codes"],
+    }
+    return trainee
