@@ -169,7 +169,13 @@ class Pairs:
         lines = [self._crop(talker, rng, samples, 1.0) * 10 ** (rng.uniform(-6, 0) / 20) for talker in params["babble"]]
         return torch.stack(lines).sum(0)
 
-    def _degrade(self, clean: Tensor, params: list[dict], rngs: list[np.random.Generator]) -> degrade.Degraded:
+    def _degrade(
+        self,
+        clean: Tensor,
+        params: list[dict],
+        rngs: list[np.random.Generator],
+        lengths: list[int] | None = None,
+    ) -> degrade.Degraded:
         samples = clean.shape[1]
         noise = torch.zeros(len(clean), samples)
         for row, param, rng in zip(noise, params, rngs):
@@ -177,7 +183,7 @@ class Pairs:
                 row.copy_(self._noise(param, rng, samples))
         noise = noise.to(self.device)
         rirs = [None if p["rir"] is None else self.rirs[p["rir"]] for p in params]
-        return degrade.apply(clean, noise, rirs, params, self.speech.rate_hz)
+        return degrade.apply(clean, noise, rirs, params, self.speech.rate_hz, lengths)
 
     def _prompts(self, tasks, places, params, rngs, samples: int, speeds: list[float]) -> Tensor:
         """Other speech of the same speaker; for acoustic matching, in the target's acoustics (without its noise)."""

@@ -86,6 +86,17 @@ class SpeechTable:
         """The utterance at `place` as float32 [n] in [-1, 1]."""
         return self.wave_int16(place).astype(np.float32) / 32768
 
+    def joined(
+        self, place: int, rng: np.random.Generator, count: int, pause_seconds: tuple[float, float]
+    ) -> tuple[np.ndarray, str]:
+        """`count` sentences of one speaker, the one at `place` first, joined by pauses: (float32 [n], text)."""
+        waves, texts = [self.wave(place)], [self.rows["text"].iat[place]]
+        for _ in range(count - 1):
+            place = self.other_of_speaker(place, rng)
+            waves += [np.zeros(int(rng.uniform(*pause_seconds) * self.rate_hz), np.float32), self.wave(place)]
+            texts.append(self.rows["text"].iat[place])
+        return np.concatenate(waves), " ".join(texts)
+
     def with_text(self) -> SpeechTable:
         """The utterances whose words are known: all but real voices whose transcript is not sure."""
         known = self.rows["text"].to_numpy() != ""

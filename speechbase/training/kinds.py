@@ -25,6 +25,8 @@ KINDS = {
     "s2s": "speechop.stages.build:build",  # single speech-to-speech tasks
     "predictive": "baselines.predictive.trainee:build",
     "sepformer": "baselines.sepformer.trainee:build",
+    "speechx_ar": "baselines.speechx.trainee:build",  # level 1 of the output's codes
+    "speechx_nar": "baselines.speechx.trainee:build",  # its further levels
 }
 
 

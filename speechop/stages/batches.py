@@ -5,15 +5,12 @@ Legend: b batch, n latent frames, c latent channels, p prompt frames.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from speechbase.audio import at_speed
 from speechbase.codec import Codec
@@ -161,14 +158,8 @@ class Drawer:
         """`count` sentences of one speaker, joined by pauses: (audio [s], text); the first of the places `among`."""
         place = self.speech.draw(rng, self.config.recorded) if among is None else int(rng.choice(among))
         speed = self._speed(rng)
-        waves, texts = [], []
-        for index in range(count):
-            if index:
-                place = self.speech.other_of_speaker(place, rng)
-                waves.append(np.zeros(int(rng.uniform(*self.config.pause_seconds) * self.codec.rate_hz), np.float32))
-            waves.append(self.speech.wave(place))
-            texts.append(self.speech.rows["text"].iat[place])
-        return at_speed(np.concatenate(waves), speed), " ".join(texts)
+        wave, text = self.speech.joined(place, rng, count, self.config.pause_seconds)
+        return at_speed(wave, speed), text
 
     def _speed(self, rng: np.random.Generator) -> float:
         """Speed perturbation of one item; nothing is drawn where none is wanted."""
@@ -262,35 +253,3 @@ class Drawer:
             keep=kept, logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
             prompt=prompt,
         ).to(device)  # fmt: skip
-
-
-class Ahead(Dataset):
-    """The micro-batches of a run, drawn by processes ahead of their turn; what they are depends on (seed, step) alone.
-
-    Of each step those whose kind is in `among`. The drawer must work on the CPU: its processes are forks of one that
-    may hold a GPU.
-    """
-
-    def __init__(self, drawer: Drawer, kinds: tuple[str, ...], accumulate: int, among: tuple[str, ...] | None = None):
-        self.drawer, self.kinds = drawer, kinds
-        self.among = kinds if among is None else among
-        self.micros = [micro for micro in range(accumulate) if kinds[micro % len(kinds)] in self.among]
-        self._coming: Iterator[Batch] | None = None
-        self._turn = -1
-
-    def __getitem__(self, number: int) -> Batch:
-        step, place = divmod(number, len(self.micros))
-        micro = self.micros[place]
-        return getattr(self.drawer, self.kinds[micro % len(self.kinds)])(step, micro)
-
-    def take(self, step: int, micro: int) -> Batch:
-        """The batch of this turn, on the CPU; a turn out of order (a resumed run) begins anew from there."""
-        number = step * len(self.micros) + self.micros.index(micro)
-        if self._coming is None or number != self._turn + 1:
-            workers = self.drawer.config.workers
-            order = range(number, sys.maxsize)
-            self._coming = iter(
-                DataLoader(self, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=4)
-            )
-        self._turn = number
-        return next(self._coming)

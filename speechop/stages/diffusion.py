@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from speechbase.codec import Codec
+from speechbase.training.ahead import Ahead
 from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import FROZEN_TEXT, UNTRAINED
 from speechop.model.network import SpeechOpNetwork
 from speechop.sampler import Noise, Sampling, sample
 from speechop.schedule import alpha_sigma, v_target
-from speechop.stages.batches import Ahead, Batch, Drawer
+from speechop.stages.batches import Batch, Drawer
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class DiffusionTrainee:
         accumulate: int = 1,
         codec: Codec | None = None,
     ):
-        slow = tuple(kind for kind in stages if kind != "tts" or drawer.resident is None)
-        self.ahead = Ahead(drawer, stages, accumulate, slow) if drawer.config.workers and slow else None
+        slow = [micro for micro in range(accumulate) if stages[micro % len(stages)] != "tts" or drawer.resident is None]
+        self.ahead = Ahead(self._draw, drawer.config.workers, slow)
         self.codec = valid.codec if codec is None else codec
         self.network = DiffusionLoss(network, self.codec, losses)
         self.drawer, self.kinds, self.kind = drawer, stages, kind
@@ -124,13 +125,13 @@ class DiffusionTrainee:
             count, number = count + len(batch.keep), number + 1
             yield batch
 
+    def _draw(self, step: int, micro: int) -> Batch:
+        return getattr(self.drawer, self.kinds[micro % len(self.kinds)])(step, micro)
+
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """The loss of one micro-batch, also under its kind, in units of that kind's own mean."""
         kind = self.kinds[micro % len(self.kinds)]
-        if self.ahead is not None and kind in self.ahead.among:
-            batch = self.ahead.take(step, micro)
-        else:
-            batch = getattr(self.drawer, kind)(step, micro)
+        batch = self.ahead.take(step, micro)
         loss = network(batch.to(next(network.parameters()).device)).mean()
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 

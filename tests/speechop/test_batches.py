@@ -6,8 +6,9 @@ import torch
 
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.speech import SpeechTable
+from speechbase.training.ahead import Ahead
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import Ahead, BatchConfig, Drawer
+from speechop.stages.batches import BatchConfig, Drawer
 from speechop.tasks import TABLE9
 from tests.speechbase.training.conftest import data  # noqa: F401
 
@@ -131,7 +132,7 @@ def test_batches_drawn_ahead_are_the_same_ones_and_go_on_where_a_run_was_resumed
     pairs = Pairs.load(data, "train", DEGRADATION, 16_000)
     config = replace(CONFIG, tts_batch=4, s2s_batch=4, workers=2)
     drawer = Drawer(speech, codec, config, SigmoidWeight(), 7, pairs)
-    ahead = Ahead(drawer, ("tts", "s2s"), 2)
+    ahead = Ahead(lambda step, micro: (drawer.tts, drawer.s2s)[micro](step, micro), drawer.config.workers, (0, 1))
     for step in (0, 1, 7):  # a resumed run jumps
         assert same(ahead.take(step, 0), drawer.tts(step, 0))
         assert same(ahead.take(step, 1), drawer.s2s(step, 1))

@@ -1,0 +1,1 @@
+"""What token models share: sequences of text, signs and codec codes, a transformer with a cache, sampling."""

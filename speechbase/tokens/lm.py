@@ -1,0 +1,136 @@
+"""The transformer of token models: embeddings of text, signs and codes, a decoder with a cache, logits over codes.
+
+The decoder is `transformers`' Llama (pre-norm, rotary positions, gated feed-forward, its own key-value cache), small and from
+random weights, on torch's scaled dot-product attention. With every position visible to every other it is an encoder.
+
+Legend: b batch, n positions, q levels, k codes a level, c latent channels, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import DynamicCache, LlamaConfig, LlamaModel
+
+from speechbase.files import UserError
+from speechbase.tokens.sequences import BYTES, NO_CODE, Tokens
+
+
+@dataclass(frozen=True)
+class LMConfig:
+    """Sizes of a token model; `window` is the most positions that it takes at once."""
+
+    dim: int = 256
+    ff_dim: int = 704
+    layers: int = 8
+    heads: int = 4
+    window: int = 4096
+
+    def as_dict(self) -> dict:
+        """As JSON."""
+        return asdict(self)
+
+
+class CodeTable(nn.Module):
+    """A vector [d] for every code of every level: its codeword through a matrix, and a learned part that starts at zero.
+
+    A code that occurs five times in training still lies beside its neighbours.
+    """
+
+    codewords: Tensor  # [q, k, c], each level at unit variance
+
+    def __init__(self, codewords: Tensor, dim: int, std: float):
+        super().__init__()
+        levels, codes, channels = codewords.shape
+        scale = codewords.float().square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-8)
+        self.register_buffer("codewords", (codewords.float() / scale).clone(), persistent=False)
+        self.project = nn.Parameter(torch.randn(levels, channels, dim) * std * channels**-0.5)
+        self.own = nn.Parameter(torch.zeros(levels, codes, dim))
+
+    def forward(self) -> Tensor:
+        """The table [q, k, d]."""
+        with torch.autocast(self.own.device.type, enabled=False):
+            return torch.einsum("qkc,qcd->qkd", self.codewords, self.project) + self.own
+
+
+class TokenEmbedding(nn.Module):
+    """Positions as vectors [b, n, d]: their segment's, their symbol's, and the sum of their codes'."""
+
+    def __init__(self, codewords: Tensor, dim: int, kinds: int, signs: int, std: float = 0.1):
+        super().__init__()
+        self.table = CodeTable(codewords, dim, std)
+        self.kind = nn.Embedding(kinds, dim)
+        self.symbol = nn.Embedding(1 + BYTES + signs, dim, padding_idx=0)
+        for embedding in (self.kind, self.symbol):
+            nn.init.normal_(embedding.weight, std=std)
+        with torch.no_grad():
+            self.symbol.weight[0] = 0
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        table = self.table()  # [q, k, d]
+        levels, codes, dim = table.shape
+        nothing = levels * codes
+        flat = torch.cat([table.flatten(0, 1), table.new_zeros(1, dim)])  # [q * k + 1, d]
+        offsets = torch.arange(levels, device=flat.device) * codes
+        places = torch.where(tokens.codes == NO_CODE, nothing, tokens.codes + offsets)  # [b, n, q]
+        heard = F.embedding_bag(places.flatten(0, 1), flat, mode="sum", padding_idx=nothing)  # [b * n, d]
+        return self.kind(tokens.kinds) + self.symbol(tokens.symbols) + heard.view(*tokens.kinds.shape, dim)
+
+
+class TokenLM(nn.Module):
+    """The decoder: vectors [b, n, d] -> hidden states [b, n, d]."""
+
+    def __init__(self, config: LMConfig):
+        super().__init__()
+        self.config = config
+        llama = LlamaConfig(
+            vocab_size=1, hidden_size=config.dim, intermediate_size=config.ff_dim, num_hidden_layers=config.layers,
+            num_attention_heads=config.heads, max_position_embeddings=config.window, use_cache=False, attn_implementation="sdpa",
+        )  # fmt: skip
+
+        self.model = LlamaModel(llama)
+        self.model.embed_tokens = nn.Identity()  # what comes in is embedded already
+
+    def forward(self, vectors: Tensor, places: Tensor, visible: Tensor, cache: DynamicCache | None = None) -> Tensor:
+        """Hidden states of vectors [b, n, d] at `places` [b, n].
+
+        Args:
+            visible: bool [b, 1, n, m]; m counts the positions in the cache too.
+            cache: what `new_cache` gives; it keeps these positions for the next call.
+
+        Raises:
+            UserError: more positions than the model's window.
+        """
+        if visible.shape[-1] > self.config.window:
+            raise UserError(
+                f"{visible.shape[-1]} positions of text and speech are more than the model's window of "
+                f"{self.config.window}: give less at once."
+            )
+        return self.model(
+            inputs_embeds=vectors, position_ids=places, attention_mask=visible, past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state  # fmt: skip
+
+    def new_cache(self) -> DynamicCache:
+        """An empty cache."""
+        return DynamicCache(config=self.model.config)
+
+
+class CodeHead(nn.Module):
+    """Logits over the codes of the levels `first`, `first` + 1, ... from hidden states, and over `extra` classes after them."""
+
+    def __init__(self, codewords: Tensor, dim: int, extra: int = 0, std: float = 0.02):
+        super().__init__()
+        levels, codes, _ = codewords.shape
+        self.table = CodeTable(codewords, dim, std)
+        self.extra = nn.Parameter(torch.randn(levels, extra, dim) * std)
+        self.bias = nn.Parameter(torch.zeros(levels, codes + extra))
+
+    def forward(self, hidden: Tensor, level: Tensor) -> Tensor:
+        """Logits [b, n, k + extra] of hidden states [b, n, d], each item at its own level [b] (from 0)."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            table = torch.cat([self.table(), self.extra], 1)[level]  # [b, k + extra, d]
+            return torch.einsum("bnd,bkd->bnk", hidden.float(), table) + self.bias[level][:, None]
