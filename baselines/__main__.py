@@ -9,7 +9,7 @@ import typer
 
 from baselines import registry
 from speechbase.commands import command_line
-from speechbase.files import parse_json
+from speechbase.files import parse_json, read_jsonl
 from speechbase.systems.runner import run_manifest
 
 Config = Annotated[str, typer.Option(help="JSON: {weights_dir, models_dir, seed, METHOD: {changed settings}}")]
@@ -21,10 +21,16 @@ def run(
     out: Annotated[Path, typer.Option()],
     checkpoint: Annotated[str, typer.Option(help="one of the method's; the first on its card by default")] = "",
     device: Annotated[str, typer.Option()] = "cpu",
+    transcripts: Annotated[
+        Path | None, typer.Option(help="JSON lines: what a recogniser heard in the source, or words with their times")
+    ] = None,
     config: Config = "{}",
 ) -> None:
     """Run one system over one test set."""
-    run_manifest(registry.configured(parse_json(config, "--config"), method, checkpoint), manifest, out, device)
+    baseline = registry.configured(parse_json(config, "--config"), method, checkpoint)
+    if transcripts:
+        baseline.transcripts = {row["id"]: row for row in read_jsonl(transcripts)}
+    run_manifest(baseline, manifest, out, device)
 
 
 def show(config: Config = "{}") -> None:

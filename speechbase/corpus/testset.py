@@ -269,12 +269,17 @@ def _tts(rng, deal, materials, settings, config):
 
 
 def _edit(rng, deal, materials, settings, config):
-    """RealEdit's form (Peng et al. 2024): inclusive word indices; the flanks where there is no word."""
+    """RealEdit's form (Peng et al. 2024): inclusive word indices; the flanks where there is no word.
+
+    With a degradation the recording to be edited is noisy.
+    """
     row, clean, drawn = _content(rng, deal, settings)
     change = edit.draw(rng, row["text"], config["text"], materials.split)
     row |= {"orig_text": row["text"], "text": change.text, "edit_type": change.kind}
     row |= {"orig_span": change.orig_span, "new_span": change.new_span}
-    return _finish(row, drawn), {"source": clean, "reference": clean, "prompt": drawn["_prompt"]}
+    params = materials.draw(rng, settings["degradation"]) if "degradation" in settings else None
+    heard = clean if params is None else materials.degraded(clean, params).source[0].numpy()
+    return _finish(row, drawn, params), {"source": heard, "reference": heard, "prompt": drawn["_prompt"]}
 
 
 MAKERS = {

@@ -48,8 +48,9 @@ class Card(Settings):
             public) or `paper` (only the printed figures exist).
         rate_hz: of the audio that comes out; left out where the test set or a model trained here decides it.
         scale: `arbitrary` where the output's level means nothing.
-        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into
-            `<models>/<name>/`.
+        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into `<models>/<name>/`.
+        models: the settings that name the models trained here of which it is made, where it is made of several, each in
+            its folder of `<models>`; `trained_by` is then the kind of the first to be trained.
         packages: importable module -> the requirement that installs it.
         weights_from: address of the folder of those weights that give no `url` of their own.
         settings: the exact ones of the checkpoint.
@@ -69,6 +70,7 @@ class Card(Settings):
     rate_hz: Annotated[int, Field(ge=8000, le=96000)] | None = None
     scale: Literal["preserved", "arbitrary"] = "preserved"
     trained_by: str = ""
+    models: Annotated[tuple[str, ...], Field(strict=False)] = ()
     packages: dict[str, str] = Field(default_factory=dict)
     repository: Repository | None = None
     weights: Annotated[tuple[Weight, ...], Field(strict=False)] = ()
@@ -109,6 +111,12 @@ class Card(Settings):
         """The method's own conda file, beside its card, where its pins conflict with ours; else nothing."""
         path = self.file.parent / "environment.yml"
         return str(path.relative_to(path.parents[2])) if self.file.name == "card.yaml" and path.is_file() else ""
+
+    def models_trained(self, settings: dict) -> list[str]:
+        """Names of the models trained here that it needs under these settings."""
+        if not self.trained_by:
+            return []
+        return [settings[key] for key in self.models] or [self.name]
 
     @classmethod
     def read(cls, path: Path) -> list[Card]:

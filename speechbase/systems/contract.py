@@ -94,12 +94,17 @@ class Baseline(System):
         Args:
             settings: also `weights_dir` (what is downloaded), `models_dir` (what is trained here) and `seed`.
 
+        `transcripts` are, by item, what a recogniser heard in the source (or the words' times, for editing), where a caller
+        sets them.
+
         Raises:
             UserError: a setting that the card does not have.
         """
         settings = dict(settings or {})
         self.card, self.seed = card, settings.pop("seed", 0)
-        self.model_dir = Path(settings.pop("models_dir", MODELS_DIR)) / card.name
+        self.transcripts: dict[str, dict] = {}
+        self.models_dir = Path(settings.pop("models_dir", MODELS_DIR))
+        self.model_dir = self.models_dir / card.name
         self.weights_dir = Path(settings.pop("weights_dir", WEIGHTS_DIR)) / card.name
         refuse_unknown(settings, card.settings, f"{card.file}, settings")
         self.settings = {**card.settings, **settings}
@@ -114,9 +119,10 @@ class Baseline(System):
             if not _importable(module):
                 own = f", in its own environment ({card.environment})" if card.environment else ""
                 return f"the package {module} is not installed: pip install '{requirement}'{own}"
-        if card.trained_by and not (self.model_dir / "model.safetensors").is_file():
-            how = f"run python -m speechbase.training {card.trained_by}, or the rule that does"
-            return f"{self.model_dir} holds no trained model: {how}"
+        for folder in self.model_folders:
+            if not (folder / "model.safetensors").is_file():
+                how = f"run python -m speechbase.training {card.trained_by}, or the rule that does"
+                return f"{folder} holds no trained model: {how}"
         if card.repository and not self.clone.is_dir():
             url, commit = card.repository["url"], card.repository["commit"]
             return f"the code is missing: git clone {url} {self.clone} && git -C {self.clone} checkout {commit}"
@@ -162,7 +168,7 @@ class Baseline(System):
 
     def identity(self) -> object:
         """Card, settings, adapter source and weights."""
-        card = self.card.model_dump(mode="json", exclude={"file"})
+        card = self.card.model_dump(mode="json", exclude={"file", "models"})
         return [card, self.settings, self.seed, [sha256(path) for path in [*self.card.sources, *self.files()]]]
 
     def run(self, item: Item) -> tuple[np.ndarray, int]:
@@ -172,7 +178,7 @@ class Baseline(System):
     def files(self) -> list[Path]:
         """Files whose content decides the output besides the adapter's source: weights, trained models."""
         if self.card.trained_by:
-            return [self.model_dir / "model.safetensors", self.model_dir / "config.json"]
+            return [folder / name for folder in self.model_folders for name in ("model.safetensors", "config.json")]
         return [self.weights_dir / weight["file"] for weight in self.card.weights]
 
     @property
@@ -181,6 +187,11 @@ class Baseline(System):
         if self.card.rate_hz is None:
             raise UserError(f"{self.card.file} has no rate_hz, which its adapter needs.")
         return self.card.rate_hz
+
+    @property
+    def model_folders(self) -> list[Path]:
+        """The folders of the models trained here that it needs."""
+        return [self.models_dir / name for name in self.card.models_trained(self.settings)]
 
     def seed_of(self, item: Item) -> int:
         """An item's own seed for systems that draw: neither order nor other items change an output."""

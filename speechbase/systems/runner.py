@@ -27,6 +27,7 @@ STATUSES = {
     "failed": "the item lacks something, or the system raised an error",
     "invalid": "no finite mono audio in [-1, 1]'s range of levels, no text or no label where the task asks for one",
     "length": "not as long as the source",
+    "no_end": "generation came to its longest without an end, and nothing is made of a cut-off answer",
 }
 JOURNAL = "journal.jsonl"
 OLD_JOURNAL = "done.jsonl"  # of folders that were made before all systems had one runner

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from baselines.speechx.pairs import BatchConfig as SpeechXBatchConfig
+from speechbase.codec.quantiser_trainee import FitConfig
 from speechbase.codec.trainee import CodecLossConfig
 from speechbase.files import write_json, write_text
 from speechbase.settings import Settings
+from speechbase.tokens.lm import LMConfig
 from speechbase.training.loop import TrainingConfig
 from speechop import compose
 from speechop.model.network import NetworkConfig
@@ -29,12 +32,17 @@ READERS: dict[type[Settings], type] = {
     schema.Network: NetworkConfig,
     schema.Transformer: TransformerConfig,
     schema.Sampling: compose.Settings,
+    schema.QuantiserFit: FitConfig,
+    schema.TokenNetwork: LMConfig,
+    schema.SpeechXBatches: SpeechXBatchConfig,
 }
 SECTIONS = (
     ("", schema.Config),
     ("models.<name>", schema.CodecModel),
     ("models.<name>", schema.DiffusionModel),
     ("models.<name>", schema.MatchedModel),
+    ("models.<name>", schema.QuantiserModel),
+    ("models.<name>", schema.SpeechXModel),
     ("corpus", schema.PackagedCorpus),
     ("corpus", schema.RecordedCorpus),
     ("systems.<name>", schema.System),

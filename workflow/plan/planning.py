@@ -253,9 +253,12 @@ def sets_without_recordings(config: dict, environment: Mapping[str, str] = os.en
 
 def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
     """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
-    needed = {name: model for name in systems if (model := model_of(systems, name))}
+    needed = {
+        name: [model for model in models_of(systems, name) if model.partition("@")[0] not in config["models"]]
+        for name in systems
+    }
     where = f"not run at the scale {config['scale']}: its configuration has no"
-    found = {name: f"{where} model {model!r}" for name, model in needed.items() if model not in config["models"]}
+    found = {name: f"{where} model {models[0]!r}" for name, models in needed.items() if models}
     sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
     found |= {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
     elsewhere = f"not run at the scale {config['scale']}: the recordings are not here (corpus.real_tests)"
@@ -293,12 +296,12 @@ def which(entry: dict) -> list[str]:
     return [entry["method"], *(["--checkpoint", entry["checkpoint"]] if "checkpoint" in entry else [])]
 
 
-def model_of(systems: dict[str, dict], name: str) -> str:
-    """The folder of the model that a system needs of those that are trained here; "" for none."""
+def models_of(systems: dict[str, dict], name: str) -> list[str]:
+    """The folders of the models that a system needs of those that are trained here."""
     if "method" not in systems[name]:
-        return systems[name].get("model", "")
+        return [systems[name]["model"]] if systems[name].get("model") else []
     card = card_of(systems, name)
-    return card.name if card.trained_by else ""
+    return card.models_trained(card.settings | systems[name].get("settings", {}))
 
 
 def provenance_of(systems: dict[str, dict], name: str) -> str:
@@ -451,11 +454,21 @@ def text_column(config: dict, test_set: str, system: str) -> str:
     return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"
 
 
-def transcripts_for(config: dict, system: dict, name: str) -> str | list:
-    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or
-    nothing."""
+def transcripts_for(config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, int]) -> str | list:
+    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing.
+
+    A system of a table's own whose transcripts are `corrupted` is told those.
+    """
+    entry = systems[system]
+    if "method" in entry:
+        settings = card_of(systems, system).settings | entry.get("settings", {})
+        if "transcript" not in settings:
+            return []
+        entry = settings
+    if system in corrupted:
+        return f"<results>/beyond/transcripts/{name}/corrupted_{corrupted[system]}.jsonl"
     if test_sets(config).get(name) == "edit":
         return f"<results>/transcripts/{name}/words.jsonl"
-    if system["transcript"] == "asr":
+    if entry["transcript"] == "asr":
         return f"<results>/transcripts/{name}/noisy/{config['evaluation']['guide']}.jsonl"
     return []

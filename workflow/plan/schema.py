@@ -250,6 +250,48 @@ class MatchedBatches(Settings):
     seconds: Positive
 
 
+class QuantiserNetwork(Settings):
+    levels: Count
+    codes: Count
+
+
+class QuantiserFit(Settings):
+    frames: Count | None = key("latent frames that the codebooks are fitted to")
+    iterations: Count | None = key("of k-means, a level")
+    parts: dict[Literal["clean", "noisy", "noise"], NotNegative] | None = key("proportions of the frames")
+
+
+class TokenNetwork(Settings):
+    dim: Count | None = None
+    ff_dim: Count | None = None
+    layers: Count | None = None
+    heads: Count | None = None
+    window: Count | None = key("positions that are taken at once")
+
+
+class SpeechXNetwork(TokenNetwork):
+    prompt_layers: Count | None = key("levels of prompt and source that the autoregressive model hears; all by default")
+
+
+class SpeechXBatches(Settings):
+    size: Count | None = key("sentences a micro-batch: items of two sentences are half as many")
+    tasks: dict[Literal["ns", "sr", "tse", "tts", "edit", "edit_noisy"], Positive] | None = key("weight of each task")
+    sentences: Counts | None = key("how many sentences are joined into an item: drawn from this list")
+    pause_seconds: Pair | None = None
+    prompt_seconds: Pair | None = None
+    alike: Count | None = key("among how many utterances next in length to a random one a batch is drawn")
+    speed: Pair | None = key("range of speed perturbation of training items")
+    recorded: Share | None = key("share of items whose voice is a real one, where there are any")
+    text_dropped: Share | None = key("how often the text is left out, of ns, sr and tse")
+    snr_db: Range | None = key("of ns, sr and edit_noisy")
+    sir_db: Range | None = key("of mixtures: the target against the other talker")
+    full_degradation: Share | None = key("how often ns and sr have all of corpus.degradation in place of noise alone")
+    mask_share: Pair | None = key("of an edit's frames, those that are made anew")
+    token_noise: Share | None = key("of the codes that speechx_nar hears of its own output, how many become a near one")
+    valid_items: Count | None = key("items that validation has of each task at least")
+    workers: Natural | None = key("processes that draw batches ahead, for a GPU beside many CPU cores")
+
+
 class CodecRun(Training):
     """What one of several runs changes."""
 
@@ -267,6 +309,14 @@ class MatchedRun(Training):
     """What one of several runs changes."""
 
     batches: MatchedBatches | None = None
+
+
+class SpeechXRun(Training):
+    batches: SpeechXBatches | None = None
+
+
+class SpeechXTraining(Training):
+    runs: Annotated[list[SpeechXRun], Field(min_length=1)] | None = key("training in several runs")
 
 
 class CodecTraining(Training):
@@ -329,7 +379,32 @@ class MatchedModel(Model):
     training: MatchedTraining
 
 
-MODELS: dict[str, type[Model]] = {"codec": CodecModel, "predictive": MatchedModel, "sepformer": MatchedModel}
+class QuantiserModel(Model):
+    """Residual codes over the latents of the codec `init`; of the codec, the decoder is trained on."""
+
+    network: QuantiserNetwork
+    fit: QuantiserFit | None = None
+    losses: CodecLosses | None = None
+    training: CodecTraining
+
+
+class SpeechXModel(Model):
+    """SpeechX: the output's first level of codes (speechx_ar), or its further ones (speechx_nar)."""
+
+    network: SpeechXNetwork
+    batches: SpeechXBatches | None = None
+    training: SpeechXTraining
+    codec: Name | None = key("the folder of its token codec")
+
+
+MODELS: dict[str, type[Model]] = {
+    "codec": CodecModel,
+    "quantiser": QuantiserModel,
+    "predictive": MatchedModel,
+    "sepformer": MatchedModel,
+    "speechx_ar": SpeechXModel,
+    "speechx_nar": SpeechXModel,
+}
 
 
 class Sampling(Settings):

@@ -7,7 +7,7 @@ rule speechop_audio:
         codec="<models>/codec/model.safetensors",
         model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
         transcripts=lambda wildcards: planning.transcripts_for(
-            config, SYSTEMS[wildcards.system], wildcards.set
+            config, SYSTEMS, wildcards.set, wildcards.system, CORRUPTED
         ),
         src=sources("speechop.system"),
         lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
@@ -52,10 +52,12 @@ rule baseline_audio:
         ),
         lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
         card=lambda wildcards: planning.card_file(SYSTEMS, wildcards.system),
-        model=lambda wildcards: (
+        models=lambda wildcards: [
             f"<models>/{model}/model.safetensors"
-            if (model := planning.model_of(SYSTEMS, wildcards.system))
-            else []
+            for model in planning.models_of(SYSTEMS, wildcards.system)
+        ],
+        transcripts=lambda wildcards: planning.transcripts_for(
+            config, SYSTEMS, wildcards.set, wildcards.system, CORRUPTED
         ),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
@@ -76,11 +78,15 @@ rule baseline_audio:
             planning.compared_settings(config, SYSTEMS, wildcards.system)
         ),
         which=lambda wildcards: planning.which(COMPARED[wildcards.system]),
+        transcripts=lambda wildcards, input: (
+            ["--transcripts", input.transcripts] if input.transcripts else []
+        ),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
-        " --inputs {input.manifest:q} {input.card:q} {input.model:q} --outputs {output.index:q} --"
+        " --inputs {input.manifest:q} {input.card:q} {input.models:q} {input.transcripts:q}"
+        " --outputs {output.index:q} --"
         " python -m baselines run {params.which:q} --manifest {input.manifest:q}"
-        " --config {params.config:q} --out {params.out:q}"
+        " --config {params.config:q} --out {params.out:q} {params.transcripts:q}"
 
 
 rule edit_words:

@@ -21,7 +21,6 @@ ON_REQUEST_MODELS = {
     if "model" in system
 }
 # Systems that are guided by transcripts with a known share of wrong words, and the tables that have some.
-CORRUPTED = planning.corrupted(PRESETS)
 SOURCES_OF_ERRORS = [name for name in SWEEPS if "transcripts" in SWEEPS[name]]
 
 
@@ -89,22 +88,6 @@ rule corrupted_transcripts:
     shell:
         "python -m workflow.experiments.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
         " --seed {params.seed} --out {output.transcripts:q} > {log:q} 2>&1"
-
-
-use rule speechop_audio as corrupted_audio with:
-    input:
-        manifest="<data>/testsets/{set}.csv",
-        codec="<models>/codec/model.safetensors",
-        model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
-        transcripts=lambda wildcards: (
-            f"<results>/beyond/transcripts/{wildcards.set}/corrupted_{CORRUPTED[wildcards.system]}.jsonl"
-        ),
-        src=sources("speechop.system"),
-    wildcard_constraints:
-        system=planning.any_of(CORRUPTED),
-
-
-ruleorder: corrupted_audio > speechop_audio
 
 
 rule error_sources:

@@ -16,6 +16,7 @@ SYSTEMS = planning.read_systems(PRESETS)
 planning.check_references(PRESETS, SYSTEMS, config)
 COMPARED = planning.compared(SYSTEMS)
 ABSENT = planning.absent(config, SYSTEMS, PRESETS)
+CORRUPTED = planning.corrupted(PRESETS)
 SCORINGS = planning.scorings(PRESETS, config, ABSENT)
 
 

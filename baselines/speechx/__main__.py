@@ -1,0 +1,102 @@
+"""SpeechX on a file: `python -m baselines.speechx enhance noisy.wav --out clean.wav`; each task is a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from baselines.speechx.pipeline import MARK, Result, SpeechX
+from speechbase import audio, editing
+from speechbase.files import UserError, plain_errors
+from speechbase.systems.contract import MODELS_DIR
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+Source = Annotated[Path, typer.Argument(help="a mono recording")]
+Out = Annotated[Path, typer.Option(help="where the audio goes, .wav or .flac")]
+Models = Annotated[Path, typer.Option(help="the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")]
+Words = Annotated[str | None, typer.Option(help="what the wanted output says, where it is known")]
+Voice = Annotated[Path, typer.Option(help="a clean recording of the voice, two or three seconds")]
+Seed = Annotated[int, typer.Option(help="another seed, another draw")]
+AT = Path(MODELS_DIR)
+
+
+def _loaded(models: Path, out: Path) -> SpeechX:
+    audio.check_output(out)
+    return SpeechX(models)
+
+
+def _read(speechx: SpeechX, path: Path):
+    return audio.read(path, speechx.rate_hz, resampled=True)[0]
+
+
+def _write(result: Result, out: Path) -> None:
+    if result.reason == "limit":
+        raise UserError("The speech came to its longest without an end, and nothing was written: try another --seed.")
+    audio.write(out, result.wave, result.rate_hz, comment=MARK)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def enhance(source: Source, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+    """Take the noise out."""
+    speechx = _loaded(models, out)
+    _write(speechx.enhance(_read(speechx, source), text, seed), out)
+
+
+@app.command()
+def background(source: Source, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+    """Take the speech out."""
+    speechx = _loaded(models, out)
+    _write(speechx.remove_speech(_read(speechx, source), text, seed), out)
+
+
+@app.command()
+def extract(source: Source, prompt: Voice, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+    """Take one speaker out of a mixture."""
+    speechx = _loaded(models, out)
+    _write(speechx.extract(_read(speechx, source), _read(speechx, prompt), text, seed), out)
+
+
+@app.command()
+def speak(
+    text: Annotated[str, typer.Argument(help="what to say")],
+    prompt: Voice,
+    out: Out,
+    models: Models = AT,
+    seed: Seed = 0,
+) -> None:
+    """Say a text in the prompt's voice."""
+    speechx = _loaded(models, out)
+    _write(speechx.speak(text, _read(speechx, prompt), seed), out)
+
+
+@app.command()
+def edit(
+    source: Source,
+    text: Annotated[str, typer.Option(help="of the whole recording, after the edit")],
+    start: Annotated[float, typer.Option(help="second at which the new part begins")],
+    stop: Annotated[float, typer.Option(help="second at which the old part ended")],
+    out: Out,
+    seconds: Annotated[
+        float | None, typer.Option(help="length of the new part; as long as the old one by default")
+    ] = None,
+    noisy: Annotated[bool, typer.Option(help="the background goes on through the new part")] = False,
+    models: Models = AT,
+    seed: Seed = 0,
+) -> None:
+    """Say other words in a stretch of a recording."""
+    speechx = _loaded(models, out)
+    plan = editing.Edit(start, stop, stop - start if seconds is None else seconds)
+    _write(speechx.edit(_read(speechx, source), plan, text, noisy=noisy, seed=seed), out)
+
+
+@plain_errors
+def main() -> None:
+    """The command line; exit status 2 for a user's error."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""SpeechX on audio: `SpeechX(models).enhance(wave, text)` and its other tasks, one call each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.speechx.generate import Job, Length, Output, generate
+from baselines.speechx.layout import Request
+from baselines.speechx.network import Autoregressive, Refining
+from baselines.speechx.trainee import check_codes, sizes_of, token_record
+from speechbase import editing
+from speechbase.codec.loading import load_token_codec
+from speechbase.files import UserError
+from speechbase.settings import Settings
+from speechbase.tokens.sampling import Drawing
+from speechbase.training import checkpoint
+
+SILENT = 1e-4  # peak below which a recording holds nothing
+CHUNK_FRAMES = 400  # of coding and decoding
+MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
+
+
+class Sampling(Settings):
+    """How outputs are drawn; for the tasks that follow a source, narrower.
+
+    Attributes:
+        speech: of TTS and edits. aligned: of noise suppression, speech removal and target extraction.
+        frames_per_phone: most frames of speech a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
+        free_length: outputs of the aligned tasks end where the model says so, at most at the source's end.
+    """
+
+    speech: Drawing = Drawing(top_p=0.8, repeats=0.1)
+    aligned: Drawing = Drawing(temperature=0.5, top_k=5)
+    frames_per_phone: int = 9
+    free_length: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """Audio float32 [s] at the models' rate, and how its generation ended: `end`, `source`, `edit`, or `limit` (cut off)."""
+
+    wave: np.ndarray
+    rate_hz: int
+    reason: str
+    frames: int
+
+
+class SpeechX:
+    """Both transformers and the token codec.
+
+    Args:
+        models: the folder with the models' folders.
+        codec, speaking, refining: their names.
+
+    Raises:
+        UserError: missing or broken weights, or weights that do not belong together.
+    """
+
+    def __init__(
+        self,
+        models: Path,
+        codec: str = "codec_tokens",
+        speaking: str = "speechx_ar",
+        refining: str = "speechx_nar",
+        device: str = "cpu",
+        sampling: Sampling | None = None,
+    ):
+        models = Path(models)
+        self.device, self.sampling = device, sampling or Sampling()
+        self.codec = load_token_codec(models / codec).to(device)
+        self.rate_hz, self.levels = self.codec.rate_hz, self.codec.quantiser.levels
+        record = token_record(models / codec)
+        self.speaking = self._network(checkpoint.folder_of(models, speaking), record)
+        self.refining = self._network(checkpoint.folder_of(models, refining), record)
+
+    def _network(self, folder: Path, record: dict):
+        tensors, config = checkpoint.read_model(folder)
+        check_codes(config, record, folder)
+        sizes, heard = sizes_of(config["network"])
+        words = self.codec.quantiser.codewords
+        network = Autoregressive(words, sizes, heard) if config["kind"] == "speechx_ar" else Refining(words, sizes)
+        checkpoint.load_into(network, tensors, folder)
+        return network.to(self.device).eval().requires_grad_(False)
+
+    # -- one recording ---------------------------------------------------------------------------------------------
+
+    def enhance(self, wave: np.ndarray, text: str | None = None, seed: int = 0) -> Result:
+        """Speech without its noise: float32 [s] at `rate_hz`, as long as it was; with its transcript, better so."""
+        return self._aligned("ns", wave, text, None, seed)
+
+    def remove_speech(self, wave: np.ndarray, text: str | None = None, seed: int = 0) -> Result:
+        """The background without the speech."""
+        return self._aligned("sr", wave, text, None, seed)
+
+    def extract(self, wave: np.ndarray, prompt: np.ndarray, text: str | None = None, seed: int = 0) -> Result:
+        """One speaker of a mixture, by a prompt of the same voice."""
+        return self._aligned("tse", wave, text, prompt, seed)
+
+    def _aligned(self, task: str, wave: np.ndarray, text: str | None, prompt: np.ndarray | None, seed: int) -> Result:
+        result = self.process([self.aligned(task, wave, text, prompt, seed=seed)])[0]
+        return replace(result, wave=result.wave[: len(wave)])
+
+    def speak(self, text: str, prompt: np.ndarray, seed: int = 0) -> Result:
+        """A text in the prompt's voice."""
+        return self.process([self.tts(text, prompt, seed=seed)])[0]
+
+    def edit(self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool = False, seed: int = 0) -> Result:
+        """The recording with new speech in the place of some.
+
+        Args:
+            edit: where (seconds), and how long the new part is.
+            text: of the whole recording after the edit.
+            noisy: its background goes on through the edit.
+        """
+        job, plan = self.edited(wave, edit, text, noisy=noisy, seed=seed)
+        result = self.process([job])[0]
+        return replace(result, wave=self.spliced(wave, result.wave, plan))
+
+    # -- jobs ------------------------------------------------------------------------------------------------------
+
+    def aligned(
+        self,
+        task: str,
+        wave: np.ndarray,
+        text: str | None,
+        prompt: np.ndarray | None = None,
+        *,
+        seed: int,
+        sign: str | None = None,
+    ) -> Job:
+        """A job of noise suppression, speech removal or target extraction; errors as `codes`."""
+        source = self.codes(wave, "The source")
+        heard = None if prompt is None else self.codes(prompt, "The prompt")
+        length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source))
+        return Job(Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed)
+
+    def tts(self, text: str, prompt: np.ndarray, *, seed: int) -> Job:
+        """A job of zero-shot TTS; at least a frame, at most `frames_per_phone` a phoneme."""
+        from speechbase.corpus.phones import phone_count
+
+        phones = phone_count(text)
+        length = Length(least=phones, most=max(1, phones) * self.sampling.frames_per_phone)
+        return Job(Request("tts", text, self.codes(prompt, "The prompt")), length, self.sampling.speech, seed)
+
+    def edited(
+        self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool, seed: int
+    ) -> tuple[Job, editing.Edit]:
+        """A job of editing, and its plan in whole frames.
+
+        Raises:
+            UserError: as `codes`, or an edit outside of the recording.
+        """
+        seconds, hop_s = len(wave) / self.rate_hz, self.codec.hop / self.rate_hz
+        if not 0 <= edit.start <= edit.stop <= seconds + hop_s or edit.seconds < 0:
+            raise UserError(
+                f"The edit from {edit.start:g} to {edit.stop:g} s lies outside of the recording of {seconds:.2f} s."
+            )
+        source = self.codes(wave, "The recording")
+        first, last = int(edit.start / hop_s), min(len(source), -int(-edit.stop / hop_s // 1))
+        new = max(1, round(edit.seconds / hop_s))
+        request = Request("edit_noisy" if noisy else "edit", text, source=source, span=(first, last, new))
+        plan = editing.Edit(first * hop_s, min(seconds, last * hop_s), new * hop_s)
+        return Job(request, Length(new, "edit"), self.sampling.speech, seed), plan
+
+    def codes(self, wave: np.ndarray, name: str) -> Tensor:
+        """Codes [n, q] of audio. Raises: UserError: shorter than a frame, or silent; `name` begins the sentence."""
+        if len(wave) < self.codec.hop:
+            raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
+        if np.abs(wave).max() < SILENT:
+            raise UserError(f"{name} is silent: there is nothing to work on.")
+        heard = torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None].to(self.device)
+        return self.codec.encode(heard, CHUNK_FRAMES)[0].cpu()
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def process(self, jobs: Sequence[Job]) -> list[Result]:
+        """Audio of a batch of jobs. Raises: UserError: an item is longer than the models' window."""
+        outputs = generate(self.speaking, self.refining, jobs, self.levels)
+        return [self._result(output) for output in outputs]
+
+    def _result(self, output: Output) -> Result:
+        if not len(output.codes):
+            return Result(np.zeros(0, np.float32), self.rate_hz, output.reason, 0)
+        with torch.inference_mode():
+            wave = self.codec.decode(output.codes[None].to(self.device), CHUNK_FRAMES)[0].float().cpu().numpy()
+        return Result(wave.clip(-1, 1), self.rate_hz, output.reason, output.drawn)
+
+    def spliced(self, wave: np.ndarray, made: np.ndarray, plan: editing.Edit) -> np.ndarray:
+        """The recording with its new part out of the output `made`, cross-faded at both ends."""
+        fade = int(editing.FADE_SECONDS * self.rate_hz)
+        start = round(plan.start * self.rate_hz)
+        stop = start + round(plan.seconds * self.rate_hz)
+        padded = np.pad(made, fade)
+        return editing.splice(wave, padded[start : stop + 2 * fade], plan, self.rate_hz)
