@@ -46,7 +46,7 @@ def draw(logits: Tensor, rngs: Sequence[np.random.Generator], how: Drawing, befo
 
 def _kept(logits: Tensor, how: Drawing) -> Tensor:
     """The logits with all but the likeliest at -inf."""
-    ranked, order = logits.sort(-1, descending=True, stable=True)
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)
     before = ranked.softmax(-1).cumsum(-1).roll(1, -1)
     rank = torch.arange(logits.shape[-1])
     out = (before >= how.top_p) & (rank >= LEAST)

@@ -1,18 +1,32 @@
 """SpeechX: its sequences, its networks, its training on a tiny corpus, and its answers."""
 
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
+from typer.testing import CliRunner
 
+from baselines import registry
 from baselines.speechx import layout, trainee
+from baselines.speechx.__main__ import app
+from baselines.speechx.generate import Job, Length, _one_more, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
 from baselines.speechx.network import Autoregressive, Refining
 from baselines.speechx.pairs import BatchConfig, Drawer, TokenPairs
+from baselines.speechx.pipeline import SpeechX
+from speechbase import audio, editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
+from speechbase.systems.runner import run_manifest
 from speechbase.tokens.lm import LMConfig
+from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.sequences import NO_CODE, collate
 from speechbase.training import checkpoint
 from speechbase.training.__main__ import train
+from speechbase.training.kinds import Context
 from tests.speechbase.codec.test_quantiser import QUANTISER
 from tests.speechbase.training.conftest import write_corpus
 from tests.speechbase.training.test_training import CODEC
@@ -235,10 +249,6 @@ def test_one_batch_is_learned_by_heart(made, kind, codewords):
     """Whatever is wrong with sequences, labels or masks would keep the loss up."""
     torch.manual_seed(0)
     config = MODEL | {"batches": MODEL["batches"] | {"valid_items": 1, "size": 2, "sentences": [1]}}
-    from accelerate import Accelerator
-
-    from speechbase.training.kinds import Context
-
     learner = trainee.build(config, Context(kind, made / "data", made, None, Accelerator(cpu=True)))
     batch = learner.batch(learner.drawer, "one", task="tts")
     optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
@@ -248,3 +258,160 @@ def test_one_batch_is_learned_by_heart(made, kind, codewords):
         loss.backward()
         optimiser.step()
     assert loss < 0.1
+
+
+# -- generation ----------------------------------------------------------------------------------------------------------------
+
+
+def jobs():
+    """One of each kind: as long as its source, drawn to its end, and an edit."""
+    free, cool = Drawing(top_p=0.9, repeats=0.3), Drawing(temperature=0.7, top_k=4)
+    return [
+        Job(Request("ns", source=codes(5)), Length(5), cool, 1),
+        Job(Request("tts", text="one two", prompt=codes(4, 1)), Length(least=3, most=9), free, 2),
+        Job(Request("edit", text="three", source=codes(7, 2), span=(2, 4, 3)), Length(3, "edit"), free, 3),
+    ]
+
+
+def test_a_cache_gives_the_logits_of_the_whole_sequence(speaking):
+    (drawn, reason), *_ = speak(speaking, jobs()[:1], LEVELS)
+    assert len(drawn) == 5 and reason == "source"
+    sequence = spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS), drawn)
+    whole = speaking(collate([sequence], left=True), 6)[0]  # [6, k + 1]
+    cache, hidden = speaking.lm.new_cache(), []
+    tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS), drawn[:0])], left=True)
+    hidden.append(speaking.lm(speaking.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:])
+    for number, code in enumerate(drawn, 1):
+        step, visible = _one_more(tokens, code[None], torch.tensor([number]), LEVELS)
+        hidden.append(speaking.lm(speaking.embed(step), step.places, visible, cache))
+        tokens.real = visible[:, 0, 0]
+    torch.testing.assert_close(speaking.logits(torch.cat(hidden, 1))[0], whole, atol=1e-4, rtol=0)
+
+
+def test_an_item_s_output_depends_on_its_seed_and_not_on_its_batch(speaking, refining):
+    together = generate(speaking, refining, jobs(), LEVELS)
+    alone = [generate(speaking, refining, [job], LEVELS)[0] for job in jobs()]
+    assert all(torch.equal(a.codes, b.codes) and a.reason == b.reason for a, b in zip(together, alone))
+    other = generate(speaking, refining, [replace(jobs()[0], seed=9)], LEVELS)[0]
+    assert not torch.equal(other.codes, together[0].codes)
+
+
+def test_outputs_end_where_they_must(speaking, refining):
+    aligned, spoken, edited = generate(speaking, refining, jobs(), LEVELS)
+    assert len(aligned.codes) == 5 and aligned.reason == "source"
+    assert 3 <= spoken.drawn <= 9 and (spoken.reason == "end" or spoken.drawn == 9)
+    assert edited.reason == "edit" and edited.drawn == 3
+    source = jobs()[2].request.source
+    assert torch.equal(edited.codes, torch.cat([source[:2], edited.codes[2:5], source[4:]]))
+    assert all(output.codes.min() >= 0 and output.codes.max() < CODES for output in (aligned, spoken, edited))
+
+
+def test_an_end_that_never_comes_is_said(speaking, refining):
+    job = replace(jobs()[1], length=Length(least=7, most=6))
+    assert generate(speaking, refining, [job], LEVELS)[0].reason == "limit"
+
+
+def test_more_than_the_window_is_a_sentence(codewords):
+    network = Autoregressive(codewords, LMConfig(**SIZES, window=8), LEVELS)
+    with pytest.raises(UserError, match="more than the model's window of 8"):
+        speak(network, [Job(Request("ns", source=codes(9)), Length(9), Drawing(), 0)], LEVELS)
+
+
+@pytest.fixture(scope="module")
+def spoken_test_set(tmp_path_factory):
+    """A row of each task, on tones."""
+    root = tmp_path_factory.mktemp("set")
+    wave = (0.1 * np.sin(np.arange(12_345) / 20) * np.sin(np.arange(12_345) / 3000) ** 2).astype(np.float32)
+    for name in ("source", "reference", "prompt"):
+        audio.write(root / f"{name}.wav", wave, 16_000)
+    audio.write(root / "silent.wav", 0 * wave, 16_000)
+    both = {
+        "rate_hz": 16_000,
+        "source": "source.wav",
+        "reference": "reference.wav",
+        "prompt": "prompt.wav",
+        "seconds": 0.77,
+    }
+    edit = {"orig_text": "one two three", "orig_span": "1", "new_span": "1", "edit_type": "substitution"}
+    rows = [
+        {"id": task, "task": task, "text": "one two", **both}
+        for task in ("enhancement", "noise_isolation", "separation")
+    ]
+    rows += [{"id": "tts", "task": "tts", "text": "one two", **both}]
+    rows += [{"id": "edit", "task": "edit", "text": "one four three", **both, **edit}]
+    rows += [{"id": "noisy", "task": "edit", "text": "one four three", **both, **edit, "snr_db": 10}]
+    rows += [{"id": "silent", "task": "enhancement", "text": "one", **both, "source": "silent.wav"}]
+    rows += [{"id": "wordless", "task": "enhancement", "text": "...", **both}]
+    pd.DataFrame(rows).to_csv(root / "set.csv", index=False)
+    return root / "set.csv"
+
+
+def system(made, **settings):
+    speechx = registry.create("speechx", {"models_dir": str(made), "transcript": "gold", **settings})
+    words = [{"word": word, "start": 0.2 * n, "end": 0.2 * n + 0.15} for n, word in enumerate(["one", "two", "three"])]
+    speechx.transcripts = {
+        name: {"id": name, "status": "ok", "words": words, "text": "one"} for name in ("edit", "noisy")
+    }
+    return speechx
+
+
+def test_every_task_is_answered_or_its_row_says_why_not(made, spoken_test_set, tmp_path):
+    index = run_manifest(system(made), spoken_test_set, tmp_path / "out").set_index("id")
+    assert index.loc["silent", "status"] == "failed" and "silent" in index.loc["silent", "detail"]
+    assert index.loc["wordless", "status"] == "failed" and "no letters" in index.loc["wordless", "detail"]
+    assert set(index["status"].drop(["silent", "wordless", "tts"])) == {"ok"}, list(index["detail"])
+    assert index.loc["tts", "status"] in ("ok", "no_end") and "ended by" in index.loc["tts", "detail"]
+    for name in ("enhancement", "noise_isolation", "separation"):
+        assert len(audio.read(tmp_path / "out" / f"{name}.wav")[0]) == 12_345
+    original, edited = (
+        audio.read(path)[0] for path in (spoken_test_set.parent / "source.wav", tmp_path / "out/edit.wav")
+    )
+    assert np.allclose(original[:400], edited[:400], atol=1e-4) and np.allclose(
+        original[-800:], edited[-800:], atol=1e-4
+    )
+
+
+def test_other_batches_give_the_same_audio_and_other_ways_of_editing_other(made, spoken_test_set, tmp_path):
+    first = run_manifest(system(made), spoken_test_set, tmp_path / "a").set_index("id")
+    again = run_manifest(system(made, batch=1), spoken_test_set, tmp_path / "b").set_index("id")
+    assert list(first["sha256"]) == list(again["sha256"])
+    for how in ("paste", "denoised"):
+        other = run_manifest(system(made, editing=how), spoken_test_set, tmp_path / how).set_index("id")
+        assert (
+            other.loc["edit", "status"] in ("ok", "no_end")
+            and other.loc["edit", "sha256"] != first.loc["edit", "sha256"]
+        )
+
+
+def test_a_setting_that_does_not_exist_is_a_sentence(made):
+    for settings, message in (
+        ({"transcript": "golden"}, "transcript is 'golden' .did you mean 'gold'"),
+        ({"speech": {"top_q": 1}}, "no setting 'top_q' .did you mean 'top_p'"),
+        ({"editing": "cut"}, "editing is 'cut'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            system(made, **settings)
+    assert "holds no trained model" in system(made, ar="speechx_none").skip()
+
+
+def test_the_call_and_the_command_do_the_same(made, spoken_test_set, tmp_path):
+    source = spoken_test_set.parent / "source.wav"
+    called = SpeechX(made).enhance(audio.read(source)[0], "one two")
+    assert called.reason == "source" and len(called.wave) == 12_345
+    done = CliRunner().invoke(
+        app, ["enhance", str(source), "--out", str(tmp_path / "a.wav"), "--text", "one two", "--models", str(made)]
+    )
+    assert done.exit_code == 0, done.output
+    np.testing.assert_allclose(audio.read(tmp_path / "a.wav")[0], called.wave, atol=1e-4)
+
+
+def test_an_edit_outside_of_the_recording_is_a_sentence(made):
+    with pytest.raises(UserError, match=r"from 0\.5 to 3 s lies outside of the recording of 1\.00 s"):
+        SpeechX(made).edit(np.ones(16_000, np.float32) / 2, editing.Edit(0.5, 3.0, 1.0), "one")
+
+
+def test_the_token_codec_s_round_trip_is_a_system(made, spoken_test_set, tmp_path):
+    for levels in (1, 3):
+        trip = registry.create("token_round_trip", {"models_dir": str(made), "levels": levels})
+        index = run_manifest(trip, spoken_test_set, tmp_path / str(levels))
+        assert set(index["status"]) == {"ok"}, list(index["detail"])

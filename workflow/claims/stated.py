@@ -40,7 +40,7 @@ class Compared(Settings):
 class StatedClaim(Settings):
     """One sentence of the paper and the comparisons that must hold for it."""
 
-    id: Annotated[str, Field(pattern="^[CE][0-9]{1,2}[a-z]?$")]
+    id: Annotated[str, Field(pattern="^[CEXN][0-9]{1,2}[a-z]?$")]
     table: Name
     evidence: Literal["toy"] = key("the toy study's samples instead of a preset's scores")
     claim: str

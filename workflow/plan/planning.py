@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
 PRESETS = ROOT / "workflow" / "presets"
 PAPER_KINDS = ("table", "words", "figure")
+NEIGHBOURS = "neighbour"  # the kind of tables of other papers' systems
 
 
 def results_folder(scale: str) -> str:
@@ -335,6 +336,12 @@ def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None])
     return list(found)
 
 
+def models_needed(preset: dict, systems: dict[str, dict], absent: dict[str, str]) -> set[str]:
+    """The models trained here that a table's systems need."""
+    rows = [row for row in preset["rows"] if row.get("system") and not why_absent(preset, row, absent)]
+    return {model for row in rows for model in models_of(systems, row["system"])}
+
+
 def has_something(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> bool:
     """Whether a table would say anything at this scale: a measured cell or a printed one."""
     return any("paper" in row for row in preset["rows"]) or bool(cells(preset, absent, measures))
@@ -454,7 +461,9 @@ def text_column(config: dict, test_set: str, system: str) -> str:
     return "orig_text" if system == "clean" and test_sets(config)[test_set] == "edit" else "text"
 
 
-def transcripts_for(config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, int]) -> str | list:
+def transcripts_for(
+    config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, int]
+) -> str | list:
     """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing.
 
     A system of a table's own whose transcripts are `corrupted` is told those.

@@ -69,6 +69,8 @@ def page(place: Place, settings: dict, store: media.Folder | media.Inside) -> st
     evaluation = settings["evaluation"]
     claims = collect.claims(place.results)
     plain = planning.of_kind(presets, *planning.PAPER_KINDS) | planning.of_kind(presets, "frozen", "seeds")
+    neighbours = planning.of_kind(presets, planning.NEIGHBOURS)
+    plain |= {name: preset for name, preset in neighbours.items() if (place.results / f"{name}.csv").is_file()}
     run = examples.Run(place.results, place.data, plain, evaluation["metrics"], _judge(evaluation))
     tables = [
         found for name, preset in plain.items() if (found := collect.table(preset, place.results / f"{name}.csv"))

@@ -17,8 +17,22 @@ LARGER_TABLES = {
 TOY_TABLES = sorted(
     {claim["table"] for claim in CLAIMS if claim.get("evidence") == "toy"}
 )
+# Tables of other papers' systems: all of them on request (`snakemake neighbours`); in the claims and the report those whose
+# models ship, and those that have been made.
+NEIGHBOURS = {
+    name: preset
+    for name, preset in planning.of_kind(PRESETS, planning.NEIGHBOURS).items()
+    if planning.cells(preset, ABSENT, MEASURES)
+}
+NEIGHBOUR_TABLES = [
+    name
+    for name, preset in NEIGHBOURS.items()
+    if planning.models_needed(preset, SYSTEMS, ABSENT) <= set(SHIPPED)
+    or Path(planning.results_folder(SCALE), f"{name}.csv").exists()
+]
+UNMADE = set(planning.of_kind(PRESETS, planning.NEIGHBOURS)) - set(NEIGHBOUR_TABLES)
 CLAIM_TABLES = sorted(
-    {claim["table"] for claim in CLAIMS} - set(TOY_TABLES)
+    {claim["table"] for claim in CLAIMS} - set(TOY_TABLES) - UNMADE
     | (LARGER_TABLES | {STATED["second_judge"]["table"]}) & set(PAPER_TABLES)
 )
 # Tables with validation curves beside them, and the models of each that this scale has.
@@ -140,7 +154,7 @@ rule claims:
 rule report_page:
     input:
         claims="<results>/claims.csv",
-        tables=expand("<results>/{table}.csv", table=PAPER_TABLES),
+        tables=expand("<results>/{table}.csv", table=PAPER_TABLES + NEIGHBOUR_TABLES),
         figures=expand("<results>/{name}.png", name=[*CURVES, *TOY_TABLES, "training"]),
         sweeps=SWEEP_FIGURES,
         src=sources("workflow.report.__main__"),
@@ -171,3 +185,8 @@ rule report_page:
 rule report:
     input:
         rules.report_page.output,
+
+
+rule neighbours:
+    input:
+        expand("<results>/{table}.csv", table=NEIGHBOURS),
