@@ -40,6 +40,15 @@ def test_models_of_sweeps_on_request_are_trained_only_when_asked_for(project):
     assert "models/nano/e7_small/" in snakemake(project, *plan, "results/beyond/e7.png").stdout
 
 
+def test_other_papers_systems_are_trained_only_when_asked_for(project):
+    """Their weights take hours and do not ship yet; the claims do not wait for their tables."""
+    plan = ("-n", "--cores", 2, "--config", "retrain=True", "--")
+    assert "models/nano/speechx_ar" not in snakemake(project, *plan, "all").stdout
+    asked = snakemake(project, *plan, "neighbours").stdout
+    for model in ("codec_tokens", "speechx_ar_tts", "speechx_nar_tts", "speechx_ar", "speechx_nar", "speechx_ar_rand"):
+        assert f"models/nano/{model}/" in asked
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_can_be_planned(project, scale):
     folder = planning.results_folder(scale)

@@ -243,6 +243,32 @@ def test_a_compared_system_is_a_line_and_a_variant_of_it_another(tmp_path):
     assert planning.absent({"scale": "tiny", "models": {}}, systems, {}).keys() == {"c"}
 
 
+def test_a_compared_system_may_be_made_of_several_models_and_be_told_the_words(tmp_path):
+    path = tmp_path / "systems.yaml"
+    path.write_text(
+        "a: {method: speechx, settings: {ar: speechx_ar_rand, transcript: asr}}\n"
+        "b: {method: sepformer}\nc: {method: clean}\nd: {model: m, transcript: none}\n"
+    )
+    systems = planning.read_systems({}, path)
+    assert planning.models_of(systems, "a") == ["codec_tokens", "speechx_ar_rand", "speechx_nar"]
+    assert [planning.models_of(systems, name) for name in "bcd"] == [["sepformer"], [], ["m"]]
+    config = {"scale": "tiny", "models": {"codec_tokens": {}, "speechx_nar": {}, "sepformer": {}, "m": {}}}
+    assert planning.absent(config, systems, {}) == {
+        "a": "not run at the scale tiny: its configuration has no model 'speechx_ar_rand'"
+    }
+    config = {
+        "evaluation": {"guide": "x"},
+        "corpus": {"testsets": {"ns": {"task": "enhancement"}, "ed": {"task": "edit"}}},
+    }
+    told = [
+        planning.transcripts_for(config, systems, test_set, name, {}) for test_set in ("ns", "ed") for name in "abd"
+    ]
+    words = "<results>/transcripts/ed/words.jsonl"
+    assert told == ["<results>/transcripts/ns/noisy/x.jsonl", [], [], words, [], words]
+    wrong = planning.transcripts_for(config, systems, "ns", "a", {"a": 20})
+    assert wrong == "<results>/beyond/transcripts/ns/corrupted_20.jsonl"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

@@ -150,3 +150,11 @@ def test_a_room_starts_with_its_direct_path_and_decays_as_measured():
     assert 0.1 < rt60_s < 0.8 and 0.05 < len(response) / 16000 < 1.0
     again, _ = rooms.simulate(3, (0.2, 0.4), 16000)
     assert np.array_equal(response, again)
+
+
+def test_an_edit_of_a_noisy_recording_keeps_its_noise_to_the_ends(built, config):
+    """The recording to be edited is noisy, its spans and texts are those of a clean one."""
+    config["testsets"]["edit"]["degradation"] = {"noise": {"probability": 1, "snr_db": [0, 5]}}
+    rows, _ = rows_of(built, config, "edit")
+    assert rows["snr_db"].between(0, 5).all() and (rows["orig_text"] != rows["text"]).all()
+    assert (rows["sha256_source"] == rows["sha256_reference"]).all()
