@@ -25,15 +25,15 @@ METRICS = (
     Metric(
         name="noise_floor",
         compute=_compute,
-        definition="Mean absolute difference in dB of the noise floors of the source and the estimate: of 80 mel bands, the "
-        "level that a tenth of the frames lies below.",
+        definition="Mean absolute difference in dB of the noise floors of the source and the estimate: of 80 mel "
+        "bands, the level that a tenth of the frames lies below.",
         unit="dB",
         range="0 (the same background) upwards",
         higher=False,
         rate="16 kHz",
         source="own definition",
-        pitfalls="Needs no alignment, so edits may change the length. What stays of the recording counts as well: an edit of "
-        "one word moves it little. Digital silence in a clean source lies at the floor of log_mel.",
+        pitfalls="Needs no alignment, so edits may change the length. What stays of the recording counts as well: an "
+        "edit of one word moves it little. Digital silence in a clean source lies at the floor of log_mel.",
         version="1",
         needs=("mixture",),
         min_seconds=0.3,

@@ -86,7 +86,7 @@ class Adapter(Baseline):
         return seed_of(self.seed, "speechx", item.id, *([again] if again else []))
 
     def _edits(self, items: Sequence[Item]) -> list[Answer]:
-        """Edited recordings: by the model in its context, in a recording that was denoised first, or by pasted speech."""
+        """Edited recordings: by the model in context, in a recording denoised first, or by pasted speech."""
         waves, how = [self._heard(item, "source") for item in items], self.settings["editing"]
         plans = [self._plan(item, len(wave)) for item, wave in zip(items, waves)]
         if how == "denoised":

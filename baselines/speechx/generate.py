@@ -20,7 +20,7 @@ from speechbase.tokens.sequences import NO_CODE, Tokens, collate
 
 @dataclass(frozen=True)
 class Length:
-    """How an output ends: at `frames`, said to be of `reason`; else where the end is drawn, from `least` to `most` frames."""
+    """How an output ends: at `frames`, said to be of `reason`; else where one is drawn, `least` to `most` frames."""
 
     frames: int | None = None
     reason: str = "source"
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Output:
-    """Codes [n, q] of an output, how many frames were drawn, and why it ended: `end`, `limit`, or the length's reason."""
+    """Codes [n, q] of an output, how many frames were drawn, why it ended: `end`, `limit`, or the length's reason."""
 
     codes: Tensor
     drawn: int

@@ -84,7 +84,7 @@ def spoken_so_far(sequence: Sequence, codes: Tensor) -> Sequence:
 
 
 def refined_so_far(sequence: Sequence, codes: Tensor, level: int, given: Tensor) -> Sequence:
-    """For the other model: the output's frames [n, q] with the levels below `level` (from 0), and all of those `given` [n]."""
+    """For the other model: the output's frames [n, q] with the levels below `level` (from 0), all of those `given`."""
     hidden = torch.arange(codes.shape[1]) >= level
     return sequence.add_codes(TARGET, codes.masked_fill(hidden & ~given[:, None], NO_CODE))
 

@@ -49,7 +49,7 @@ class Refining(nn.Module):
         self.head = CodeHead(codewords[1:], sizes.dim)
 
     def forward(self, tokens: Tokens, level: Tensor, last: int) -> Tensor:
-        """Logits [b, last, k] of level `level` [b] (from 1 on, 0 being the autoregressive one's) at the last positions."""
+        """Logits [b, last, k] of level `level` [b] (from 1 on; 0 is the autoregressive one's) at the last positions."""
         vectors = self.embed(tokens) + self.level(level)[:, None]
         hidden = self.lm(vectors, tokens.places, tokens.visible(causal=False))  # [b, n, d]
         return self.head(hidden[:, -last:], level - 1)

@@ -30,8 +30,9 @@ class BatchConfig:
         tasks: weight of each task.
         alike: among how many utterances next in length to a random one the items are drawn.
         text_dropped: how often the text is left out, of the tasks that can do without.
-        snr_db: of noise suppression, speech removal and noisy editing. sir_db: of mixtures, target against the other one.
-        full_degradation: how often noise suppression and speech removal have all of `degradation` in place of noise alone.
+        snr_db: of noise suppression, speech removal and noisy editing.
+        sir_db: of mixtures, target against the other one.
+        full_degradation: how often noise suppression and speech removal have all of `degradation`, not noise alone.
         mask_share: of an edit's frames, those that are made anew.
         token_noise: of the codes that the refining model hears of its own output, how many become a near one.
     """
@@ -61,7 +62,7 @@ class BatchConfig:
 
 @dataclass
 class Waves:
-    """A micro-batch as audio on the device: `target`, `source` [b, s], `prompt` [b, p], samples that are real by item."""
+    """A micro-batch as audio on the device: `target`, `source` [b, s], `prompt` [b, p], real samples by item."""
 
     target: Tensor
     lengths: list[int]
@@ -75,7 +76,7 @@ class TokenPairs(Pairs):
     """`Pairs` whose items are whole utterances."""
 
     def spoken(self, rngs: list[np.random.Generator], count: int, among: np.ndarray, how: BatchConfig) -> Waves:
-        """`count` sentences an item, the first of the places `among`, padded to the longest; `places`, `speeds` are kept."""
+        """`count` sentences an item, the first of the places `among`, padded; `places`, `speeds` are kept."""
         self.places = [int(rng.choice(among)) for rng in rngs]
         self.speeds = [1.0 if how.speed == (1.0, 1.0) else float(rng.uniform(*how.speed)) for rng in rngs]
         joined = [self.speech.joined(place, rng, count, how.pause_seconds) for place, rng in zip(self.places, rngs)]

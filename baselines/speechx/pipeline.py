@@ -43,7 +43,7 @@ class Sampling(Settings):
 
 @dataclass(frozen=True)
 class Result:
-    """Audio float32 [s] at the models' rate, and how its generation ended: `end`, `source`, `edit`, or `limit` (cut off)."""
+    """Audio float32 [s] at the models' rate, and how its generation ended: `end`, `source`, `edit` or `limit` (cut)."""
 
     wave: np.ndarray
     rate_hz: int

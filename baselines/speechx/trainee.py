@@ -32,7 +32,8 @@ TOP = 10  # of token accuracy: what others watch (40 % before a model speaks)
 
 @dataclass
 class Batch:
-    """A micro-batch: what is heard, and labels [b, t] of the last t positions, `NO_LABEL` where there is nothing to learn.
+    """A micro-batch: what is heard, and labels [b, t] of the last t positions, `NO_LABEL` where there is nothing to
+    learn.
 
     `level` [b] is the level that the labels are of, from 0 on.
     """
@@ -78,7 +79,7 @@ class Trainee:
         return averaged.state_dict()
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
-        """Mean cross-entropy over the outputs' tokens of a micro-batch, and the share of tokens among the likeliest ten."""
+        """Mean cross-entropy over a micro-batch's output tokens, and the share of tokens among the likeliest ten."""
         batch = self.ahead.take(step, micro).to(next(network.parameters()).device)
         loss, right = self.scores(network, batch)
         return {"loss": loss.mean(), "top10": right.float().mean()}
@@ -92,7 +93,7 @@ class Trainee:
         return F.cross_entropy(logits, labels, reduction="none"), (best == labels[:, None]).any(-1)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss and accuracy by task on held-out speech, and their means over the tasks; by level where there are several."""
+        """Loss and accuracy by task on held-out speech, and their means; by level where there are several."""
         figures: dict[str, float] = {}
         by_level: dict[int, list[Tensor]] = {}
         device = next(network.parameters()).device
@@ -112,10 +113,12 @@ class Trainee:
         return figures
 
     def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
+        """What is heard, and the labels of the output's positions."""
         """A micro-batch of one task."""
         raise NotImplementedError
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits of the labelled positions."""
         """Logits [b, t, k] at the last t positions."""
         raise NotImplementedError
 
@@ -126,6 +129,7 @@ class AutoregressiveTrainee(Trainee):
     network: Autoregressive
 
     def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
+        """What is heard, and the labels of the output's positions."""
         requests, outputs, _ = drawer.draw(*stream, task=task)
         heard, end = self.sizes["prompt_layers"], self.drawer.codec.quantiser.codewords.shape[1]
         sequences = [
@@ -138,6 +142,7 @@ class AutoregressiveTrainee(Trainee):
         )
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits of the labelled positions."""
         return network(batch.tokens, batch.labels.shape[1])
 
 
@@ -153,6 +158,7 @@ class RefiningTrainee(Trainee):
         super().__init__(*arguments, **named)
 
     def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
+        """What is heard, and the labels of the output's positions."""
         requests, outputs, rngs = drawer.draw(*stream, task=task)
         sequences, labels, levels = [], [], []
         for request, codes, rng in zip(requests, outputs, rngs):
@@ -174,6 +180,7 @@ class RefiningTrainee(Trainee):
         return torch.where(hit, self.near[torch.arange(codes.shape[1]), codes, pick], codes)
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits of the labelled positions."""
         return network(batch.tokens, batch.level, batch.labels.shape[1])
 
 

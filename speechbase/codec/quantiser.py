@@ -1,7 +1,7 @@
 """Residual vector quantisation of a codec's latents: what token models of every kind hear and say.
 
-Fitted by k-means, level after level on what the levels before leave over, so that no codebook can collapse (Zeghidour et al.
-2021, SoundStream, has the same structure and trains it). Level 1 alone is coarse; each further level refines the sum.
+Fitted by k-means, level after level on what the levels before leave over, so that no codebook can collapse (Zeghidour
+et al. 2021, SoundStream, has the same structure and trains it). Each further level refines the sum.
 
 Legend: b batch, n latent frames, c latent channels, q levels, k codes a level.
 """

@@ -1,4 +1,4 @@
-"""The residual quantiser: codebooks fitted to all that must be said in tokens, then the decoder trained on its latents."""
+"""The residual quantiser: codebooks fitted to all that must be said in tokens, then the decoder trained on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUP = 16  # crops that are simulated at once
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What the codebooks are fitted to: frames of clean speech, of the same degraded, and of noise alone, in these parts."""
+    """What the codebooks are fitted to: frames of clean speech, of the same degraded, and of noise, in these parts."""
 
     frames: int = 150_000
     iterations: int = 20

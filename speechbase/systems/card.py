@@ -48,7 +48,8 @@ class Card(Settings):
             public) or `paper` (only the printed figures exist).
         rate_hz: of the audio that comes out; left out where the test set or a model trained here decides it.
         scale: `arbitrary` where the output's level means nothing.
-        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into `<models>/<name>/`.
+        trained_by: the kind (`speechbase.training.kinds`) as which a matched system is trained here, into
+            `<models>/<name>/`.
         models: the settings that name the models trained here of which it is made, where it is made of several, each in
             its folder of `<models>`; `trained_by` is then the kind of the first to be trained.
         packages: importable module -> the requirement that installs it.

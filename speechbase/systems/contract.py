@@ -94,8 +94,8 @@ class Baseline(System):
         Args:
             settings: also `weights_dir` (what is downloaded), `models_dir` (what is trained here) and `seed`.
 
-        `transcripts` are, by item, what a recogniser heard in the source (or the words' times, for editing), where a caller
-        sets them.
+        `transcripts` are, by item, what a recogniser heard in the source (or the words' times, for editing), where a
+        caller sets them.
 
         Raises:
             UserError: a setting that the card does not have.

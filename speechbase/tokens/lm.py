@@ -1,7 +1,7 @@
 """The transformer of token models: embeddings of text, signs and codes, a decoder with a cache, logits over codes.
 
-The decoder is `transformers`' Llama (pre-norm, rotary positions, gated feed-forward, its own key-value cache), small and from
-random weights, on torch's scaled dot-product attention. With every position visible to every other it is an encoder.
+The decoder is `transformers`' Llama (pre-norm, rotary positions, gated feed-forward, its own key-value cache), small
+and from random weights, on torch's scaled dot-product attention. Where all positions see each other it is an encoder.
 
 Legend: b batch, n positions, q levels, k codes a level, c latent channels, d width.
 """
@@ -35,7 +35,7 @@ class LMConfig:
 
 
 class CodeTable(nn.Module):
-    """A vector [d] for every code of every level: its codeword through a matrix, and a learned part that starts at zero.
+    """A vector [d] for every code of every level: its codeword through a matrix, and a learned part, zero at first.
 
     A code that occurs five times in training still lies beside its neighbours.
     """
@@ -70,6 +70,7 @@ class TokenEmbedding(nn.Module):
             self.symbol.weight[0] = 0
 
     def forward(self, tokens: Tokens) -> Tensor:
+        """Vectors [b, n, d]: of the segment, of the text's sign, and the sum of the codes' own."""
         table = self.table()  # [q, k, d]
         levels, codes, dim = table.shape
         nothing = levels * codes
@@ -88,7 +89,8 @@ class TokenLM(nn.Module):
         self.config = config
         llama = LlamaConfig(
             vocab_size=1, hidden_size=config.dim, intermediate_size=config.ff_dim, num_hidden_layers=config.layers,
-            num_attention_heads=config.heads, max_position_embeddings=config.window, use_cache=False, attn_implementation="sdpa",
+            num_attention_heads=config.heads, max_position_embeddings=config.window, use_cache=False,
+            attn_implementation="sdpa",
         )  # fmt: skip
 
         self.model = LlamaModel(llama)
@@ -120,7 +122,7 @@ class TokenLM(nn.Module):
 
 
 class CodeHead(nn.Module):
-    """Logits over the codes of the levels `first`, `first` + 1, ... from hidden states, and over `extra` classes after them."""
+    """Logits over the codes of the levels `first`, `first` + 1, ... from hidden states, and of `extra` classes."""
 
     def __init__(self, codewords: Tensor, dim: int, extra: int = 0, std: float = 0.02):
         super().__init__()

@@ -21,7 +21,7 @@ class Drawing(Settings):
 
     Attributes:
         top_k: 0 keeps all. `top_p`: of the probability, by the nucleus (Holtzman et al. 2020).
-        repeats: the share of the last `repeat_window` tokens that a token may fill; one that would fill more is drawn again,
+        repeats: the share of the last `repeat_window` tokens that a token may fill; one beyond that is drawn again,
             from the whole distribution (VALL-E 2, Chen et al. 2024); 1 switches the rule off.
     """
 

@@ -78,7 +78,7 @@ class Sequence:
 
 @dataclass
 class Tokens:
-    """A batch of sequences: `kinds`, `symbols`, `places` int [b, n], `codes` int [b, n, q], `real`, `causal` bool [b, n]."""
+    """`kinds`, `symbols`, `places` int [b, n], `codes` int [b, n, q], `real` and `causal` [b, n]."""
 
     kinds: Tensor
     symbols: Tensor
@@ -92,7 +92,7 @@ class Tokens:
         return Tokens(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
     def visible(self, causal: bool = True) -> Tensor:
-        """Which positions [b, 1, n, n] (the last axis) each one may attend to: all real ones, but no causal one after it.
+        """Which positions [b, 1, n, n] (last axis) each one may attend to: all real ones, but no causal one after it.
 
         A padded position sees itself, so that its softmax is finite.
         """

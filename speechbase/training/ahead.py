@@ -27,7 +27,7 @@ class Ahead(Dataset):
         step, place = divmod(number, len(self.micros))
         return self.draw(step, self.micros[place])
 
-    def take(self, step: int, micro: int):
+    def take(self, step: int, micro: int) -> Any:
         """The batch of this turn; a turn out of order (a resumed run) begins anew from there."""
         if not self.workers or micro not in self.micros:
             return self.draw(step, micro)

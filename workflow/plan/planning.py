@@ -464,7 +464,8 @@ def text_column(config: dict, test_set: str, system: str) -> str:
 def transcripts_for(
     config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, int]
 ) -> str | list:
-    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or nothing.
+    """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or
+    nothing.
 
     A system of a table's own whose transcripts are `corrupted` is told those.
     """

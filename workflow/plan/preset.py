@@ -54,8 +54,8 @@ class Preset(Settings):
     """A table of the paper, or one of ours: one row a system, one column a role that evaluation.metrics measures."""
 
     kind: Literal["table", "figure", "words", "frozen", "published", "seeds", "sweep", "neighbour"] = needed(
-        "a paper's table or figure; words, more utterances for a table's word errors; frozen, the regression's; published, "
-        "systems beside the paper's rows; seeds or a sweep, ours; neighbour, of another paper's system"
+        "a paper's table or figure; words, more utterances for a table's word errors; frozen, the regression's; "
+        "published, systems beside the paper's rows; seeds or a sweep, ours; neighbour, of another paper's system"
     )
     title: str
     source: str = needed("where the paper prints it, or the question that it answers")

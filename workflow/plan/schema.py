@@ -251,17 +251,23 @@ class MatchedBatches(Settings):
 
 
 class QuantiserNetwork(Settings):
+    """Sizes of a residual quantiser."""
+
     levels: Count
     codes: Count
 
 
 class QuantiserFit(Settings):
+    """What the codebooks are fitted to."""
+
     frames: Count | None = key("latent frames that the codebooks are fitted to")
     iterations: Count | None = key("of k-means, a level")
     parts: dict[Literal["clean", "noisy", "noise"], NotNegative] | None = key("proportions of the frames")
 
 
 class TokenNetwork(Settings):
+    """Sizes of a token model's transformer."""
+
     dim: Count | None = None
     ff_dim: Count | None = None
     layers: Count | None = None
@@ -270,10 +276,14 @@ class TokenNetwork(Settings):
 
 
 class SpeechXNetwork(TokenNetwork):
+    """Sizes of SpeechX's transformers."""
+
     prompt_layers: Count | None = key("levels of prompt and source that the autoregressive model hears; all by default")
 
 
 class SpeechXBatches(Settings):
+    """Batches of SpeechX's tasks."""
+
     size: Count | None = key("sentences a micro-batch: items of two sentences are half as many")
     tasks: dict[Literal["ns", "sr", "tse", "tts", "edit", "edit_noisy"], Positive] | None = key("weight of each task")
     sentences: Counts | None = key("how many sentences are joined into an item: drawn from this list")
@@ -312,10 +322,14 @@ class MatchedRun(Training):
 
 
 class SpeechXRun(Training):
+    """One of several runs."""
+
     batches: SpeechXBatches | None = None
 
 
 class SpeechXTraining(Training):
+    """How SpeechX's transformers are trained."""
+
     runs: Annotated[list[SpeechXRun], Field(min_length=1)] | None = key("training in several runs")
 
 
