@@ -94,24 +94,22 @@ class Adapter(Baseline):
             waves = [made.wave[: len(wave)] for made, wave in zip(self.speechx.process(jobs), waves)]
         if how == "paste":
             return [self._pasted(*parts) for parts in zip(items, waves, plans)]
-        jobs, plans = zip(
-            *(
-                self.speechx.edited(
-                    wave,
-                    plan,
-                    item.text,
-                    noisy=how == "context" and bool(item.row.get("snr_db")),
-                    seed=self._seed(item),
-                )
-                for item, wave, plan in zip(items, waves, plans)
+        edits = [
+            self.speechx.edited(
+                wave,
+                plan,
+                item.text,
+                noisy=how == "context" and bool(item.row.get("snr_db")),
+                seed=self._seed(item),
             )
-        )
-        results = self.speechx.process(jobs)
+            for item, wave, plan in zip(items, waves, plans)
+        ]
+        results = self.speechx.process([job for job, _ in edits])
         return [
             Answer(
                 self.speechx.spliced(wave, result.wave, plan), result.rate_hz, detail=f"{result.frames} frames drawn"
             )
-            for wave, plan, result in zip(waves, plans, results)
+            for wave, (_, plan), result in zip(waves, edits, results)
         ]
 
     def _pasted(self, item: Item, wave: np.ndarray, plan: editing.Edit) -> Answer:

@@ -5,6 +5,7 @@ Legend: b batch, n positions, t frames of the output (the last t positions), q l
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from baselines.speechx.layout import KINDS, SIGNS
@@ -34,7 +35,7 @@ class Autoregressive(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [b, t, k + 1] of hidden states [b, t, d]."""
-        return self.head(hidden, hidden.new_zeros(len(hidden), dtype=int))
+        return self.head(hidden, hidden.new_zeros(len(hidden), dtype=torch.long))
 
 
 class Refining(nn.Module):

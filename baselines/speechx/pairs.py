@@ -162,7 +162,8 @@ class Drawer:
         mine = range(self.rank, max(1, config.size // count) * self.ranks, self.ranks)
         rngs = [np.random.default_rng(seed_of(self.seed, *stream, index)) for index in mine]
         waves = self.pairs.simulate(task, self.pairs.spoken(rngs, count, among, config), rngs, config, self.codec.hop)
-        target, source, prompt = (self._codes(wave) for wave in (waves.target, waves.source, waves.prompt))
+        target = self.codec.encode(waves.target)
+        source, prompt = self._codes(waves.source), self._codes(waves.prompt)
         requests, outputs = [], []
         for row, (text, rng, length) in enumerate(zip(waves.texts, rngs, waves.lengths)):
             frames = length // self.codec.hop

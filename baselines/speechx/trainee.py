@@ -138,7 +138,10 @@ class AutoregressiveTrainee(Trainee):
         ]
         labels = [torch.cat([codes[:, 0], codes.new_tensor([end])]) for codes in outputs]
         return Batch(
-            collate(sequences, left=True), _aligned_right(labels), torch.zeros(len(labels), dtype=int), requests[0].task
+            collate(sequences, left=True),
+            _aligned_right(labels),
+            torch.zeros(len(labels), dtype=torch.long),
+            requests[0].task,
         )
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
@@ -220,18 +223,19 @@ def build(config: dict, context: Context) -> Trainee:
         checkpoint.load_into(network, tensors, context.init)
     how = settings_of(BatchConfig, config.get("batches", {}), "batches")
     share = (context.accelerator.process_index, context.accelerator.num_processes)
-    drawers = []
+    drawers: dict[str, Drawer] = {}
     for split in ("train", "valid"):
         drawn = how if split == "train" else replace(how, speed=(1.0, 1.0), token_noise=0.0)
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
         speech = open_speech(context.data, split, codec.rate_hz).with_text()
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=speech)
         own = load_token_codec(folder).to(where)
-        drawers.append(Drawer(pairs, own, drawn, config["seed"], *(share if split == "train" else (0, 1))))
+        rank, ranks = share if split == "train" else (0, 1)
+        drawers[split] = Drawer(pairs, own, drawn, config["seed"], rank, ranks)
     trainee = AutoregressiveTrainee if autoregressive else RefiningTrainee
     named = sizes.as_dict() | ({"prompt_layers": network.prompt_layers} if autoregressive else {})
     accumulate = config["training"].get("accumulate", TrainingConfig.accumulate)
-    return trainee(network.to(device), *drawers, named, tokens, accumulate)
+    return trainee(network.to(device), drawers["train"], drawers["valid"], named, tokens, accumulate)
 
 
 def token_record(folder: Path) -> dict:

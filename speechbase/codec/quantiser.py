@@ -45,7 +45,8 @@ class ResidualQuantiser(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Latents [..., c] of codes [..., up to q levels]: the sum of their codewords."""
-        return sum(self.codewords[level][codes[..., level]] for level in range(codes.shape[-1]))
+        found = [self.codewords[level][codes[..., level]] for level in range(codes.shape[-1])]
+        return torch.stack(found).sum(0)
 
     @torch.no_grad()
     def fit(self, latents: Tensor, seed: int, iterations: int) -> list[float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechbase.codec.loading import load_codec
 from speechbase.codec.quantiser import TokenCodec
@@ -34,24 +34,26 @@ class FitConfig:
 class QuantiserTrainee(CodecTrainee):
     """Trains the decoder of a token codec as the codec's own was trained; encoder and codebooks stay to the bit."""
 
-    network: TokenCodec
+    def __init__(self, network: TokenCodec, speech: SpeechTable, valid: SpeechTable, config, seed, accelerator, sizes):
+        super().__init__(network, speech, valid, config, seed, accelerator)  # type: ignore[arg-type]
+        self.sizes = sizes
 
     def resolved(self) -> dict:
         """The codec's sizes, which come from the weights that it starts from."""
         return {"network": self.sizes}
 
     @torch.no_grad()
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: TokenCodec) -> dict[str, float]:  # type: ignore[override]
         """Distance of held-out crops from their round trip through all levels, and through the first 1, 2, 4, ..."""
         codes = network.encode(self.held_out)
         counts = [2**power for power in range(codes.shape[-1].bit_length()) if 2**power < codes.shape[-1]]
         figures = {f"mel_{count}": self._distance(network, codes[..., :count]) for count in counts}
         return figures | {"mel": self._distance(network, codes)}
 
-    def _distance(self, network: nn.Module, codes: Tensor) -> float:
+    def _distance(self, network: TokenCodec, codes: Tensor) -> float:
         return float(self.mel(network.decode(codes).float(), self.held_out))
 
-    def weights(self, averaged: TokenCodec) -> dict[str, Tensor]:
+    def weights(self, averaged: TokenCodec) -> dict[str, Tensor]:  # type: ignore[override]
         """Codec and codebooks."""
         return averaged.state_dict()
 
@@ -93,10 +95,5 @@ def build(config: dict, context: Context) -> QuantiserTrainee:
     shown = ", ".join(f"{share:.3f}" for share in left)
     context.accelerator.print(f"variance of the latents that is left over after each level: {shown}")
     losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
-    trainee = QuantiserTrainee(network, *speech, losses, config["seed"], context.accelerator)
-    trainee.sizes = {
-        "codec": before["network"],
-        "levels": network.quantiser.levels,
-        "codes": config["network"]["codes"],
-    }
-    return trainee
+    sizes = {"codec": before["network"], "levels": network.quantiser.levels, "codes": config["network"]["codes"]}
+    return QuantiserTrainee(network, speech[0], speech[1], losses, config["seed"], context.accelerator, sizes)

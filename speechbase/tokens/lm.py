@@ -94,7 +94,7 @@ class TokenLM(nn.Module):
         )  # fmt: skip
 
         self.model = LlamaModel(llama)
-        self.model.embed_tokens = nn.Identity()  # what comes in is embedded already
+        self.model.embed_tokens = nn.Identity()  # type: ignore[assignment]  # what comes in is embedded already
 
     def forward(self, vectors: Tensor, places: Tensor, visible: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Hidden states of vectors [b, n, d] at `places` [b, n].
