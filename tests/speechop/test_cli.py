@@ -1,8 +1,11 @@
 """The command line on a tiny random model: many inputs, every layout of audio, and what is refused before any work."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -293,6 +296,18 @@ def test_texts_that_differ_in_signs_alone_are_cut_at_the_same_place(run, tmp_pat
         assert run("edit", "a.wav", "--old", "ten boxes", "--new", new, "-o", f"{number}.wav")[0] == 0
     first, *others = ((tmp_path / f"{number}.wav").read_bytes() for number in range(3))
     assert all(other == first for other in others)
+
+
+def test_the_command_line_starts_without_torch_and_its_threads_wait_without_spinning():
+    code = (
+        "import os, sys; from speechop import cli; assert 'torch' not in sys.modules, 'slow to start'; "
+        "cli.app = lambda: print(os.environ['OMP_WAIT_POLICY']); cli.main()"
+    )
+    for given, wanted in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+        environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert done.stdout.strip() == wanted, done.stderr
 
 
 def test_help_teaches_with_three_examples_each():
