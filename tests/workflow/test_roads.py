@@ -125,7 +125,10 @@ def a_task(copy):
     add(copy / "speechbase" / "corpus" / "testset.py", maker, after='    "enhancement": _enhancement,\n')
     term = '        TrainedTask("dereverberation", 1.0, 0.1),\n'
     add(copy / "speechop" / "tasks.py", term, after='        TrainedTask("acoustic_matching", 1.0, 0.9),\n')
-    tested = "    dry: {task: dereverberation, split: test, size: 2, degradation: *noisier}\n"
+    tested = (
+        "    dry: {task: dereverberation, split: test, size: 2, "
+        "degradation: {noise: {probability: 1, snr_db: [5, 20]}}}\n"
+    )
     add(copy / "config" / "roads.yaml", tested, after="    edit: {size: 2}\n")
 
 
