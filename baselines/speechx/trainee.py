@@ -113,13 +113,11 @@ class Trainee:
         return figures
 
     def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
-        """What is heard, and the labels of the output's positions."""
-        """A micro-batch of one task."""
+        """A micro-batch of one task: what is heard, and the labels of the output's positions."""
         raise NotImplementedError
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Logits of the labelled positions."""
-        """Logits [b, t, k] at the last t positions."""
+        """Logits [b, t, k] at the last t positions, those with labels."""
         raise NotImplementedError
 
 

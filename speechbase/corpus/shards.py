@@ -137,9 +137,8 @@ class Order:
     """The order in which a process reads its share of the utterances: an endless, resumable sequence of places.
 
     Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards
-    together, so
-    that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to resume, skip
-    as many as were read.
+    together, so that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to
+    resume, skip as many as were read.
     """
 
     def __init__(self, table: ShardTable, seed: int, rank: int = 0, ranks: int = 1, window: int = 8):

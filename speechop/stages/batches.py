@@ -149,7 +149,7 @@ class Drawer:
             spoken = [self.utterance(rng, count, among) for rng in rngs]
             target, frames = self._encode([wave for wave, _ in spoken])
             texts = [text for _, text in spoken]
-        clean = [self._inpainting(r, n) for r, n in zip(rngs, frames)]
+        clean = [inpainting(r, n) for r, n in zip(rngs, frames)]
         return self._finish(rngs, target, frames, clean, ["tts"] * len(rngs), texts=texts)
 
     def utterance(
@@ -171,18 +171,6 @@ class Drawer:
         latents = [torch.from_numpy(table.latent(place).astype(np.float32)) for place in places]
         padded = torch.nn.utils.rnn.pad_sequence(latents, batch_first=True).to(self.codec.mean.device)
         return padded, [len(rows) for rows in latents], [table.rows["text"].iat[place] for place in places]
-
-    @staticmethod
-    def _inpainting(rng: np.random.Generator, n: int) -> np.ndarray:
-        """Given frames [n]: none (25 %), a prefix, or all but a middle part (half of the rest each; section 5)."""
-        clean = np.zeros(n, bool)
-        if rng.random() >= TABLE9["tts"].prompt_probability:
-            return clean
-        given = round(rng.beta(*CLEAN_SHARE) * n)
-        left = given if rng.random() < 0.5 else int(rng.integers(given + 1))
-        clean[:left] = True
-        clean[n - (given - left) :] = given > left
-        return clean
 
     # -- speech to speech ------------------------------------------------------------------------------------------
 
@@ -253,3 +241,15 @@ class Drawer:
             keep=kept, logsnr=self.weight.draw(uniform), eps=torch.from_numpy(eps), source=source, texts=texts,
             prompt=prompt,
         ).to(device)  # fmt: skip
+
+
+def inpainting(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Given frames [n]: none (25 %), a prefix, or all but a middle part (half of the rest each; section 5)."""
+    clean = np.zeros(n, bool)
+    if rng.random() >= TABLE9["tts"].prompt_probability:
+        return clean
+    given = round(rng.beta(*CLEAN_SHARE) * n)
+    left = given if rng.random() < 0.5 else int(rng.integers(given + 1))
+    clean[:left] = True
+    clean[n - (given - left) :] = given > left
+    return clean

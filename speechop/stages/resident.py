@@ -9,8 +9,7 @@ from speechbase.corpus.latents import Latents
 from speechbase.files import UserError, seed_of
 from speechop.model.network import NetworkConfig
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import CLEAN_SHARE, Batch, BatchConfig
-from speechop.tasks import TABLE9
+from speechop.stages.batches import Batch, BatchConfig, inpainting
 
 
 class Resident:
@@ -74,12 +73,6 @@ class Resident:
 
 
 def _inpainting(rng: np.random.Generator, frames: np.ndarray, n: int) -> np.ndarray:
-    """Given frames [b, n] as `Drawer._inpainting` draws them: none, a prefix, or all but a middle part."""
-    b = len(frames)
-    asked = rng.random(b) < TABLE9["tts"].prompt_probability
-    given = np.round(rng.beta(*CLEAN_SHARE, b) * frames).astype(int) * asked
-    left = np.where(rng.random(b) < 0.5, given, (rng.random(b) * (given + 1)).astype(int))
-    place = np.arange(n)
-    before = place < left[:, None]
-    after = (place >= (frames - (given - left))[:, None]) & (place < frames[:, None])
-    return before | after
+    """Given frames [b, n] of utterances of so many frames each, as `inpainting` draws them."""
+    rows = (inpainting(rng, int(real)) for real in frames)
+    return np.stack([np.pad(row, (0, n - len(row))) for row in rows])

@@ -8,7 +8,7 @@ from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.speech import SpeechTable
 from speechbase.training.ahead import Ahead
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import BatchConfig, Drawer
+from speechop.stages.batches import BatchConfig, Drawer, inpainting
 from speechop.tasks import TABLE9
 from tests.speechbase.training.conftest import data  # noqa: F401
 
@@ -45,7 +45,7 @@ def test_inpainting_follows_section_5(make):
     """75 % of samples are inpainted, half of these as a prefix; the given share is Beta with mode 0.01, concentration
     5."""
     rng = np.random.default_rng(0)
-    masks = [Drawer._inpainting(rng, 1000) for _ in range(4000)]
+    masks = [inpainting(rng, 1000) for _ in range(4000)]
     given = np.array([mask.mean() for mask in masks])
     assert (given > 0).mean() == pytest.approx(0.75, abs=0.03)
     shares = given[given > 0]
@@ -96,7 +96,10 @@ def test_speed_perturbation_moves_pitch_of_crop_and_prompt_alike_and_keeps_their
     pairs = make().degrader
     tone = np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000).astype(np.float32)
     pairs.speech.wave = lambda place: tone
-    hz = lambda wave: float(torch.fft.rfft(wave * torch.hann_window(len(wave))).abs().argmax()) * 16_000 / len(wave)  # noqa: E731
+
+    def hz(wave):
+        return float(torch.fft.rfft(wave * torch.hann_window(len(wave))).abs().argmax()) * 16_000 / len(wave)
+
     for speed in (0.9, 1.0, 1.17751, 1.25):
         pair = pairs.pairs(["enhancement"], [np.random.default_rng(3)], 8000, 4000, [speed])
         assert pair.target.shape == (1, 8000) and pair.prompt.shape == (1, 4000)
