@@ -92,7 +92,8 @@ def bootstrap(
     """Bootstrap of sum(numerators) / sum(denominators) over utterances.
 
     Args:
-        numerators: [n], or [n, 2] for a paired difference of two ratios (first minus second).
+        numerators: [n]; [n, 2] for a paired difference of two ratios (first minus second); or [n, 4] for a difference
+            of two differences, (first - second) - (third - fourth).
         denominators: same shape; None is 1 everywhere, so that the statistic is a mean or a difference of means.
         clusters: [n] the speaker of each utterance; None resamples utterances.
         draws: number of resamples.
@@ -114,11 +115,11 @@ def bootstrap(
 
 
 def _statistic(sums: np.ndarray) -> np.ndarray:
-    """Ratio, or difference of two ratios, of sums [..., 2 or 4]: numerators first."""
+    """Ratio, difference of two ratios, or of two differences, of sums [..., 2, 4 or 8]: numerators first."""
     half = sums.shape[-1] // 2
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = sums[..., :half] / sums[..., half:]
-    return ratios[..., 0] - ratios[..., 1] if half == 2 else ratios[..., 0]
+    return ratios @ np.array([1, -1, -1, 1])[:half]
 
 
 def _resample(sums: np.ndarray, draws: int, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,7 +47,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Difference:
-    """System a minus system b over the utterances that both have a value for, with 95 % interval and two-sided p.
+    """A paired contrast over the utterances that all its systems have a value for, with 95 % interval and two-sided p.
 
     `bootstrap` has the one-sided tests (p_below, p_above) and equivalence(margin).
     """
@@ -107,15 +107,30 @@ def paired_difference(
 
     Arguments and errors as for `summarise`.
     """
+    return contrast([rows_a, rows_b], metric, speakers, draws=draws, seed=seed, confidence=confidence)
+
+
+def contrast(
+    sides: Sequence[Iterable[Mapping]],
+    metric: str,
+    speakers: Mapping[str, str],
+    *,
+    draws: int = statistics.DRAWS,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Difference:
+    """Two systems' difference (a - b), or the difference of two differences, (a - b) - (c - d): what one gains more.
+
+    Arguments and errors as for `summarise`; `sides` are the score rows of two or four systems.
+    """
     found = registry.find(metric)
-    a, b = _by_id(rows_a, metric, speakers), _by_id(rows_b, metric, speakers)
-    pairs = [i for i in speakers if all(i in rows and rows[i]["status"] == "ok" for rows in (a, b))]
-    sums = np.array([_fraction(a[i], found) + _fraction(b[i], found) for i in pairs]).reshape(-1, 4)
-    boot = statistics.bootstrap(
-        sums[:, [0, 2]], sums[:, [1, 3]], clusters=[speakers[i] for i in pairs], draws=draws, seed=seed
-    )
+    by_id = [_by_id(rows, metric, speakers) for rows in sides]
+    shared = [i for i in speakers if all(i in rows and rows[i]["status"] == "ok" for rows in by_id)]
+    sums = np.array([[_fraction(rows[i], found) for rows in by_id] for i in shared]).reshape(-1, len(by_id), 2)
+    clusters = [speakers[i] for i in shared]
+    boot = statistics.bootstrap(sums[..., 0], sums[..., 1], clusters=clusters, draws=draws, seed=seed)
     low, high = boot.interval(confidence)
-    return Difference(boot.value, low, high, boot.p_zero(), len(pairs), len(speakers), boot.unit, boot)
+    return Difference(boot.value, low, high, boot.p_zero(), len(shared), len(speakers), boot.unit, boot)
 
 
 def _by_id(rows: Iterable[Mapping], metric: str, speakers: Mapping[str, str]) -> dict[str, Mapping]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from metrics.summary import paired_difference, summarise
+from metrics.summary import contrast, paired_difference, summarise
 from speechbase.files import UserError
 
 SPEAKERS = {f"u{k}": f"s{k % 6}" for k in range(12)}
@@ -56,6 +57,17 @@ def test_a_difference_uses_the_pairs_that_both_systems_have():
     found = paired_difference(a, b, "pesq", SPEAKERS)
     assert found.value == pytest.approx(1.0) and (found.n_pairs, found.n_expected) == (11, 12)
     assert found.p < 0.001 and found.bootstrap.p_above(0.5) < 0.001 and found.bootstrap.equivalence(0.5) > 0.5
+
+
+def test_two_gains_are_compared_on_the_utterances_that_all_four_have():
+    rng = np.random.default_rng(0)
+    told, untold = rng.normal(3.0, 0.1, 12), rng.normal(2.0, 0.1, 12)  # a gain of one, against one of nothing
+    sides = [[row(f"u{k}", float(side[k])) for k in range(12)] for side in (told, untold, untold, untold)]
+    sides[3][5] = row("u5", None, "failed")
+    found = contrast(sides, "pesq", SPEAKERS)
+    kept = [k for k in range(12) if k != 5]
+    assert found.value == pytest.approx((told - untold)[kept].mean()) and found.n_pairs == 11
+    assert found.low > 0.8 and contrast([sides[2], sides[3], *sides[:2]], "pesq", SPEAKERS).high < -0.8
 
 
 @pytest.mark.parametrize(

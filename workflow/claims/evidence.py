@@ -11,7 +11,7 @@ import pandas as pd
 
 from metrics import statistics
 from metrics.statistics import Bootstrap
-from metrics.summary import Difference, Summary, paired_difference, summarise
+from metrics.summary import Difference, Summary, contrast, summarise
 from speechbase.files import read_jsonl, seed_of
 from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result
 from workflow.plan.planning import why_absent
@@ -37,7 +37,7 @@ def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
     """The same comparison on the paper's own printed cells; no estimate where one of them is not printed. It has one
     judge."""
     comparison = replace(comparison, second=None)
-    if comparison.table not in presets:
+    if comparison.table not in presets or comparison.since:
         return Result(comparison, None, "the paper prints no numbers of it")
     preset, cells = presets[comparison.table], []
     for name in _rows(comparison):
@@ -54,7 +54,11 @@ def printed(comparison: Comparison, presets: dict[str, dict]) -> Result:
 
 
 def _rows(comparison: Comparison) -> list[str]:
-    return [name for name in (comparison.of, comparison.against) if name]
+    """The rows that a comparison is about, in the order in which `contrast` takes them."""
+    of, against = comparison.of, comparison.against
+    if comparison.since and against:
+        return [of, comparison.since[0], against, comparison.since[1]]
+    return [name for name in (of, against) if name]
 
 
 @dataclass
@@ -112,7 +116,9 @@ class Ours:
             raise NotRun(f"nothing measures {comparison.role} at this scale")
         preset = self._preset(comparison)
         sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
-        speakers = {name: speaker for name, speaker in sides[0][1].items() if name in sides[-1][1]}
+        speakers = {
+            name: speaker for name, speaker in sides[0][1].items() if all(name in people for _, people in sides)
+        }
         seed = self._seed(comparison)
         cells = [summarise(rows, metric, people, draws=1, seed=0) for rows, people in sides]
         for name, cell in zip(_rows(comparison), cells):
@@ -120,10 +126,12 @@ class Ours:
         if len(sides) == 1:
             found: Summary | Difference = summarise(sides[0][0], metric, speakers, draws=self.draws, seed=seed)
         else:
-            of, against = ([row for row in rows if row["id"] in speakers] for rows, _ in sides)
-            found = paired_difference(of, against, metric, speakers, draws=self.draws, seed=seed)
+            shared = [[row for row in rows if row["id"] in speakers] for rows, _ in sides]
+            found = contrast(shared, metric, speakers, draws=self.draws, seed=seed)
         count = found.n_scored if isinstance(found, Summary) else found.n_pairs
         values = [cell.value for cell in cells]
+        if comparison.since:
+            values = [values[0] - values[1], values[2] - values[3]]
         where = f", {preset['title']}" if preset is not self.presets[comparison.table] else ""
         units = f"{count} utterances{_people(found.bootstrap)}{where}"
         base = values[1] if len(values) > 1 else None

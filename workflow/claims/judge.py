@@ -101,6 +101,7 @@ def _claim(stated: dict, presets: dict[str, dict], judges: dict[str, str], where
                 second=judges.get(role),
                 over=entry.get("over"),
                 needs=entry.get("needs"),
+                since=tuple(entry["since"]) if "since" in entry else None,
             )
             for name in filter(None, (table, comparison.larger)):
                 _check_cells(replace(comparison, table=name), presets, where)
@@ -121,7 +122,7 @@ def _check_second(comparison: Comparison, presets: dict[str, dict], where: str) 
         for row in preset["rows"]
         if comparison.second in planning.roles_of(preset, row)
     }
-    for name in filter(None, (comparison.of, comparison.against)):
+    for name in filter(None, (comparison.of, comparison.against, *(comparison.since or ()))):
         for table in filter(None, (comparison.table, comparison.larger)):
             row = row_of(presets[table], name)
             cell = row.get("set", presets[table]["set"]), row.get("system")
@@ -156,7 +157,7 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
         preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * ("curves" in preset)
-    for row in filter(None, (comparison.of, comparison.against, comparison.over)):
+    for row in filter(None, (comparison.of, comparison.against, comparison.over, *(comparison.since or ()))):
         if row not in rows:
             raise UserError(f"{where}: {comparison.table} has no row {row!r}{did_you_mean(row, set(rows))}.")
         if rows.count(row) > 1:

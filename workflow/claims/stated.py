@@ -32,6 +32,9 @@ class Compared(Settings):
     needs: Literal["phase", "printed_positions"] = key(
         "what a scale must have for this to be able to come out either way"
     )
+    since: Annotated[list[Text], Field(min_length=2, max_length=2)] = key(
+        "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
+    )
     value: float = key("the bound of above, below and fraction")
     paper_only: bool = key("a system that nobody here runs: checked on the printed values")
     larger: str = key("a table with these rows on more utterances, which decides where a scale has its set")

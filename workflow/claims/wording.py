@@ -92,6 +92,8 @@ def _second_judge(result: Result, labels: Labels) -> str:
 def _described(result: Result, labels: Labels) -> str:
     comparison = result.comparison
     names = [labels.row(comparison, name) for name in (comparison.of, comparison.against) if name]
+    if comparison.since:
+        names = [f"{name} since {labels.row(comparison, start)}" for name, start in zip(names, comparison.since)]
     head = f"{labels.role(comparison)} of {' against '.join(names)}"
     if result.estimate is None:
         return f"{head}: {result.reason}"

@@ -38,6 +38,7 @@ def test_every_claim_of_the_paper_is_stated(presets):
     ids = [claim.id for claim in found if claim.id[-1].isdigit()]
     assert [name for name in ids if name[0] == "C"] == [f"C{i:02d}" for i in range(1, 26)]
     assert [name for name in ids if name[0] == "X"] == [f"X{i:02d}" for i in range(1, 16)]
+    assert [name for name in ids if name[0] == "N"] == [f"N{i:02d}" for i in range(1, 6)]
     assert sum(len(claim.comparisons) for claim in found) > 80
     words = [x for claim in found for x in claim.comparisons if x.role.startswith("wer")]
     assert len(words) > 15 and all(x.second for x in words)  # no claim about words by one judge
@@ -62,6 +63,7 @@ def test_every_claim_of_the_paper_is_stated(presets):
         ({"compare": {"needs": "fase"}}, "needs is 'fase': input should be 'phase'"),
         ({"compare": {"over": "noise"}}, "no row 'noise' .did you mean 'noisy'"),
         ({"beside": "C99"}, "no claim 'C99'"),
+        ({"compare": {"since": ["speechop", "nosy"]}}, "no row 'nosy' .did you mean 'noisy'"),
         ({"floor": "nosy"}, "no row 'nosy' .did you mean 'noisy'"),
         ({"compare": {"of": "codec_round_trip"}, "second": True}, "no table has wer_second of codec_round_trip on se"),
         ({"compare": {"rolle": "wer"}}, "no setting '.*rolle' .did you mean 'role'"),
@@ -271,6 +273,20 @@ def test_a_larger_set_decides_where_the_scale_has_it(presets, tmp_path):
     assert result.estimate.units == "90 utterances of 6 speakers, Word errors on more utterances"
     result = Ours(presets, MEASURES, *folders, {"set se_words": "not at this scale"}, draws=100)(comparison)
     assert result.estimate.point > 0 and result.estimate.units == "40 utterances of 6 speakers"
+
+
+def test_gains_are_compared_from_the_rows_where_they_begin(presets, tmp_path):
+    shifts = {("speechop_gold", "pesq"): 0.4, ("speechop_itc", "pesq"): 0.1}
+    write_run(tmp_path, presets, shifts)
+    gain = {"of": "speechop_gold", "against": "speechop_itc", "since": ["speechop", "noisy"], "role": "pesq"}
+    (claim,) = read_changed(presets, tmp_path, compare=gain | {"expect": "higher"})
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path / "models", draws=500)
+    (row,), (detail,) = claims.report([claim], presets, ours)
+    assert row["verdict"] == "supported" and "since" in row["sentence"]
+    assert detail["value_of"] == pytest.approx(0.4, abs=0.05) and detail["value_against"] == pytest.approx(
+        0.1, abs=0.05
+    )
+    assert row["paper_verdict"] == "not printed"
 
 
 def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
