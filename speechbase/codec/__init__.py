@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from speechbase.codec.base import Codec
 from speechbase.codec.dac import DacCodec
+from speechbase.codec.encodec import EncodecCodec
 from speechbase.codec.mel import MelCodec
 
-KINDS = {"dac": DacCodec, "mel": MelCodec}
+KINDS: dict[str, type[Codec]] = {"dac": DacCodec, "encodec": EncodecCodec, "mel": MelCodec}
 
 
 def build_codec(config: dict) -> Codec:
-    """A codec with fresh weights from its configuration: {"kind": "dac" | "mel", ...sizes}."""
+    """A codec with fresh weights from its configuration: {"kind": "dac" | "encodec" | "mel", ...sizes}."""
     sizes = dict(config)
     kind = sizes.pop("kind")
     if kind not in KINDS:

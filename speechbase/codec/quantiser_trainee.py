@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechbase.codec.encodec import published
 from speechbase.codec.loading import load_codec
 from speechbase.codec.quantiser import TokenCodec
 from speechbase.codec.trainee import CodecLossConfig, CodecTrainee
@@ -77,23 +78,35 @@ def fitting_latents(codec, pairs: Pairs, config: FitConfig, seed: int) -> Tensor
 
 
 def build(config: dict, context: Context) -> QuantiserTrainee:
-    """The trainee of a token codec, from the weights of a codec (`init`).
+    """The trainee of a token codec, from the weights of a codec (`init`), or from a published one (`network.folder`).
 
     Raises:
         UserError: no codec to start from, or an unknown key.
     """
+    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
+    if folder := config["network"].get("folder"):
+        network, sizes = published(folder, config["network"]["levels"])
+        tables = _speech(context, network.rate_hz)
+        return QuantiserTrainee(network, *tables, losses, config["seed"], context.accelerator, sizes)
     if context.init is None:
-        raise UserError("A quantiser needs the codec whose latents it quantises: give `init: codec`.")
+        raise UserError(
+            "A quantiser needs the codec whose latents it quantises: give `init: codec`, or `network.folder` with the "
+            "published weights of EnCodec."
+        )
     device = context.accelerator.device
     codec = load_codec(context.init).to(device)
     _, before = checkpoint.read_model(context.init)
     fit = settings_of(FitConfig, config.get("fit", {}), "fit")
-    speech: list[SpeechTable] = [open_speech(context.data, split, codec.rate_hz) for split in ("train", "valid")]
+    speech = _speech(context, codec.rate_hz)
     pairs = Pairs.load(context.data, "train", config["degradation"], codec.rate_hz, device, speech=speech[0])
     network = TokenCodec(codec, config["network"]["levels"], config["network"]["codes"])
     left = network.quantiser.fit(fitting_latents(codec, pairs, fit, config["seed"]), config["seed"], fit.iterations)
     shown = ", ".join(f"{share:.3f}" for share in left)
     context.accelerator.print(f"variance of the latents that is left over after each level: {shown}")
-    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
     sizes = {"codec": before["network"], "levels": network.quantiser.levels, "codes": config["network"]["codes"]}
-    return QuantiserTrainee(network, speech[0], speech[1], losses, config["seed"], context.accelerator, sizes)
+    return QuantiserTrainee(network, *speech, losses, config["seed"], context.accelerator, sizes)
+
+
+def _speech(context: Context, rate_hz: int) -> tuple[SpeechTable, SpeechTable]:
+    """Speech of training and of validation."""
+    return open_speech(context.data, "train", rate_hz), open_speech(context.data, "valid", rate_hz)

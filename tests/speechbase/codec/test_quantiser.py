@@ -121,3 +121,40 @@ def test_a_quantiser_without_a_codec_is_refused(trained):
     config = {key: value for key, value in QUANTISER.items() if key != "init"}
     with pytest.raises(UserError, match="init: codec"):
         train("quantiser", "x", config, trained / "data", trained, trained / "state", None, False)
+
+
+@pytest.fixture(scope="module")
+def encodec(tmp_path_factory):
+    """A tiny EnCodec as it is published, with codewords that differ."""
+    from transformers import EncodecConfig, EncodecModel
+
+    sizes = {"num_filters": 4, "hidden_size": 8, "codebook_dim": 8, "codebook_size": 32, "num_lstm_layers": 1}
+    torch.manual_seed(0)
+    model = EncodecModel(EncodecConfig(**sizes, target_bandwidths=[1.0], sampling_rate=16000))  # 50 Hz, two levels
+    for layer in model.quantizer.layers:
+        layer.codebook.embed.normal_()
+    folder = tmp_path_factory.mktemp("encodec")
+    model.eval().save_pretrained(folder)
+    return folder, model
+
+
+def test_a_published_encodec_becomes_a_token_codec_as_it_is(encodec, trained):
+    """Its codes and its audio are those of the library's own road, and no step of training has touched it."""
+    folder, model = encodec
+    config = QUANTISER | {"network": {"levels": 2, "folder": str(folder)}, "store": "fp32"}
+    config |= {"training": CODEC["training"] | {"steps": 0}}
+    del config["init"]
+    assert train("quantiser", "encodec", config, trained / "data", trained, trained / "state", None, False)
+    codec = load_token_codec(trained / "encodec")
+    wave = torch.randn(2, 3200) * 0.1
+    codes = codec.encode(wave)
+    expected = model.quantizer.encode(model.encoder(wave[:, None]), bandwidth=1.0)[:2]  # [q, b, n]
+    assert (codec.rate_hz, codec.hop) == (16000, 320) and torch.equal(codes, expected.permute(1, 2, 0))
+    audio = model.decoder(model.quantizer.decode(expected))[:, 0]
+    torch.testing.assert_close(codec.decode(codes), audio.detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_a_folder_without_encodec_says_what_to_download(trained, tmp_path):
+    config = QUANTISER | {"network": {"levels": 2, "folder": str(tmp_path)}}
+    with pytest.raises(UserError, match="has no EnCodec: download facebook/encodec_24khz"):
+        train("quantiser", "x", config, trained / "data", trained, trained / "state", None, False)
