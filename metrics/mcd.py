@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from pydantic import field_validator
 
 from metrics.contract import Metric, Unscorable, Value
+from metrics.mel_cepstrum import mel_cepstrum as mel_cepstra
 from speechbase.settings import Settings
 
 N_FFT = 1024
@@ -30,13 +30,12 @@ ORDER_AND_ALPHA = {
 
 
 def mel_cepstrum(wave: np.ndarray, rate_hz: int) -> np.ndarray:
-    """SPTK mel-cepstrum [frames, order + 1] of full-scale-1 audio: 1024 samples a frame, hop 256, Hamming window of
-    power 1.
+    """Mel-cepstrum [frames, order + 1] of full-scale-1 audio, as SPTK's: 1024 samples a frame, hop 256, Hamming window
+    of power 1.
 
     Raises:
         Unscorable: a rate without agreed order and all-pass constant, or fewer samples than one frame.
     """
-    pysptk = _pysptk()
     if rate_hz not in ORDER_AND_ALPHA:
         rates = ", ".join(map(str, ORDER_AND_ALPHA))
         raise Unscorable(
@@ -46,15 +45,8 @@ def mel_cepstrum(wave: np.ndarray, rate_hz: int) -> np.ndarray:
         raise Unscorable("too_short", f"{len(wave)} samples are less than one frame of {N_FFT}.")
     order, alpha = ORDER_AND_ALPHA[rate_hz]
     frames = np.lib.stride_tricks.sliding_window_view(wave.astype(np.float64), N_FFT)[::HOP]
-    return pysptk.mcep(frames * pysptk.hamming(N_FFT), order, alpha, eps=1e-6, etype=1)
-
-
-@cache
-def _pysptk():
-    with warnings.catch_warnings():  # it imports pkg_resources, which warns that it is deprecated
-        warnings.simplefilter("ignore")
-        import pysptk
-    return pysptk
+    window = np.hamming(N_FFT)
+    return mel_cepstra(frames * (window / np.linalg.norm(window)), order, alpha, floor=1e-6)
 
 
 def distortion_db(*, reference: np.ndarray, estimate: np.ndarray, energy: bool = False, warp: bool = False) -> float:
@@ -104,9 +96,11 @@ def _compute_mcd_espnet_16k(utterance, settings) -> Value:
 
 
 def _compute_mcd_pymcd(utterance, settings) -> Value:
-    _pysptk()  # pymcd imports it
     import librosa
-    from pymcd.mcd import Calculate_MCD
+
+    with warnings.catch_warnings():  # it imports pysptk and that pkg_resources, which warns that it is deprecated
+        warnings.simplefilter("ignore")
+        from pymcd.mcd import Calculate_MCD
 
     tool = Calculate_MCD("dtw")
     # pymcd would open the files itself, all their channels: it is handed what every other metric hears
@@ -148,7 +142,7 @@ METRICS = (
     _metric(
         "mcd",
         _compute_mcd,
-        "Mel-cepstral distortion without c0, frame by frame, on SPTK mel-cepstra at the reference's rate.",
+        "Mel-cepstral distortion without c0, frame by frame, on mel-cepstra as SPTK's at the reference's rate.",
         (
             "The variant that comes nearest to the authors' own audio and table. Depends on the rate (order and "
             "all-pass",
@@ -156,10 +150,10 @@ METRICS = (
             _EPS,
         ),
         rate="the reference's, or `rate_hz`",
-        source="Kubichek 1993; analysis of ESPnet's evaluate_mcd.py; package pysptk",
+        source="Kubichek 1993; analysis of ESPnet's evaluate_mcd.py; Fukada et al. 1992",
         aligned=True,
         settings=RateSettings,
-        libraries=("pysptk", "soxr"),
+        libraries=("numpy", "soxr"),
     ),
     _metric(
         "mcd_dtw",
@@ -169,7 +163,7 @@ METRICS = (
         rate="the reference's, or `rate_hz`",
         source="as mcd; package fastdtw",
         settings=RateSettings,
-        libraries=("pysptk", "fastdtw", "soxr"),
+        libraries=("numpy", "fastdtw", "soxr"),
     ),
     _metric(
         "mcd_espnet_16k",
@@ -179,7 +173,7 @@ METRICS = (
         ("c0 makes it sensitive to gain.", _EPS),
         rate="16 kHz",
         source="ESPnet evaluate_mcd.py; Saeki et al. 2024 (DiscreteSpeechMetrics)",
-        libraries=("pysptk", "fastdtw", "soxr"),
+        libraries=("numpy", "fastdtw", "soxr"),
     ),
     _metric(
         "mcd_pymcd",
