@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from tqdm import tqdm
 
 from speechbase import audio
 from speechbase.corpus import jobs, speech, text
-from speechbase.files import UserError, seed_of, sha256
+from speechbase.files import UserError, atomic, seed_of, sha256
 
 # Raised when a change of this code changes the audio, so that files of an older version are made again.
 VERSION = 1
 EDGE_SECONDS = 0.05
 SECONDS_A_PHONE = (0.045, 0.2)
 ATTEMPTS = 4
+SPOKEN = Path(__file__).resolve().parents[1] / "spoken"  # speech that ships with the sources, laid out as it is built
 FAILURES = 0.005  # the share of a split's sentences that may be left out because their voice cannot say them
 SILENCE_POWER = 1e-7
 _VOICE_KEYS = ("model", "style", "direction_seed", "direction_norm", "formant_ratio", "median_f0_hz", "pitch_range")
@@ -57,8 +59,11 @@ def plan(config: dict, split: str) -> list[dict]:
     return items
 
 
-def build(config: dict, split: str, folder: Path, workers: int = 1) -> Path:
+def build(config: dict, split: str, folder: Path, workers: int = 1, spoken: Path | None = None) -> Path:
     """Make `folder/<split>.csv` and its audio; utterances that are there already, and unchanged, are kept.
+
+    Args:
+        spoken: a folder of speech that was built before: an utterance whose plan is the same is copied from there.
 
     Raises:
         UserError: an unknown split or voice, too few sentences, or a voice that cannot say a sentence sensibly.
@@ -70,6 +75,8 @@ def build(config: dict, split: str, folder: Path, workers: int = 1) -> Path:
     items = plan(config, split)
     folder = Path(folder)
     missing = [item for item in items if not jobs.is_made(folder / _path_of(item, split), item["key"])]
+    if spoken is not None:
+        missing = [item for item in missing if not _copied(item, split, spoken, folder)]
     work = [(item, folder / _path_of(item, split), config["rate_hz"], config["level_dbfs"]) for item in missing]
     bar = tqdm(
         jobs.mapped(_make, work, workers),
@@ -145,6 +152,16 @@ def _shares(config: dict, split: str) -> list[tuple[dict, float]]:
 
 def _path_of(item: dict, split: str) -> str:
     return f"audio/{split}/{item['voice']['id']}/{item['id']}.flac"
+
+
+def _copied(item: dict, split: str, spoken: Path, folder: Path) -> bool:
+    """Copy an utterance that was spoken before from the same plan; whether there was one."""
+    path = _path_of(item, split)
+    if not jobs.is_made(spoken / path, item["key"]):
+        return False
+    with atomic(folder / path) as unfinished:
+        shutil.copyfile(spoken / path, unfinished)
+    return True
 
 
 def _make(job: tuple[dict, Path, int, float]) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ Config = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the scale, such as data/nano.")]
+Part = Annotated[str | None, typer.Option("--split", help="one split alone; all by default")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes of one thread each.")]
 
 
@@ -50,6 +51,9 @@ def speech(
         typer.Option("--split", help="train, valid, test, test_more or real; several; all by default."),
     ] = None,
     workers: Workers = 2,
+    respeak: Annotated[
+        bool, typer.Option("--respeak", help="speak what ships with the sources as well, instead of copying it")
+    ] = False,
 ) -> None:
     """Speak the sentences of one split or of all: OUT/speech/<split>.csv and audio. An interrupted run continues."""
     from speechbase.corpus import build_speech, real
@@ -57,7 +61,8 @@ def speech(
     settings = read_config(config)
     for name in split or [*settings["speech"]["utterances"], *(["real"] if settings.get("real") else [])]:
         made = real.build(settings, out / "speech") if name == "real" else None
-        typer.echo(made or build_speech.build(settings, name, out / "speech", workers))
+        spoken = None if respeak else build_speech.SPOKEN
+        typer.echo(made or build_speech.build(settings, name, out / "speech", workers, spoken))
 
 
 @app.command()
@@ -90,20 +95,20 @@ def recorded(
 
 @app.command()
 @plain_errors
-def noise(config: Config, out: Out, workers: Workers = 2) -> None:
-    """Make the noises of every split: OUT/noise.csv and audio."""
+def noise(config: Config, out: Out, workers: Workers = 2, split: Part = None) -> None:
+    """Make the noises of every split: OUT/noise.csv and audio; of one: OUT/noise_<split>.csv."""
     from speechbase.corpus import noise as noises
 
-    typer.echo(noises.build(read_config(config), out, workers))
+    typer.echo(noises.build(read_config(config), out, workers, split))
 
 
 @app.command()
 @plain_errors
-def rir(config: Config, out: Out, workers: Workers = 2) -> None:
-    """Simulate the rooms of every split: OUT/rir.csv and impulse responses."""
+def rir(config: Config, out: Out, workers: Workers = 2, split: Part = None) -> None:
+    """Simulate the rooms of every split: OUT/rir.csv and impulse responses; of one: OUT/rir_<split>.csv."""
     from speechbase.corpus import rooms
 
-    typer.echo(rooms.build(read_config(config), out, workers))
+    typer.echo(rooms.build(read_config(config), out, workers, split))
 
 
 @app.command()

@@ -10,11 +10,26 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from speechbase.files import UserError
+
 
 def apportion(total: int, shares: list[float]) -> list[int]:
     """Whole numbers that sum to `total`, in proportion to shares that sum to 1 (differences of rounded sums)."""
     edges = np.round(np.concatenate([[0], np.cumsum(shares)]) * total).astype(int)
     return np.diff(edges).tolist()
+
+
+def of_split(items: list[dict], split: str | None, where: str) -> list[dict]:
+    """The planned items of a split; all for None. Raises: UserError: the configuration's `where` has no such split."""
+    found = [item for item in items if split in (None, item["split"])]
+    if not found:
+        raise UserError(f"{where} has nothing of the split {split!r}; name one that it has.")
+    return found
+
+
+def table_name(kind: str, split: str | None) -> str:
+    """Name of the table of all noises or rooms, or of one split's."""
+    return f"{kind}_{split}.csv" if split else f"{kind}.csv"
 
 
 def is_made(path: Path, key: str) -> bool:

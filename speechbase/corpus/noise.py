@@ -30,25 +30,27 @@ AMBIENCES = (
 AMBIENCE_SHARES = {"train": (0.0, 0.6), "valid": (0.6, 0.8), "test": (0.8, 1.0)}
 
 
-def build(config: dict, folder: Path, workers: int = 1) -> Path:
+def build(config: dict, folder: Path, workers: int = 1, split: str | None = None) -> Path:
     """Make `folder/noise.csv` and its clips; clips that are there already, and unchanged, are kept.
 
     Args:
         config: the `corpus` sub-tree; `noise` has clip_seconds, clips {split: count} and kinds {kind: share}.
+        split: make this split's alone, and `folder/noise_<split>.csv`.
 
     Raises:
         UserError: an unknown kind or split.
     """
-    items = plan(config)
+    items = jobs.of_split(plan(config), split, "corpus.noise.clips")
     folder = Path(folder)
     work = [(item, folder / item["path"], config) for item in items]
     missing = [job for job in work if not jobs.is_made(job[1], job[0]["key"])]
     done = jobs.mapped(_make, missing, workers)
     for _ in tqdm(done, total=len(work), initial=len(work) - len(missing), desc="noise", unit="clip"):
         pass
-    jobs.drop_strays(folder / "noise", {path for _, path, _ in work})
-    speech.write_table(folder / "noise.csv", [_row(item, folder, config["rate_hz"]) for item in items], COLUMNS)
-    return folder / "noise.csv"
+    jobs.drop_strays(folder / "noise" / (split or ""), {path for _, path, _ in work})
+    table = folder / jobs.table_name("noise", split)
+    speech.write_table(table, [_row(item, folder, config["rate_hz"]) for item in items], COLUMNS)
+    return table
 
 
 def plan(config: dict) -> list[dict]:

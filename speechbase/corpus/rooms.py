@@ -19,31 +19,37 @@ MAX_ORDER = 40
 TAIL_DB = 50
 
 
-def build(config: dict, folder: Path, workers: int = 1) -> Path:
+def build(config: dict, folder: Path, workers: int = 1, split: str | None = None) -> Path:
     """Make `folder/rir.csv` and its impulse responses (float32 WAV); those that are there and unchanged are kept.
 
     Args:
         config: the `corpus` sub-tree; `rir` has count {split: number} and rt60_s [low, high].
+        split: make this split's alone, and `folder/rir_<split>.csv`.
+
+    Raises:
+        UserError: an unknown split.
     """
     folder = Path(folder)
     settings = config["rir"]
     items = []
-    for split, count in settings["count"].items():
+    for name, count in settings["count"].items():
         for number in range(count):
-            identity = f"{split}-room-{number:03d}"
+            identity = f"{name}-room-{number:03d}"
             seed = seed_of(config["seed"], "rir", identity)
             key = f"{seed_of(VERSION, seed, settings['rt60_s'], config['rate_hz']):016x}"
             items.append(
-                {"id": identity, "split": split, "seed": seed, "path": f"rir/{split}/{identity}.wav", "key": key}
+                {"id": identity, "split": name, "seed": seed, "path": f"rir/{name}/{identity}.wav", "key": key}
             )
+    items = jobs.of_split(items, split, "corpus.rir.count")
     work = [(item, folder / item["path"], settings["rt60_s"], config["rate_hz"]) for item in items]
     missing = [job for job in work if not jobs.is_made(job[1], job[0]["key"])]
     done = jobs.mapped(_make, missing, workers)
     for _ in tqdm(done, total=len(work), initial=len(work) - len(missing), desc="rooms", unit="room"):
         pass
-    jobs.drop_strays(folder / "rir", {job[1] for job in work})
-    speech.write_table(folder / "rir.csv", [_row(item, folder, config["rate_hz"]) for item in items], COLUMNS)
-    return folder / "rir.csv"
+    jobs.drop_strays(folder / "rir" / (split or ""), {job[1] for job in work})
+    table = folder / jobs.table_name("rir", split)
+    speech.write_table(table, [_row(item, folder, config["rate_hz"]) for item in items], COLUMNS)
+    return table
 
 
 def simulate(seed: int, rt60_s: tuple[float, float], rate_hz: int) -> tuple[np.ndarray, float]:

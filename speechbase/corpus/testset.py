@@ -41,7 +41,8 @@ class Materials:
         """Read the tables under `folder` that a test set of `split` needs; `config` is the `corpus` sub-tree.
 
         Of the speech, the utterances of the split's own speakers only (`valid` has others as well); `real` takes all of
-        its own, and the noises and rooms of `test`; `recorded` has recorded ones, in tables of their own.
+        its own, and the noises and rooms of `test`; `recorded` has recorded ones, in tables of their own. Of noises
+        and rooms the split's own table, or where there is none that of all splits.
         """
         base = "test" if split == "real" else speech.base_split(split)
         voices = {voice["id"] for voice in config["voices"] if voice["split"] == base}
@@ -52,9 +53,8 @@ class Materials:
             raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
         sounds = []
         for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "rt60_s", "path"])):
-            found = speech.read_table(
-                folder / (f"{name}_recorded.csv" if split == "recorded" else f"{name}.csv"), columns
-            )
+            own_table, all_tables = (folder / jobs.table_name(name, part) for part in (base, None))
+            found = speech.read_table(own_table if own_table.is_file() else all_tables, columns)
             sounds.append({row["id"]: row for row in found[found["split"] == base].to_dict("records")})
         return cls(speech.SpeechTable(rows, table.folder, table.rate_hz), folder, base, *sounds)
 

@@ -451,8 +451,15 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
 
 
 def sounds_of(config: dict, test_set: str) -> str:
-    """What the noise and room tables of a test set end in: recorded speech stands in recorded noises and rooms."""
-    return "_recorded" if config["corpus"]["testsets"][test_set]["split"] == "recorded" else ""
+    """What the noise and room tables of a test set end in: those of its split alone; recorded speech has its own."""
+    split = config["corpus"]["testsets"][test_set]["split"]
+    return "_test" if split == "real" else f"_{split.partition('_')[0]}"
+
+
+def sounds_parts(config: dict, kind: str) -> list[str]:
+    """What the tables of single splits of noise or rir end in."""
+    corpus = config["corpus"]
+    return [f"_{split}" for split in (corpus["noise"]["clips"] if kind == "noise" else corpus["rir"]["count"])]
 
 
 def text_column(config: dict, test_set: str, system: str) -> str:

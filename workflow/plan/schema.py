@@ -710,6 +710,7 @@ class Config(Settings):
     about: Text = needed("what was measured on what, in a sentence that stands under every table")
     seed: Natural = needed("of training, sampling and the bootstrap; every utterance draws from (seed, its id)")
     retrain: bool = needed("True trains models even where shipped weights exist")
+    respeak: bool = needed("True speaks the test speech here; False copies what ships, where the corpus is the same")
     resources: Resources
     evaluation: Evaluation
     models: dict[Name, dict[str, Any]] = needed("every model by its folder's name: below")

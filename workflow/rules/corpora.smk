@@ -3,6 +3,8 @@
 
 rule speech_table:
     input:
+        # Speech that ships: as with shipped models, what decides is the plan's digest in every file.
+        spoken=ancient("speechbase/spoken/test.csv"),
         src=sources("speechbase.corpus.build_speech", "speechbase/corpus/corpus.py"),
     output:
         table="<data>/speech/{split}.csv",
@@ -23,10 +25,11 @@ rule speech_table:
             planning.corpus_part(config["corpus"], "speech", wildcards.split)
         ),
         out=lambda wildcards, output: Path(output.table).parent.parent,
+        respeak=["--respeak"] if config["respeak"] else [],
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
-        " --outputs {output.table:q} --"
-        " python -m speechbase.corpus.corpus speech --split {wildcards.split} --workers {threads}"
+        " --inputs {input.spoken:q} --outputs {output.table:q} --"
+        " python -m speechbase.corpus.corpus speech --split {wildcards.split} --workers {threads} {params.respeak}"
         " --config {params.config:q} --out {params.out:q}"
 
 
@@ -83,8 +86,14 @@ rule recorded_tests:
         " python -m speechbase.corpus.corpus recorded --split test --config {params.config:q} --out {params.out:q}"
 
 
+# A table a split, so that a test set waits for its own alone, and one of all for training.
 rule noise_table:
     input:
+        parts=lambda wildcards: [
+            f"<data>/{wildcards.kind}{part}.csv"
+            for part in planning.sounds_parts(config, wildcards.kind)
+            if not wildcards.part
+        ],
         src=lambda wildcards: sources(
             (
                 "speechbase.corpus.rooms"
@@ -94,14 +103,15 @@ rule noise_table:
             "speechbase/corpus/corpus.py",
         ),
     output:
-        table="<data>/{kind}.csv",
-        record="<data>/{kind}.provenance.json",
+        table="<data>/{kind}{part}.csv",
+        record="<data>/{kind}{part}.provenance.json",
     log:
-        "<logs>/corpora/{kind}.log",
+        "<logs>/corpora/{kind}{part}.log",
     benchmark:
-        "<benchmarks>/corpora/{kind}.tsv"
+        "<benchmarks>/corpora/{kind}{part}.tsv"
     wildcard_constraints:
         kind="noise|rir",
+        part="|_train|_valid|_test",
     conda:
         "../../environment.yml"
     threads: 16
@@ -110,10 +120,13 @@ rule noise_table:
             planning.corpus_part(config["corpus"], wildcards.kind)
         ),
         out=lambda wildcards, output: Path(output.table).parent,
+        split=lambda wildcards: (
+            ["--split", wildcards.part.removeprefix("_")] if wildcards.part else []
+        ),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
         " --outputs {output.table:q} --"
-        " python -m speechbase.corpus.corpus {wildcards.kind} --workers {threads}"
+        " python -m speechbase.corpus.corpus {wildcards.kind} --workers {threads} {params.split}"
         " --config {params.config:q} --out {params.out:q}"
 
 

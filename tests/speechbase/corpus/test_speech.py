@@ -3,9 +3,10 @@ import pandas
 import pytest
 
 from speechbase import audio
-from speechbase.corpus import build_speech, jobs, speech, text
+from speechbase.corpus import build_speech, jobs, noise, rooms, speech, text
 from speechbase.corpus.corpus import read_config
-from speechbase.files import UserError
+from speechbase.files import UserError, sha256
+from workflow.plan import configuration
 
 from .conftest import RATE_HZ
 
@@ -173,3 +174,41 @@ def test_recordings_become_the_split_real(config, tmp_path, monkeypatch):
     audio.write(tmp_path / "mine.wav", tone * 0, 16000)
     with pytest.raises(UserError, match="has silence"):
         real.build(config | {"real": [item]}, tmp_path / "speech")
+
+
+def test_speech_that_was_spoken_before_is_copied_where_its_plan_is_the_same(
+    built, config, tones, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("speechbase.corpus.voices.speak", lambda *given: said.append(given[0]["id"]) or tones(*given))
+    before = built / "speech"
+    table = build_speech.build(config, "test", tmp_path / "copy", spoken=before)
+    assert said == [] and table.read_bytes() == (before / "test.csv").read_bytes()
+    for row in pandas.read_csv(table).itertuples():
+        assert (tmp_path / "copy" / row.path).read_bytes() == (before / row.path).read_bytes()
+    config["voices"][-1]["formant_ratio"] = 1.1  # one of two speakers
+    torn = before / pandas.read_csv(table).query("speaker == 'test-f'")["path"].iloc[0]
+    torn.write_bytes(torn.read_bytes()[:30])
+    build_speech.build(config, "test", tmp_path / "other", spoken=before)
+    assert sorted(set(said)) == ["test-f", "test-m"] and said.count("test-f") == 1 and said.count("test-m") == 6
+
+
+def test_the_test_speech_that_ships_is_what_the_default_scale_plans():
+    corpus = configuration.resolve({})["corpus"]
+    rows = pandas.read_csv(build_speech.SPOKEN / "test.csv").set_index("id")
+    items = build_speech.plan(corpus, "test")
+    assert sorted(rows.index) == sorted(item["id"] for item in items)
+    for item in items:
+        path = build_speech.SPOKEN / rows.loc[item["id"], "path"]
+        assert jobs.is_made(path, item["key"]) and sha256(path) == rows.loc[item["id"], "sha256"], path
+
+
+def test_noises_and_rooms_of_one_split_are_those_of_all(built, config, tmp_path):
+    for maker, name in ((noise, "noise"), (rooms, "rir")):
+        part = pandas.read_csv(maker.build(config, tmp_path / "part", split="test"))
+        whole = pandas.read_csv(built / f"{name}.csv")
+        assert part.equals(whole[whole["split"] == "test"].reset_index(drop=True)) and len(part)
+        maker.build(config, built, split="test")
+        assert all((built / path).is_file() for path in whole["path"])  # the other splits' are no strays
+        with pytest.raises(UserError, match="nothing of the split 'tset'"):
+            maker.build(config, tmp_path / "part", split="tset")
