@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from metrics.judges import recognisers
-from metrics.utterance import Rules, read_mono
+from metrics.utterance import Rules
 from speechbase import audio
 from speechbase.files import UserError, append_jsonl, check_output, read_jsonl, sha256, write_jsonl
 from speechbase.texts import read_table
@@ -92,7 +92,7 @@ def _read(path: Path, rules: Rules) -> tuple[np.ndarray, int]:
     with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as header:  # audio.read names what is wrong
         if (seconds := header.frames / header.samplerate) > MAX_SECONDS:
             raise UserError(f"{path} lasts {seconds:.0f} s; cut it to at most {MAX_SECONDS:.0f} s.")
-    return read_mono(path, rules)
+    return audio.read_mono(path, rules.channel)
 
 
 def read_transcripts(paths: Sequence[Path]) -> dict[str, dict[str, dict]]:

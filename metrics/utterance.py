@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,6 @@ class Rules:
 
     resample: bool = False
     channel: int | None = None
-
-
-def read_mono(path: Path, rules: Rules) -> tuple[np.ndarray, int]:
-    """(float32 [n], rate in Hz): what every judge of a file hears. A mono file has no choice of channels.
-
-    Raises:
-        UserError: see `speechbase.audio.read`.
-    """
-    channels = 1
-    with suppress(soundfile.LibsndfileError, RuntimeError):  # audio.read says what is wrong with the file
-        channels = soundfile.info(path).channels
-    return audio.read(path, channel=rules.channel if channels > 1 else None)
 
 
 class Utterance:
@@ -105,7 +92,7 @@ class Utterance:
 
     def _read(self, path: Path, role: str) -> tuple[np.ndarray, int]:
         try:
-            wave, rate_hz = read_mono(path, self.rules)
+            wave, rate_hz = audio.read_mono(path, self.rules.channel)
         except UserError as error:
             raise Unscorable(f"unusable_{role}", str(error)) from None
         if np.abs(wave).max() < SILENT_PEAK:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,14 @@ def read(
             raise UserError(f"{path} has a rate of {rate} Hz where {rate_hz} Hz is needed; resample it first.")
         return resample(wave, rate, rate_hz), rate_hz
     return wave, rate
+
+
+def read_mono(path: str | Path, channel: int | None = None) -> tuple[np.ndarray, int]:
+    """As `read` with a channel, but that a mono file leaves no choice: one of several files may be mono."""
+    channels = 1
+    with suppress(soundfile.LibsndfileError, RuntimeError):  # read says what is wrong with the file
+        channels = soundfile.info(path).channels
+    return read(path, channel=channel if channels > 1 else None)
 
 
 def stream(path: str | Path, seconds: float = 10.0) -> tuple[int, int, Iterator[np.ndarray]]:

@@ -15,6 +15,7 @@ from speechbase.files import UserError, warn
 
 MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SEPARATORS = ",;\t|"
+MAX_BYTES = 1024  # of what is said, or guides, at once
 APOSTROPHES = "\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u02c8\u2032\u2035\uff07\ua78c\u00b4\u0060"
 QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u2036\uff02"
 HYPHENS = "\u2010\u2011\u2212\ufe63\uff0d"
@@ -127,3 +128,23 @@ def spoken(text: str) -> str:
     """
     apart = fold(text).translate(dict.fromkeys(map(ord, "\u2013\u2014\u2026"), " ")).lower()
     return " ".join("".join(c for c in apart if c.isalnum() or c in "' " or c.isspace()).split())
+
+
+def check_text(text: str, name: str) -> str:
+    """A text in the form that the model knows.
+
+    Args:
+        name: what it is called, as the message's subject: "--transcript".
+
+    Raises:
+        UserError: no letters or digits, letters that are not Latin, or more than 1,024 bytes.
+    """
+    plain = spoken(text)
+    if not any(c.isalnum() for c in plain):
+        raise UserError(f"{name} {text[:60]!r} has no letters or digits: there is nothing to say.")
+    for c in plain:
+        if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN"):
+            raise UserError(f"{name} has the letter {c!r}: the model knows English in Latin letters only.")
+    if len(plain.encode()) > MAX_BYTES:
+        raise UserError(f"{name} has {len(plain.encode())} bytes; at most {MAX_BYTES} are said at once: split it.")
+    return plain

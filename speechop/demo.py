@@ -23,6 +23,7 @@ from speechop.transcripts import Line
 
 MAX_SECONDS, MAX_MEGABYTES = 60.0, 50
 KEPT_S = 600  # how long a clip stays on the disk; at the end of the page all go
+FOLDER = "speechop-demo-"  # and the process id: where a page keeps its clips
 ANALYTICS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 CSS = ".tab-container.visually-hidden {visibility: hidden}"  # Gradio's hidden copy of the tabs would take the focus
 LINE = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*:(.*)")
@@ -251,6 +252,19 @@ def require() -> None:
         raise UserError(f"The page needs Gradio and Matplotlib ({error}): {install('demo')}.") from None
 
 
+def clear_orphans() -> None:
+    """Delete the clips of pages that were killed and could not do it themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if owner.isdecimal() and os.name == "posix":
+            try:
+                os.kill(int(owner), 0)  # asks whether there is such a process
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except (PermissionError, OverflowError):
+                continue
+
+
 def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
     """Serve the page on this machine alone until it is interrupted; its files go with it.
 
@@ -261,7 +275,8 @@ def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
         UserError: Gradio is not installed, or the port is taken.
     """
     require()
-    folder = tempfile.TemporaryDirectory(prefix="speechop-demo-")
+    clear_orphans()
+    folder = tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-")
     os.environ["GRADIO_TEMP_DIR"] = folder.name
     page, theme = build(Studio(model, Path(folder.name)), names, model.config["sampling"])
     page.kept = folder  # deleted with the page

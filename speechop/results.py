@@ -24,6 +24,16 @@ from speechop.transcripts import Line
 LONG_S = 30.0  # of audio, from which on a bar is shown
 
 
+class Bar(tqdm):
+    """A bar whose end moves on where there is more than was promised: headers of MP3 and seconds are estimates."""
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """Go on by so many units."""
+        if self.total is not None:
+            self.total = max(self.total, self.n + (n or 0))
+        return super().update(n)
+
+
 class Results:
     """Keeps the results of one command."""
 
@@ -56,13 +66,13 @@ class Results:
     def _long(self) -> bool:
         return self.several or sum(place.seconds for place in self.left) > LONG_S
 
-    def progress(self) -> tqdm:
+    def progress(self) -> Bar:
         """A bar over all inputs' seconds (for TTS, over its texts); none for one short input."""
         unit, total = (
             ("text", len(self.plan)) if self.task == "tts" else ("s", sum(p.seconds for p in self.left) or None)
         )
         form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]" if total else None
-        return tqdm(total=total, unit=unit, desc=self.task, disable=not self._long, mininterval=1, bar_format=form)
+        return Bar(total=total, unit=unit, desc=self.task, disable=not self._long, mininterval=1, bar_format=form)
 
     def keep(self, place: Place, done: Done, model, settings: dict) -> None:
         """Write one answer and what goes with it, or note why there is none."""

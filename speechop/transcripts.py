@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from speechbase.files import UserError, write_text
-from speechbase.texts import read_text, spoken
+from speechbase.texts import check_text, read_text, spoken
 
 MIN_CONFIDENCE = 0.5  # noise, chords and clicks came below .43, speech at 5 dB and more above .69 (Whisper base)
 SUFFIXES = (".srt", ".vtt", ".json")
-MAX_BYTES = 1024  # of what guides at once
 
 
 @dataclass
@@ -45,26 +43,6 @@ class Line:
     def guide(self) -> str | None:
         """The text in the form that the model knows; None where there is nothing to be guided by."""
         return None if self.untrusted else spoken(self.text) or None
-
-
-def check_text(text: str, name: str) -> str:
-    """A text in the form that the model knows.
-
-    Args:
-        name: what it is called, as the message's subject: "--transcript".
-
-    Raises:
-        UserError: no letters or digits, letters that are not Latin, or more than 1,024 bytes.
-    """
-    plain = spoken(text)
-    if not any(c.isalnum() for c in plain):
-        raise UserError(f"{name} {text[:60]!r} has no letters or digits: there is nothing to say.")
-    for c in plain:
-        if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN"):
-            raise UserError(f"{name} has the letter {c!r}: the model knows English in Latin letters only.")
-    if len(plain.encode()) > MAX_BYTES:
-        raise UserError(f"{name} has {len(plain.encode())} bytes; at most {MAX_BYTES} are said at once: split it.")
-    return plain
 
 
 def judged(heard, window: Line, offset: float, min_confidence: float = MIN_CONFIDENCE) -> Line:

@@ -11,9 +11,11 @@ from baselines.speechx.pipeline import MARK, Result, SpeechX
 from speechbase import audio, editing
 from speechbase.files import UserError, plain_errors
 from speechbase.systems.contract import MODELS_DIR
+from speechbase.texts import check_text
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-Source = Annotated[Path, typer.Argument(help="a mono recording")]
+Source = Annotated[Path, typer.Argument(help="a recording")]
+Channel = Annotated[int | None, typer.Option(min=0, metavar="N", help="of recordings with several, from 0")]
 Out = Annotated[Path, typer.Option(help="where the audio goes, .wav or .flac")]
 Models = Annotated[Path, typer.Option(help="the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")]
 Words = Annotated[str | None, typer.Option(help="what the wanted output says, where it is known")]
@@ -22,13 +24,17 @@ Seed = Annotated[int, typer.Option(help="another seed, another draw")]
 AT = Path(MODELS_DIR)
 
 
-def _loaded(models: Path, out: Path) -> SpeechX:
+def _loaded(models: Path, out: Path, channel: int | None, *inputs: Path) -> tuple:
+    """The models, and each input at their rate; what can be refused without the models is refused first."""
     audio.check_output(out)
-    return SpeechX(models)
+    heard = [audio.read_mono(path, channel) for path in inputs]
+    speechx = SpeechX(models)
+    return speechx, *(audio.resample(wave, rate_hz, speechx.rate_hz) for wave, rate_hz in heard)
 
 
-def _read(speechx: SpeechX, path: Path):
-    return audio.read(path, speechx.rate_hz, resampled=True)[0]
+def _said(text: str | None) -> str | None:
+    """A text in the form that the models know."""
+    return None if text is None else check_text(text, "--text")
 
 
 def _write(result: Result, out: Path) -> None:
@@ -39,24 +45,39 @@ def _write(result: Result, out: Path) -> None:
 
 
 @app.command()
-def enhance(source: Source, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+def enhance(
+    source: Source, out: Out, text: Words = None, models: Models = AT, channel: Channel = None, seed: Seed = 0
+) -> None:
     """Take the noise out."""
-    speechx = _loaded(models, out)
-    _write(speechx.enhance(_read(speechx, source), text, seed), out)
+    said = _said(text)
+    speechx, heard = _loaded(models, out, channel, source)
+    _write(speechx.enhance(heard, said, seed), out)
 
 
 @app.command()
-def background(source: Source, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+def background(
+    source: Source, out: Out, text: Words = None, models: Models = AT, channel: Channel = None, seed: Seed = 0
+) -> None:
     """Take the speech out."""
-    speechx = _loaded(models, out)
-    _write(speechx.remove_speech(_read(speechx, source), text, seed), out)
+    said = _said(text)
+    speechx, heard = _loaded(models, out, channel, source)
+    _write(speechx.remove_speech(heard, said, seed), out)
 
 
 @app.command()
-def extract(source: Source, prompt: Voice, out: Out, text: Words = None, models: Models = AT, seed: Seed = 0) -> None:
+def extract(
+    source: Source,
+    prompt: Voice,
+    out: Out,
+    text: Words = None,
+    models: Models = AT,
+    channel: Channel = None,
+    seed: Seed = 0,
+) -> None:
     """Take one speaker out of a mixture."""
-    speechx = _loaded(models, out)
-    _write(speechx.extract(_read(speechx, source), _read(speechx, prompt), text, seed), out)
+    said = _said(text)
+    speechx, heard, voice = _loaded(models, out, channel, source, prompt)
+    _write(speechx.extract(heard, voice, said, seed), out)
 
 
 @app.command()
@@ -65,11 +86,13 @@ def speak(
     prompt: Voice,
     out: Out,
     models: Models = AT,
+    channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
     """Say a text in the prompt's voice."""
-    speechx = _loaded(models, out)
-    _write(speechx.speak(text, _read(speechx, prompt), seed), out)
+    said = check_text(text, "The text")
+    speechx, voice = _loaded(models, out, channel, prompt)
+    _write(speechx.speak(said, voice, seed), out)
 
 
 @app.command()
@@ -84,12 +107,14 @@ def edit(
     ] = None,
     noisy: Annotated[bool, typer.Option(help="the background goes on through the new part")] = False,
     models: Models = AT,
+    channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
     """Say other words in a stretch of a recording."""
-    speechx = _loaded(models, out)
+    said = check_text(text, "--text")
+    speechx, heard = _loaded(models, out, channel, source)
     plan = editing.Edit(start, stop, stop - start if seconds is None else seconds)
-    _write(speechx.edit(_read(speechx, source), plan, text, noisy=noisy, seed=seed), out)
+    _write(speechx.edit(heard, plan, said, noisy=noisy, seed=seed), out)
 
 
 @plain_errors

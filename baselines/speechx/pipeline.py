@@ -22,6 +22,7 @@ from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
 SILENT = 1e-4  # peak below which a recording holds nothing
+PROMPT_SECONDS, NEW_SECONDS = 10.0, 30.0  # the longest prompt; the longest new part of an edit
 CHUNK_FRAMES = 400  # of coding and decoding
 MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
 
@@ -136,7 +137,7 @@ class SpeechX:
     ) -> Job:
         """A job of noise suppression, speech removal or target extraction; errors as `codes`."""
         source = self.codes(wave, "The source")
-        heard = None if prompt is None else self.codes(prompt, "The prompt")
+        heard = None if prompt is None else self._prompt(prompt)
         length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source))
         return Job(Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed)
 
@@ -146,7 +147,7 @@ class SpeechX:
 
         phones = phone_count(text)
         length = Length(least=phones, most=max(1, phones) * self.sampling.frames_per_phone)
-        return Job(Request("tts", text, self.codes(prompt, "The prompt")), length, self.sampling.speech, seed)
+        return Job(Request("tts", text, self._prompt(prompt)), length, self.sampling.speech, seed)
 
     def edited(
         self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool, seed: int
@@ -157,10 +158,12 @@ class SpeechX:
             UserError: as `codes`, or an edit outside of the recording.
         """
         seconds, hop_s = len(wave) / self.rate_hz, self.codec.hop / self.rate_hz
-        if not 0 <= edit.start <= edit.stop <= seconds + hop_s or edit.seconds < 0:
+        if not 0 <= edit.start <= edit.stop <= seconds + hop_s:
             raise UserError(
                 f"The edit from {edit.start:g} to {edit.stop:g} s lies outside of the recording of {seconds:.2f} s."
             )
+        if not 0 <= edit.seconds <= NEW_SECONDS:
+            raise UserError(f"{edit.seconds:g} s of new speech: 0 to {NEW_SECONDS:.0f} s are made at once.")
         source = self.codes(wave, "The recording")
         first, last = int(edit.start / hop_s), min(len(source), -int(-edit.stop / hop_s // 1))
         new = max(1, round(edit.seconds / hop_s))
@@ -168,10 +171,26 @@ class SpeechX:
         plan = editing.Edit(first * hop_s, min(seconds, last * hop_s), new * hop_s)
         return Job(request, Length(new, "edit"), self.sampling.speech, seed), plan
 
+    def _prompt(self, wave: np.ndarray) -> Tensor:
+        if (seconds := len(wave) / self.rate_hz) > PROMPT_SECONDS:
+            raise UserError(
+                f"The prompt lasts {seconds:.1f} s; at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best: cut it."
+            )
+        return self.codes(wave, "The prompt")
+
     def codes(self, wave: np.ndarray, name: str) -> Tensor:
-        """Codes [n, q] of audio. Raises: UserError: shorter than a frame, or silent; `name` begins the sentence."""
+        """Codes [n, q] of audio.
+
+        Raises:
+            UserError: shorter than a frame, longer than half of the models' window (the output is the other half), or
+                silent; `name` begins the sentence.
+        """
         if len(wave) < self.codec.hop:
             raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
+        most = self.speaking.lm.config.window // 2 * self.codec.hop
+        if len(wave) > most:
+            seconds, longest = len(wave) / self.rate_hz, most / self.rate_hz
+            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.0f} s are taken at once: cut it.")
         if np.abs(wave).max() < SILENT:
             raise UserError(f"{name} is silent: there is nothing to work on.")
         heard = torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None].to(self.device)

@@ -16,7 +16,8 @@ def load_codec(folder: Path) -> Codec:
         UserError: missing, truncated or foreign weights.
     """
     tensors, config = checkpoint.read_model(folder)
-    codec = build_codec(config["network"])
+    with checkpoint.building(folder):
+        codec = build_codec(config["network"])
     checkpoint.load_into(codec, tensors, folder)
     return codec.eval().requires_grad_(False)
 
@@ -24,7 +25,8 @@ def load_codec(folder: Path) -> Codec:
 def load_token_codec(folder: Path) -> TokenCodec:
     """A released codec with its residual quantiser (kind `quantiser`); errors as `load_codec`."""
     tensors, config = checkpoint.read_model(folder)
-    sizes = config["network"]
-    codec = TokenCodec(build_codec(sizes["codec"]), sizes["levels"], sizes["codes"])
+    with checkpoint.building(folder):
+        sizes = config["network"]
+        codec = TokenCodec(build_codec(sizes["codec"]), sizes["levels"], sizes["codes"])
     checkpoint.load_into(codec, tensors, folder)
     return codec.eval().requires_grad_(False)

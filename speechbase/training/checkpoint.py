@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
@@ -60,6 +62,8 @@ def read_model(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
     """
     folder = Path(folder)
     config = read_json(folder / CONFIG)
+    if not isinstance(config, dict):
+        raise UserError(f"{folder / CONFIG} does not describe a model; copy or train the model again.")
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder / WEIGHTS} does not exist; train the model or copy its weights there.")
     if config.get("sha256") != sha256(folder / WEIGHTS):
@@ -88,6 +92,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is truncated or not a safetensors file ({error}); make or copy it again.") from None
+
+
+@contextmanager
+def building(folder: str | Path) -> Iterator[None]:
+    """What a folder's configuration lacks or asks for in vain, while the block builds its model, is a UserError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        what = f"{type(error).__name__}: {str(error)[:120]}"
+        raise UserError(
+            f"{Path(folder) / CONFIG} describes no model that this version can build ({what}); copy or train it again."
+        ) from None
 
 
 def load_into(

@@ -19,13 +19,16 @@ def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     """A released diffusion network and its configuration; errors as `speechbase.codec.loading.load_codec`."""
     tensors, config = checkpoint.read_model(folder)
     check_current(config, folder)
-    network = SpeechOpNetwork(NetworkConfig(**config["network"]))
-    checkpoint.load_into(network, tensors, folder, may_lack=(*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT))
+    with checkpoint.building(folder):
+        network = SpeechOpNetwork(NetworkConfig(**config["network"]))
+        may_lack = (*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT)
+    checkpoint.load_into(network, tensors, folder, may_lack=may_lack)
     return network.eval().requires_grad_(False), config
 
 
 def check_current(config: dict, folder: Path) -> None:
     """Raises: UserError: a released network's configuration of an earlier version, which said less."""
-    for what, where in (("tasks", config["network"]), ("sampling", config), ("kind", config)):
-        if what not in where:
+    network = config.get("network")
+    for what, where in (("tasks", network), ("sampling", config), ("kind", config)):
+        if not isinstance(where, dict) or what not in where:
             raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from speechbase.files import UserError
+from speechbase.texts import MAX_BYTES
 from speechop.model.transformer import Transformer, TransformerConfig
-from speechop.transcripts import MAX_BYTES
 
 PAD = 0
 OFFSET = 3  # ByT5's numbering: 0 pad, 1 end of text, 2 unknown, then bytes

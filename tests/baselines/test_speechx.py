@@ -1,17 +1,21 @@
 """SpeechX: its sequences, its networks, its training on a tiny corpus, and its answers."""
 
+import contextlib
+import io
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from accelerate import Accelerator
 from typer.testing import CliRunner
 
 from baselines import registry
 from baselines.speechx import layout, trainee
-from baselines.speechx.__main__ import app
+from baselines.speechx.__main__ import app, main
 from baselines.speechx.generate import Job, Length, _one_more, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
 from baselines.speechx.network import Autoregressive, Refining
@@ -408,6 +412,53 @@ def test_the_call_and_the_command_do_the_same(made, spoken_test_set, tmp_path):
 def test_an_edit_outside_of_the_recording_is_a_sentence(made):
     with pytest.raises(UserError, match=r"from 0\.5 to 3 s lies outside of the recording of 1\.00 s"):
         SpeechX(made).edit(np.ones(16_000, np.float32) / 2, editing.Edit(0.5, 3.0, 1.0), "one")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    noise = np.random.default_rng(0).standard_normal((11 * 60 * 8000, 1)).astype(np.float32) * 0.1
+    for name, wave in (("long", noise), ("prompt", noise[:80_800]), ("two", np.repeat(noise[:8000], 2, 1))):
+        soundfile.write(root / f"{name}.wav", wave, 8000)
+    soundfile.write(root / "a.wav", noise[:8000], 8000)
+    return root
+
+
+REFUSED = [
+    ("enhance long.wav", "The source lasts 660.0 s; at most 51 s"),
+    ("background long.wav", "The source lasts 660.0 s"),
+    ("extract a.wav --prompt prompt.wav", "The prompt lasts 10.1 s; at most 10 s"),
+    ("speak ten --prompt long.wav", "The prompt lasts 660.0 s; at most 10 s"),
+    ("edit long.wav --text ten --start 0.1 --stop 0.5", "The recording lasts 660.0 s"),
+    ("edit a.wav --text ten --start 0.1 --stop 0.5 --seconds 3600", "0 to 30 s"),
+    ("edit a.wav --text ten --start 0.1 --stop 0.5 --seconds nan", "0 to 30 s"),
+    ("edit a.wav --text ten --start nan --stop 0.5", "outside of the recording"),
+    ("edit a.wav --text ?! --start 0.1 --stop 0.5", "no letters"),
+    ("speak ?! --prompt a.wav", "no letters"),
+    ("speak \u4f60\u597d --prompt a.wav", "Latin"),
+    ("enhance a.wav --text ?!", "no letters"),
+    ("enhance none.wav", "does not exist"),
+    ("enhance two.wav", "--channel 0"),
+    ("enhance two.wav --channel 2", "no channel 2"),
+]
+
+
+@pytest.mark.parametrize("words, said", REFUSED)
+def test_what_cannot_be_answered_is_a_sentence(made, inputs, monkeypatch, tmp_path, words, said):
+    monkeypatch.chdir(inputs)
+    monkeypatch.setattr(sys, "argv", ["x", *words.split(), "--out", str(tmp_path / "x.wav"), "--models", str(made)])
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed), pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and said in " ".join(printed.getvalue().split()) and not list(tmp_path.iterdir())
+
+
+def test_a_text_is_read_as_it_was_in_training_and_a_channel_is_chosen(made, inputs, tmp_path):
+    for number, text in enumerate(("seven boxes", "Seven: boxes!")):
+        words = ["enhance", inputs / "two.wav", "--channel", 1, "--text", text, "--models", made]
+        done = CliRunner().invoke(app, [*map(str, words), "--out", str(tmp_path / f"{number}.wav")])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "0.wav").read_bytes() == (tmp_path / "1.wav").read_bytes()
 
 
 def test_the_token_codec_s_round_trip_is_a_system(made, spoken_test_set, tmp_path):

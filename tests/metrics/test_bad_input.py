@@ -77,15 +77,16 @@ def test_stereo_needs_a_channel(write, clean):
     assert statuses(Files("u", reference=reference, estimate=stereo), ("si_sdr",), channel=1) == {"si_sdr": "ok"}
 
 
-def test_an_hour(tmp_path, clean, write):
-    path = tmp_path / "hour.wav"
+@pytest.mark.parametrize("minutes", [11, 30, 60])
+def test_what_is_too_long_to_be_judged_is_said_by_its_header(tmp_path, minutes):
+    path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as stream:
-        for _ in range(60):
+        for _ in range(minutes):
             stream.write(np.zeros(60 * 8000, np.int16))
     found = statuses(Files("u", reference=path, estimate=path, text="x"))
     assert set(found.values()) == {"too_long"}
     heard = transcripts.transcribe_file(path, recognisers.resolve({"model": "whisper_base"}), Rules())
-    assert heard["text"] == "" and "3600 s" in heard["status"]
+    assert heard["text"] == "" and f"{60 * minutes} s" in heard["status"]
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """The local page, in a real headless Chromium: drop a file, wait, listen by samples, mend the transcript, hear a
 change."""
 
+import os
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 
 import numpy as np
@@ -78,6 +82,18 @@ def test_buttons_answer_with_marked_files_at_one_loudness(studio, clips):
     ):
         with pytest.raises(UserError, match=said):
             studio.enhance(*arguments, "whisper_base", 1.5, None, 2, 0)
+
+
+def test_the_clips_of_a_page_that_was_killed_go_when_the_next_one_starts(tmp_path, monkeypatch):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for owner in (ended.pid, os.getpid(), "other"):
+        (tmp_path / f"{demo.FOLDER}{owner}-x").mkdir()
+        (tmp_path / f"{demo.FOLDER}{owner}-x" / "clip.wav").write_bytes(b"somebody's voice")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    demo.clear_orphans()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f"{demo.FOLDER}{os.getpid()}-x", f"{demo.FOLDER}other-x"}
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from metrics import inputs
 from speechbase import audio
+from speechbase.codec.loading import load_codec, load_token_codec
 from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import read_items
 from speechbase.training import checkpoint
+from speechop.model.loading import load_network
 from workflow.plan import configuration, planning
 from workflow.plan.schema import check_config
 from workflow.record.provenance import read_record
@@ -181,6 +184,48 @@ def test_a_damaged_checkpoint_is_refused_with_a_sentence(model, name, tmp_path):
             assert set(tensors) == {"a", "b"}
 
     check()
+
+
+HEADERS = {
+    "1 GB that are not there": (10**9, b"{}"),
+    "2^63 bytes": (2**63, b"{}"),
+    "deep": (200_000, b"[" * 200_000),
+    "a tensor beyond the file": (None, b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}'),
+    "2^62 numbers": (None, b'{"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,4]}}'),
+    "nothing": (0, b""),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_hostile_header_of_safetensors_is_refused_with_a_sentence(name, tmp_path):
+    size, header = HEADERS[name]
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header) if size is None else size) + header)
+    digest = {"sha256": hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()}
+    (tmp_path / "config.json").write_text(json.dumps(digest))
+    with pytest.raises(UserError, match="not a safetensors file"):
+        checkpoint.read_model(tmp_path)
+
+
+FOREIGN = {
+    "no object": [1],
+    "no sizes": {},
+    "sizes of something else": {"network": {"hidden_size": 8}, "kind": "multitask", "sampling": {}},
+    "a list of sizes": {"network": [1], "kind": "multitask", "sampling": {}},
+    "a size as text": {"network": {"kind": "mel", "latent_dim": "16", "tasks": []}, "kind": "codec", "sampling": {}},
+    "sizes beyond memory": {"network": {"kind": "mel", "latent_dim": 2**50, "tasks": []}, "kind": "c", "sampling": {}},
+}
+
+
+@pytest.mark.parametrize("load", [load_network, load_codec, load_token_codec])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_configuration_of_another_model_is_refused_with_a_sentence(name, load, model, tmp_path):
+    shutil.copy(model / "model.safetensors", tmp_path)
+    config = FOREIGN[name]
+    if isinstance(config, dict):
+        config = config | {"sha256": json.loads((model / "config.json").read_text())["sha256"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config\.json"):
+        load(tmp_path)
 
 
 def test_a_pickle_is_never_loaded(tmp_path):

@@ -154,6 +154,27 @@ def test_killed_and_resumed_equals_undisturbed(data, models, tmp_path):
     assert a == b
 
 
+def test_resumed_on_other_numbers_of_threads_equals_undisturbed_but_for_rounding(data, models, tmp_path):
+    (tmp_path / "codec").symlink_to(models / "codec")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert train.train("tts", "whole", DIFFUSION, data, tmp_path, tmp_path / "state", None, False)
+        for threads in range(2, 20):
+            torch.set_num_threads(1 + threads % 3)
+            if train.train("tts", "pieces", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False):
+                break
+    finally:
+        torch.set_num_threads(before)
+    assert threads > 5
+    for a, b in zip(*(read_jsonl(tmp_path / name / "curves.jsonl") for name in ("whole", "pieces")), strict=True):
+        assert a.keys() == b.keys() and a["step"] == b["step"]
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-3), "the same batches and noise"
+    whole, pieces = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    for name, tensor in whole.items():
+        torch.testing.assert_close(pieces[name], tensor, atol=1e-4, rtol=1e-2, msg=lambda m, name=name: f"{name}: {m}")
+
+
 def test_other_settings_do_not_resume_a_state(data, models, tmp_path):
     (tmp_path / "codec").symlink_to(models / "codec")
     train.train("tts", "x", DIFFUSION, data, tmp_path, tmp_path / "state", 0.0, False)
