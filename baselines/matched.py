@@ -8,9 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from torch import Tensor, nn
 
+from baselines.settings import MatchedBatches
 from speechbase.corpus.degrade import Degraded
 from speechbase.corpus.pairs import Pair, Pairs
 from speechbase.files import seed_of
+from speechbase.settings import checked
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 
@@ -46,10 +48,10 @@ class MatchedTrainee:
         train: MatchedPairs,
         valid: MatchedPairs,
         seed: int,
-        batches: dict,
+        batches: MatchedBatches,
     ):
         self.network, self.loss, self.task, self.train, self.valid, self.seed = network, loss, task, train, valid, seed
-        self.size, self.samples = batches["size"], round(batches["seconds"] * train.speech.rate_hz)
+        self.size, self.samples = batches.size, round(batches.seconds * train.speech.rate_hz)
 
     def _loss_of(self, network: nn.Module, pairs: MatchedPairs, *stream) -> Tensor:
         rngs = [np.random.default_rng(seed_of(self.seed, self.task, *stream, item)) for item in range(self.size)]
@@ -79,4 +81,6 @@ def matched(network: nn.Module, loss: Callable, task: str, config: dict, context
     if context.init is not None:
         tensors, _ = checkpoint.read_model(context.init)
         checkpoint.load_into(network, tensors, context.init)
-    return MatchedTrainee(network, loss, task, train, valid, config["seed"], config["batches"])
+    return MatchedTrainee(
+        network, loss, task, train, valid, config["seed"], checked(MatchedBatches, config["batches"], "batches")
+    )

@@ -201,7 +201,7 @@ def answer(
     """Answer jobs, in order, `how.batch` windows at a time.
 
     Args:
-        model: a `SpeechOp`; how: its `speechop.compose.Settings`.
+        model: a `SpeechOp`; how: its `speechop.settings.Composed`.
         progress: called with the seconds of audio that are done.
         steps: a label for a bar of each batch's sampling steps.
     """

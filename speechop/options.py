@@ -100,7 +100,7 @@ class Run:
 
     @property
     def settings(self) -> dict:
-        """What was chosen of `speechop.compose.Settings`."""
+        """What was chosen of `speechop.settings.Composed`."""
         chosen = {"steps": self.steps, "seed": self.seed, "batch": self.batch}
         return {key: value for key, value in chosen.items() if value is not None}
 
@@ -159,7 +159,7 @@ class Guide:
 
     @property
     def settings(self) -> dict:
-        """What was chosen of `speechop.compose.Settings`."""
+        """What was chosen of `speechop.settings.Composed`."""
         return {} if self.gamma is None else {"gamma": self.gamma}
 
 

@@ -17,15 +17,17 @@ from torch import Tensor
 from speechbase import audio, editing
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError, seed_of
+from speechbase.settings import checked, value_of
 from speechop import DEFAULT_WEIGHTS
 from speechop import jobs as jobs_module
-from speechop.compose import Conditions, Settings, expression
+from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
 from speechop.recordings import Recording
 from speechop.request import Request
 from speechop.sampler import Noise, sample
+from speechop.settings import Composed, DiffusionModel
 from speechop.transcripts import MIN_CONFIDENCE, Line, check_text
 
 Audio = np.ndarray | Tensor
@@ -98,7 +100,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.folder, self.model = Path(folder), model
         self.network, self.config = load_network(self.folder / model)
-        self.codec_name = self.config.get("codec", "codec")
+        self.codec_name = value_of(DiffusionModel, self.config, "codec")
         self.codec = load_codec(self.folder / self.codec_name).to(self.device)
         self.network.to(self.device)
         self.rate_hz = self.codec.rate_hz
@@ -144,7 +146,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
     # -- batches of requests ---------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def process(self, requests: Sequence[Request], settings: Settings, progress: str | None = None) -> list[np.ndarray]:
+    def process(self, requests: Sequence[Request], settings: Composed, progress: str | None = None) -> list[np.ndarray]:
         """Answer requests of one kind (same task, same parts given) as one batch: float32 audio at `rate_hz` each.
 
         A request's result does not depend on the others: noise is seeded by (settings.seed, id).
@@ -155,10 +157,10 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         model = NetworkEvaluator(self.network, frames, precision=settings.precision)
         noise = Noise([seed_of(settings.seed, r.id) for r in requests], frames, self.codec.latent_dim, self.device)
         composed = expression(model, self._conditions(requests, first.task), settings)
-        latents = sample(composed, noise, settings.sampling, progress=progress)
+        latents = sample(composed, noise, settings, progress=progress)
         return [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
 
-    def process_chunked(self, requests: Sequence[Request], settings: Settings, seconds: float) -> list[np.ndarray]:
+    def process_chunked(self, requests: Sequence[Request], settings: Composed, seconds: float) -> list[np.ndarray]:
         """As `process`, with each source cut into padded chunks that are processed on their own (Appendix F)."""
         size = int(seconds * self.rate_hz)
         outputs = []
@@ -240,7 +242,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
 
         Args:
             progress: called with the seconds of audio that are done; bar: the label of a bar of sampling steps.
-            settings: fields of `speechop.compose.Settings`.
+            settings: fields of `speechop.settings.Composed`.
         """
         return jobs_module.answer(self, jobs, self.settings(settings, True), progress, bar)
 
@@ -266,7 +268,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
             voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
             min_confidence: a window whose words have less on average is not guided by them.
             loudness: "keep" (the input's, BS.1770-4), "model" (as the model gives it), or LUFS.
-            settings: fields of `speechop.compose.Settings`; what is left out comes with the weights.
+            settings: fields of `speechop.settings.Composed`; what is left out comes with the weights.
 
         >>> import numpy as np
         >>> model = SpeechOp.from_pretrained("nano")
@@ -379,11 +381,12 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         check_prompt(source, name)
         return audio.resample(source.tracks[0].read() * np.float32(source.gain), rate_hz, self.rate_hz)
 
-    def settings(self, values: dict, guided: bool) -> Settings:
+    def settings(self, values: dict, guided: bool) -> Composed:
         """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by
         default)."""
-        settings = Settings.of(self.config["sampling"] | values)
-        return replace(settings, composition="tc_cfg") if guided and settings.composition == "none" else settings
+        settings = checked(Composed, self.config["sampling"] | values, "sampling")
+        words_guide = guided and settings.composition == "none"
+        return settings.model_copy(update={"composition": "tc_cfg"}) if words_guide else settings
 
 
 def _needed(part: Part | None, name: str) -> Part:

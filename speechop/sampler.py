@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from speechop.schedule import alpha_sigma, x0_from_v
+from speechop.settings import Sampling
 
-SOLVERS = ("sde-2m", "ode-2m", "sde-1", "ode-1")
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to sample: 256 SDE-2M steps from logSNR -15 to 15 at the paper's scale; the last step returns x0."""
-
-    steps: int = 256
-    solver: str = "sde-2m"
-    logsnr_min: float = -15.0
-    logsnr_max: float = 15.0
-
-    def __post_init__(self):
-        if self.solver not in SOLVERS:
-            raise ValueError(f"unknown solver {self.solver!r}; known are {', '.join(SOLVERS)}")
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, not {self.steps}")
-
-    def logsnrs(self) -> Tensor:
-        """logSNR before each step and after the last one, [steps + 1], rising."""
-        return torch.linspace(self.logsnr_min, self.logsnr_max, self.steps + 1, dtype=torch.float64)
+def logsnrs(sampling: Sampling) -> Tensor:
+    """logSNR before each step and after the last one, [steps + 1], rising."""
+    return torch.linspace(sampling.logsnr_min, sampling.logsnr_max, sampling.steps + 1, dtype=torch.float64)
 
 
 class Noise:
@@ -67,6 +50,7 @@ def sample(
     Args:
         velocity: v(z, logsnr), an expression of `speechop.guidance` or any function.
         noise: returns fresh standard Gaussian noise, shaped as the sample; called once to start and once a step (SDE).
+        sampling: how many steps, of what kind, between which logSNRs; the last step returns x0.
         progress: a label for a progress bar, None for none.
         callback: called with (step, data prediction) after each evaluation.
 
@@ -74,7 +58,7 @@ def sample(
     second-order correction (D_i - D_{i-1}) / (2 r), r = h_{i-1} / h_i. The SDE's noise has standard deviation
     sigma_next sqrt(1 - e^{-2h}).
     """
-    grid = sampling.logsnrs()
+    grid = logsnrs(sampling)
     stochastic, second_order = sampling.solver.startswith("sde"), sampling.solver.endswith("2m")
     z = noise()
     previous: tuple[Tensor, Tensor] | None = None  # the step before: its data prediction and its h

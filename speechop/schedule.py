@@ -14,6 +14,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from speechop.settings import DiffusionConfig
+
+PAPER = DiffusionConfig()
+
 
 def alpha_sigma(logsnr: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise levels (alpha, sigma) of the variance-preserving process at a logSNR; shapes as `logsnr`."""
@@ -45,7 +49,7 @@ class ShiftedCosine:
     The unshifted logSNR is clamped to [-20, 20], as in the first author's earlier code.
     """
 
-    scale: float = 0.5
+    scale: float = PAPER.schedule_scale
     limit: float = 20.0
 
     def logsnr(self, t: Tensor) -> Tensor:
@@ -76,8 +80,8 @@ class SigmoidWeight:
     weighing by the density ratio, with far less variance.
     """
 
-    bias: float = -2.5
-    elbo_jacobian: bool = True
+    bias: float = PAPER.bias
+    elbo_jacobian: bool = PAPER.elbo_jacobian
     schedule: ShiftedCosine = ShiftedCosine()
 
     def density(self, logsnr: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +15,24 @@ from speechbase.codec import build_codec
 from speechbase.commands import command_line, json_object
 from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import Item
-from speechbase.systems.contract import Answer, System
+from speechbase.settings import checked, value_of
+from speechbase.systems.contract import Answer
+from speechbase.systems.contract import System as Contract
 from speechbase.systems.runner import run_manifest
 from speechbase.texts import spoken
 from speechop import MARK
-from speechop.compose import Settings
 from speechop.model.loading import check_current
 from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
+from speechop.settings import Composed, DiffusionModel, System
 from speechop.tasks import TABLE9
 
-SYSTEM_KEYS = ("model", "transcript", "voice", "chunk_seconds", "codec_only")
 
-
-class ComposedSpeechOp(System):
+class ComposedSpeechOp(Contract):
     """SpeechOp's answers under one composition.
 
     Args:
-        settings: an entry of `workflow/systems.yaml`: model, transcript (none, asr, gold), voice, chunk_seconds,
-            codec_only, and fields of `speechop.compose.Settings` over those that come with the weights.
+        settings: an entry of `workflow/systems.yaml` (`speechop.settings.System`), over what comes with the weights.
         models: the folder that holds the codec and the model.
         transcripts: by item, what a recogniser heard in the source (ITC), or the words' times (editing).
     """
@@ -43,27 +41,28 @@ class ComposedSpeechOp(System):
     mark = MARK
 
     def __init__(self, name: str, settings: dict, models: Path, transcripts: dict[str, dict] | None = None):
-        self.name, self.settings, self.models, self.transcripts = name, settings, models, transcripts or {}
-        if settings.get("transcript") == "asr" and not self.transcripts:
+        self.name, self.given, self.models, self.transcripts = name, settings, models, transcripts or {}
+        model = checked(System, settings, name).model
+        network = read_json(models / model / "config.json")
+        check_current(network, models / model)
+        self.how = checked(System, network["sampling"] | settings, name)
+        if self.how.transcript == "asr" and not self.transcripts:
             raise UserError("a system that is guided by ASR transcripts needs --transcripts")
-        network = read_json(models / settings["model"] / "config.json")
-        check_current(network, models / settings["model"])
-        codec = network.get("codec", "codec")
-        self.weights = {settings["model"]: network, codec: read_json(models / codec / "config.json")}
+        codec = value_of(DiffusionModel, network, "codec")
+        self.weights = {model: network, codec: read_json(models / codec / "config.json")}
         with torch.device("meta"):  # its rate, without its weights
             self.rate_hz = build_codec(self.weights[codec]["network"]).rate_hz
-        own = {key: value for key, value in settings.items() if key not in SYSTEM_KEYS}
-        self.how = Settings.of(network["sampling"] | own)
         self.batch = self.how.batch
         self._prepared: dict[str, tuple[Request, editing.Edit | None]] = {}
 
     def load(self, device: str) -> None:
         """Load codec and network."""
-        self.pipeline = SpeechOp(self.models, self.settings["model"], device)
+        self.pipeline = SpeechOp(self.models, self.how.model, device)
 
     def identity(self) -> object:
         """Composition, sampling settings and the checksums of the weights."""
-        return [self.settings, asdict(self.how), [config["sha256"] for config in self.weights.values()]]
+        how = {name: getattr(self.how, name) for name in Composed.model_fields}
+        return [self.given, how, [config["sha256"] for config in self.weights.values()]]
 
     def evidence(self, item: Item) -> object:
         """The item's transcript."""
@@ -86,9 +85,9 @@ class ComposedSpeechOp(System):
         return [Answer(wave, self.rate_hz) for wave in waves]
 
     def _process(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        if self.settings.get("codec_only"):
+        if self.how.codec_only:
             return [self.pipeline.round_trip(request.source) for request in requests if request.source is not None]
-        if chunk_s := self.settings.get("chunk_seconds"):
+        if isinstance(chunk_s := self.how.chunk_seconds, float | int):
             return self.pipeline.process_chunked(requests, self.how, chunk_s)
         return self.pipeline.process(requests, self.how)
 
@@ -102,14 +101,14 @@ class ComposedSpeechOp(System):
         """
         if item.rate_hz != self.rate_hz:
             raise UserError(f"the manifest's rate is {item.rate_hz} Hz, the model's {self.rate_hz} Hz")
-        if self.settings.get("codec_only"):
+        if self.how.codec_only:
             return Request(item.id, item.task, source=item.wave("reference")), None
         if item.task == "edit":
             return self._edit(item)
         if item.task == "tts":
             return self._tts(item), None
         prompt = item.wave("prompt") if item.task in ("separation", "acoustic_matching") else None
-        voice = item.wave("prompt") if self.settings.get("voice") else None
+        voice = item.wave("prompt") if self.how.voice else None
         return Request(
             item.id,
             item.task,
@@ -117,11 +116,11 @@ class ComposedSpeechOp(System):
             transcript=self._transcript(item),
             prompt=prompt,
             voice=voice,
-            voice_text=(item.row.get("prompt_text") or None) if self.settings.get("voice") else None,
+            voice_text=(item.row.get("prompt_text") or None) if self.how.voice else None,
         ), None
 
     def _transcript(self, item: Item) -> str | None:
-        kind = self.settings.get("transcript", "none")
+        kind = self.how.transcript
         if kind == "none":
             return None
         if kind == "gold":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from baselines.predictive.model import Enhancer, Size
+from baselines.predictive.model import Enhancer
+from baselines.predictive.settings import Size
 from speechbase import audio
 from speechbase.items import Item
+from speechbase.settings import checked
 from speechbase.systems.contract import Baseline
 from speechbase.training import checkpoint
-from speechbase.training.kinds import settings_of
 
 
 class Adapter(Baseline):
@@ -19,7 +20,7 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
         tensors, config = checkpoint.read_model(self.model_dir)
-        self._size = settings_of(Size, config["network"], "network")
+        self._size = checked(Size, config["network"], "network")
         self._model = checkpoint.load_into(Enhancer(self._size), tensors, self.model_dir).eval().to(device)
         self._device = device
 

@@ -5,24 +5,13 @@ Shapes: b batch, n samples, f frames, k = window / 2 + 1 bins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from baselines.predictive.settings import Size
+
 COMPRESSION = 0.3  # magnitudes to this power, in features and loss (Braun & Tashev 2021)
 FLOOR = 1e-3  # about 75 dB below speech at the normalised level: bounds the power law's slope at silence
-
-
-@dataclass(frozen=True)
-class Size:
-    """Dimensions; the defaults are a size that two CPU cores can train."""
-
-    rate_hz: int = 16000
-    window: int = 512
-    hop: int = 128
-    hidden: int = 256
-    layers: int = 2
 
 
 class Enhancer(nn.Module):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from baselines.matched import MatchedTrainee, matched
-from baselines.predictive.model import Enhancer, Size, spectral_loss
+from baselines.predictive.model import Enhancer, spectral_loss
+from baselines.predictive.settings import Size
 from speechbase.corpus.pairs import Pair
-from speechbase.training.kinds import Context, settings_of
+from speechbase.settings import checked
+from speechbase.training.kinds import Context
 
 
 def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
@@ -17,4 +19,4 @@ def loss(network: Enhancer, pair: Pair, mixture: Tensor) -> Tensor:
 
 def build(config: dict, context: Context) -> MatchedTrainee:
     """The trainee of `predictive`."""
-    return matched(Enhancer(settings_of(Size, config["network"], "network")), loss, "enhancement", config, context)
+    return matched(Enhancer(checked(Size, config["network"], "network")), loss, "enhancement", config, context)

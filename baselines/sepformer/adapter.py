@@ -6,12 +6,13 @@ import numpy as np
 import torch
 
 from baselines.permutation import remix, target_of
-from baselines.sepformer.model import Size, build
+from baselines.sepformer.model import build
+from baselines.sepformer.settings import Size
 from speechbase import audio
 from speechbase.items import Item
+from speechbase.settings import checked
 from speechbase.systems.contract import Baseline
 from speechbase.training import checkpoint
-from speechbase.training.kinds import settings_of
 
 
 class Adapter(Baseline):
@@ -20,7 +21,7 @@ class Adapter(Baseline):
     def load(self, device: str) -> None:
         """Build the network from the model folder's configuration and load its EMA weights."""
         tensors, config = checkpoint.read_model(self.model_dir)
-        self._size = settings_of(Size, config["network"], "network")
+        self._size = checked(Size, config["network"], "network")
         self._model = checkpoint.load_into(build(self._size), tensors, self.model_dir).eval().to(device)
         self._device = device
 

@@ -6,23 +6,10 @@ Shapes: b batch, n samples, s speakers.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Size:
-    """SepFormer's dimensions; the defaults are a size that two CPU cores can train."""
-
-    rate_hz: int = 16000
-    kernel: int = 32
-    channels: int = 64
-    chunk: int = 100
-    blocks: int = 2
-    layers: int = 1
-    heads: int = 4
-    feedforward: int = 256
+from baselines.sepformer.settings import Size
 
 
 def build(size: Size) -> nn.Module:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from baselines.matched import MatchedTrainee, matched
-from baselines.sepformer.model import Size, negative_si_snr
 from baselines.sepformer.model import build as build_network
+from baselines.sepformer.model import negative_si_snr
+from baselines.sepformer.settings import Size
 from speechbase.corpus.pairs import Pair
-from speechbase.training.kinds import Context, settings_of
+from speechbase.settings import checked
+from speechbase.training.kinds import Context
 
 
 def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:
@@ -20,4 +22,4 @@ def loss(network: nn.Module, pair: Pair, mixture: Tensor) -> Tensor:
 
 def build(config: dict, context: Context) -> MatchedTrainee:
     """The trainee of `sepformer`."""
-    return matched(build_network(settings_of(Size, config["network"], "network")), loss, "separation", config, context)
+    return matched(build_network(checked(Size, config["network"], "network")), loss, "separation", config, context)

@@ -27,7 +27,6 @@ TEXT, PROMPT, SOURCE, TARGET = range(len(KINDS))
 SIGNS = ("start", "ns", "sr", "tse", "soe", "eoe", "mask")
 ALIGNED = ("ns", "sr", "tse")  # output as long as the source, frame by frame
 EDITS = ("edit", "edit_noisy")
-TASKS = (*ALIGNED, "tts", *EDITS)
 TEXT_MAY_LACK = ALIGNED
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.speechx.layout import KINDS, SIGNS
+from baselines.speechx.settings import NetworkConfig
 from speechbase.tokens.lm import CodeHead, LMConfig, TokenEmbedding, TokenLM
 from speechbase.tokens.sequences import Tokens
 
@@ -54,3 +55,10 @@ class Refining(nn.Module):
         vectors = self.embed(tokens) + self.level(level)[:, None]
         hidden = self.lm(vectors, tokens.places, tokens.visible(causal=False))  # [b, n, d]
         return self.head(hidden[:, -last:], level - 1)
+
+
+def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoregressive | Refining:
+    """The network of a kind (`speechx_ar` or `speechx_nar`) over codewords [q, k, c]."""
+    if kind == "speechx_ar":
+        return Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords))
+    return Refining(codewords, sizes)

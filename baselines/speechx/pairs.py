@@ -5,59 +5,21 @@ Legend: b items, s samples, n frames, q levels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.speechx.layout import EDITS, TASKS, TEXT_MAY_LACK, Request
+from baselines.speechx.layout import EDITS, TEXT_MAY_LACK, Request
+from baselines.speechx.settings import BatchConfig
 from speechbase.audio import at_speed
 from speechbase.codec.quantiser import TokenCodec
 from speechbase.corpus import degrade
 from speechbase.corpus.pairs import Pairs
-from speechbase.files import UserError, did_you_mean, seed_of
+from speechbase.files import seed_of
 
 NOTHING = {"eq_db": None, "compression": None, "rir": None, "cutoff_hz": None}
-
-
-@dataclass(frozen=True)
-class BatchConfig:
-    """Sizes of batches, and how their items are drawn; a micro-batch has one task, as in the paper.
-
-    Attributes:
-        size: sentences of a micro-batch: items of two sentences are half as many.
-        tasks: weight of each task.
-        alike: among how many utterances next in length to a random one the items are drawn.
-        text_dropped: how often the text is left out, of the tasks that can do without.
-        snr_db: of noise suppression, speech removal and noisy editing.
-        sir_db: of mixtures, target against the other one.
-        full_degradation: how often noise suppression and speech removal have all of `degradation`, not noise alone.
-        mask_share: of an edit's frames, those that are made anew.
-        token_noise: of the codes that the refining model hears of its own output, how many become a near one.
-    """
-
-    size: int = 8
-    tasks: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASKS, 1.0))
-    sentences: tuple[int, ...] = (1,)
-    pause_seconds: tuple[float, float] = (0.15, 0.35)
-    prompt_seconds: tuple[float, float] = (1.5, 3.0)
-    alike: int = 500
-    speed: tuple[float, float] = (1.0, 1.0)
-    recorded: float | None = None
-    text_dropped: float = 0.5
-    snr_db: tuple[float, float] = (-5.0, 20.0)
-    sir_db: tuple[float, float] = (-5.0, 20.0)
-    full_degradation: float = 0.0
-    mask_share: tuple[float, float] = (0.1, 0.7)
-    token_noise: float = 0.0
-    valid_items: int = 32
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in self.tasks:
-            if name not in TASKS:
-                raise UserError(f"batches.tasks: SpeechX has no task {name!r}{did_you_mean(name, TASKS)}.")
 
 
 @dataclass

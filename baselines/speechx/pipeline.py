@@ -12,12 +12,13 @@ from torch import Tensor
 
 from baselines.speechx.generate import Job, Length, Output, generate
 from baselines.speechx.layout import Request
-from baselines.speechx.network import Autoregressive, Refining
-from baselines.speechx.trainee import check_codes, sizes_of, token_record
+from baselines.speechx.network import build_network
+from baselines.speechx.settings import NetworkConfig
+from baselines.speechx.trainee import check_codes, token_record
 from speechbase import editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
-from speechbase.settings import Settings
+from speechbase.settings import Settings, checked
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
@@ -83,9 +84,8 @@ class SpeechX:
     def _network(self, folder: Path, record: dict):
         tensors, config = checkpoint.read_model(folder)
         check_codes(config, record, folder)
-        sizes, heard = sizes_of(config["network"])
-        words = self.codec.quantiser.codewords
-        network = Autoregressive(words, sizes, heard) if config["kind"] == "speechx_ar" else Refining(words, sizes)
+        sizes = checked(NetworkConfig, config["network"], f"{folder}/config.json: network")
+        network = build_network(config["kind"], self.codec.quantiser.codewords, sizes)
         checkpoint.load_into(network, tensors, folder)
         return network.to(self.device).eval().requires_grad_(False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,17 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.speechx.layout import condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining
-from baselines.speechx.pairs import BatchConfig, Drawer, TokenPairs
+from baselines.speechx.network import Autoregressive, Refining, build_network
+from baselines.speechx.pairs import Drawer, TokenPairs
+from baselines.speechx.settings import BatchConfig, NetworkConfig, SpeechXModel
 from speechbase.codec.loading import load_token_codec
 from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError
-from speechbase.tokens.lm import LMConfig
+from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Tokens, collate
 from speechbase.training import checkpoint
 from speechbase.training.ahead import Ahead
-from speechbase.training.kinds import Context, settings_of
-from speechbase.training.loop import TrainingConfig
+from speechbase.training.kinds import Context
+from speechbase.training.settings import TrainingConfig
 
 NO_LABEL = -100
 NEAR = 10  # codes among which token noise draws
@@ -190,49 +191,39 @@ def _aligned_right(labels: list[Tensor]) -> Tensor:
     return torch.stack([F.pad(one, (longest - len(one), 0), value=NO_LABEL) for one in labels])
 
 
-def sizes_of(network: dict) -> tuple[LMConfig, int]:
-    """Transformer sizes and prompt layers of a model's `network`. Raises: UserError: an unknown key."""
-    own = dict(network)
-    layers = own.pop("prompt_layers", 0)
-    return settings_of(LMConfig, own, "network"), layers
-
-
 def build(config: dict, context: Context) -> Trainee:
     """The trainee of either model.
 
     Raises:
         UserError: an unknown key, no token codec, or weights of another model or for other codes.
     """
-    folder = context.models / config.get("codec", "codec_tokens")
+    folder = context.models / value_of(SpeechXModel, config, "codec")
     device = context.accelerator.device
     codec = load_token_codec(folder)
     codewords, tokens = codec.quantiser.codewords, token_record(folder)
-    sizes, heard = sizes_of(config["network"])
+    sizes = checked(NetworkConfig, config["network"], "network")
     torch.manual_seed(config["seed"])
-    autoregressive = context.kind == "speechx_ar"
-    network = (
-        Autoregressive(codewords, sizes, heard or codec.quantiser.levels)
-        if autoregressive
-        else Refining(codewords, sizes)
-    )
+    network = build_network(context.kind, codewords, sizes)
     if context.init is not None:
         tensors, before = checkpoint.read_model(context.init)
         check_codes(before, tokens, context.init)
         checkpoint.load_into(network, tensors, context.init)
-    how = settings_of(BatchConfig, config.get("batches", {}), "batches")
+    how = checked(BatchConfig, config.get("batches", {}), "batches")
     share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers: dict[str, Drawer] = {}
     for split in ("train", "valid"):
-        drawn = how if split == "train" else replace(how, speed=(1.0, 1.0), token_noise=0.0)
+        drawn = how if split == "train" else how.model_copy(update={"speed": (1.0, 1.0), "token_noise": 0.0})
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
         speech = open_speech(context.data, split, codec.rate_hz).with_text()
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=speech)
         own = load_token_codec(folder).to(where)
         rank, ranks = share if split == "train" else (0, 1)
         drawers[split] = Drawer(pairs, own, drawn, config["seed"], rank, ranks)
-    trainee = AutoregressiveTrainee if autoregressive else RefiningTrainee
-    named = sizes.as_dict() | ({"prompt_layers": network.prompt_layers} if autoregressive else {})
-    accumulate = config["training"].get("accumulate", TrainingConfig.accumulate)
+    named = sizes.model_dump(exclude={"prompt_layers"})
+    if isinstance(network, Autoregressive):
+        named["prompt_layers"] = network.prompt_layers
+    trainee = AutoregressiveTrainee if isinstance(network, Autoregressive) else RefiningTrainee
+    accumulate = checked(TrainingConfig, config["training"], "training").accumulate
     return trainee(network.to(device), drawers["train"], drawers["valid"], named, tokens, accumulate)
 
 

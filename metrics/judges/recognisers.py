@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +16,7 @@ from pydantic import Field
 from metrics.contract import library_version
 from metrics.judges import packaged
 from speechbase.files import UserError, did_you_mean
-from speechbase.settings import Settings, checked
+from speechbase.settings import Settings, Text, checked, key, needed
 
 RATE_HZ = 16000
 SILENT_PEAK = 2.0**-15
@@ -26,7 +26,7 @@ class Engine(Settings):
     """Settings of every recogniser."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = Field(1, ge=1, le=1024)
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 class WhisperSettings(Engine):
@@ -35,11 +35,11 @@ class WhisperSettings(Engine):
     compute_type: Literal[
         "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
     ] = "int8"
-    beam_size: int = Field(5, ge=1, le=100)
-    context_s: float = Field(10.0, ge=5, le=30)
-    vad: bool = False
-    language: str = Field("en", max_length=20)
-    initial_prompt: str | None = Field(None, max_length=1000)
+    beam_size: Annotated[int, Field(ge=1, le=100)] = 5
+    context_s: Annotated[float, Field(ge=5, le=30)] = key(10.0, "the window that the encoder sees")
+    vad: bool = key(False, "cut at pauses by WhisperX's voice activity detection")
+    language: Annotated[str, Field(max_length=20)] = "en"
+    initial_prompt: Annotated[str, Field(max_length=1000)] | None = key(None, "what was said before, to Whisper")
 
 
 class CtcSettings(Engine):
@@ -53,10 +53,14 @@ class MoonshineSettings(Settings):
 class Asked(Settings):
     """Which recogniser: a known model, or the user's own with its engine and folder."""
 
-    model: str = Field(min_length=1, max_length=200)
+    model: Annotated[str, Field(min_length=1, max_length=200)] = needed(
+        "in the configuration the entry's own name by default; one that no package carries needs engine and path"
+    )
     engine: Literal["whisper", "moonshine", "ctc"] | None = None
-    path: str | None = Field(None, min_length=1)
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", max_length=100)
+    path: Text | None = key(None, "folder of the weights")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100)] | None = key(
+        None, "what metrics are called by; the model's by default"
+    )
 
 
 SETTINGS: dict[str, type[Settings]] = {
@@ -122,12 +126,12 @@ class Recogniser:
         return "; ".join(["4", *(f"{name} {library_version(name)}" for name in names), f"weights {weights}"])
 
 
-def resolve(settings: Mapping[str, Any]) -> Recogniser:
-    """A recogniser from its JSON object: `model`, or `engine` and `path`; `name`; and the engine's options.
+def check_settings(settings: Mapping[str, Any]) -> tuple[Asked, str, Settings]:
+    """Which recogniser, its engine and the engine's options, from a JSON object of all of them.
 
     Raises:
-        UserError: an unknown model, engine or option, a value of a wrong type or out of range, a model that no package
-            carries and no folder is given for, or what this machine cannot compute.
+        UserError: an unknown model, engine or option, a value of a wrong type or out of range, or a model that no
+            package carries and no folder is given for.
     """
     if "model" not in settings:
         raise UserError(f'A recogniser needs a model: {{"model": "{next(iter(MODELS))}"}}.')
@@ -141,11 +145,20 @@ def resolve(settings: Mapping[str, Any]) -> Recogniser:
         )
     if asked.path is None and not has_package:
         raise UserError(f'No package carries {asked.model!r}: give "path", the folder of its weights.')
+    rest = {key: value for key, value in settings.items() if key not in Asked.model_fields}
+    return asked, engine, checked(SETTINGS[engine], rest, f"recogniser {asked.name or asked.model}")
+
+
+def resolve(settings: Mapping[str, Any]) -> Recogniser:
+    """A recogniser from its JSON object.
+
+    Raises:
+        UserError: as `check_settings`, a folder that is none, or what this machine cannot compute.
+    """
+    asked, engine, options = check_settings(settings)
+    name = asked.name or asked.model
     if asked.path is not None and not Path(asked.path).is_dir():
         raise UserError(f"The recogniser's path {asked.path} is no folder; give the folder of its weights.")
-    name = asked.name or asked.model
-    rest = {key: value for key, value in settings.items() if key not in Asked.model_fields}
-    options = checked(SETTINGS[engine], rest, f"recogniser {name}")
     if isinstance(options, Engine):
         _check_machine(options, name)
     if isinstance(options, WhisperSettings):

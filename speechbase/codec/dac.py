@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from speechbase.codec.base import Codec
+from speechbase.codec.settings import DacConfig
 
 
 class Snake(nn.Module):
@@ -50,32 +51,19 @@ def _residuals(channels: int) -> list[nn.Module]:
 
 
 class DacCodec(Codec):
-    """DAC encoder and decoder around a Gaussian bottleneck.
+    """DAC encoder and decoder around a Gaussian bottleneck."""
 
-    Args:
-        strides: downsampling of each stage; their product is the hop (1200).
-        encoder_dim: width of the first stage, doubled by each; decoder_dim: width of the last latent stage, halved by
-            each.
-    """
-
-    def __init__(
-        self,
-        rate_hz: int = 48_000,
-        strides: tuple[int, ...] = (2, 4, 5, 5, 6),
-        latent_dim: int = 64,
-        encoder_dim: int = 64,
-        decoder_dim: int = 1536,
-    ):
-        super().__init__(latent_dim)
-        self.rate_hz, self.hop = rate_hz, math.prod(strides)
-        width = encoder_dim
+    def __init__(self, config: DacConfig):
+        super().__init__(config.latent_dim)
+        strides, latent_dim, width = config.strides, config.latent_dim, config.encoder_dim
+        self.rate_hz, self.hop = config.rate_hz, math.prod(strides)
         layers: list[nn.Module] = [_conv(1, width, 7)]
         for stride in strides:
             layers += [*_residuals(width), Snake(width)]
             layers += [_conv(width, 2 * width, 2 * stride, stride=stride, padding=-(-stride // 2))]
             width *= 2
         self.encoder = nn.Sequential(*layers, Snake(width), _conv(width, 2 * latent_dim, 3))
-        width = decoder_dim
+        width = config.decoder_dim
         layers = [_conv(latent_dim, width, 7)]
         for stride in reversed(strides):
             odd = stride % 2

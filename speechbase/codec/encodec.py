@@ -14,9 +14,8 @@ from torch import Tensor
 
 from speechbase.codec.base import Codec
 from speechbase.codec.quantiser import TokenCodec
+from speechbase.codec.settings import EncodecConfig
 from speechbase.files import UserError
-
-SIZES = ("sampling_rate", "hidden_size", "num_filters", "num_lstm_layers", "num_residual_layers", "upsampling_ratios")
 
 
 class EncodecCodec(Codec):
@@ -25,22 +24,15 @@ class EncodecCodec(Codec):
     A frame hears all that came before it (LSTM), so nothing is done in chunks.
     """
 
-    def __init__(
-        self,
-        sampling_rate: int = 24_000,
-        hidden_size: int = 128,
-        num_filters: int = 32,
-        num_lstm_layers: int = 2,
-        num_residual_layers: int = 1,
-        upsampling_ratios: tuple[int, ...] = (8, 5, 4, 2),
-    ):
-        from transformers import EncodecConfig, EncodecModel  # seconds to import, and no other codec needs it
+    def __init__(self, config: EncodecConfig):
+        from transformers import EncodecConfig as Sizes  # seconds to import, and no other codec needs it
+        from transformers import EncodecModel
 
-        super().__init__(hidden_size)
-        own = (sampling_rate, hidden_size, num_filters, num_lstm_layers, num_residual_layers, list(upsampling_ratios))
-        model = EncodecModel(EncodecConfig(**dict(zip(SIZES, own)), codebook_dim=hidden_size))
+        super().__init__(config.hidden_size)
+        sizes = config.model_dump(exclude={"kind"}) | {"upsampling_ratios": list(config.upsampling_ratios)}
+        model = EncodecModel(Sizes(**sizes, codebook_dim=config.hidden_size))
         self.encoder, self.decoder = model.encoder, model.decoder
-        self.rate_hz, self.hop, self.context_frames = sampling_rate, math.prod(upsampling_ratios), 0
+        self.rate_hz, self.hop, self.context_frames = config.sampling_rate, math.prod(config.upsampling_ratios), 0
 
     def posterior(self, wave: Tensor) -> tuple[Tensor, Tensor]:
         """The encoder's output [b, n, c], which has no variance, for audio [b, s]."""
@@ -72,10 +64,11 @@ def published(folder: str, levels: int) -> tuple[TokenCodec, dict]:
     codebooks = [layer.codebook.embed for layer in model.quantizer.layers]  # each [k, c]
     if model.config.audio_channels != 1 or model.config.normalize or levels > len(codebooks):
         raise UserError(f"{folder}: needed is a mono EnCodec of at least {levels} levels, without normalisation.")
-    sizes = {name: getattr(model.config, name) for name in SIZES}
-    codec = EncodecCodec(**sizes)
+    named = EncodecConfig.model_fields.keys() - {"kind"}
+    sizes = EncodecConfig(**{name: getattr(model.config, name) for name in named})
+    codec = EncodecCodec(sizes)
     codec.encoder.load_state_dict(model.encoder.state_dict())
     codec.decoder.load_state_dict(model.decoder.state_dict())
     tokens = TokenCodec(codec, levels, len(codebooks[0]))
     tokens.quantiser.codewords.copy_(torch.stack(codebooks[:levels]))
-    return tokens, {"codec": {"kind": "encodec"} | sizes, "levels": levels, "codes": len(codebooks[0])}
+    return tokens, {"codec": sizes.model_dump(), "levels": levels, "codes": len(codebooks[0])}

@@ -13,6 +13,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from speechbase.codec.base import Codec
+from speechbase.codec.settings import MelConfig
 
 
 class ConvNeXtBlock(nn.Module):
@@ -78,48 +79,34 @@ class IstftDecoder(nn.Module):
 class MelCodec(Codec):
     """Log-mel principal components as latents (see the module's text).
 
-    Args:
-        rate_hz, hop: audio rate and samples a latent frame (16,000 and 400: 40 Hz).
-        frames_per_latent: mel frames a latent frame.
-        spectrum_power: standard deviation of a latent channel as a power of its eigenvalue: channels that carry more
-            stay larger, so that diffusion resolves them first.
-        posterior_std: standard deviation of the posterior, in units of the latent's own scale.
+    Channels that carry more stay larger (`spectrum_power`), so that diffusion resolves them first.
     """
 
-    def __init__(
-        self,
-        rate_hz: int = 16_000,
-        hop: int = 400,
-        latent_dim: int = 64,
-        frames_per_latent: int = 4,
-        n_fft: int = 512,
-        n_mels: int = 80,
-        floor: float = 1e-3,
-        spectrum_power: float = 0.35,
-        posterior_std: float = 0.1,
-        decoder_dim: int = 256,
-        decoder_layers: int = 8,
-    ):
-        super().__init__(latent_dim)
+    def __init__(self, config: MelConfig):
+        super().__init__(config.latent_dim)
         self.bank: Tensor
         self.window: Tensor
         self.centre: Tensor
         self.basis: Tensor
-        self.rate_hz, self.hop, self.frames_per_latent = rate_hz, hop, frames_per_latent
-        self.n_fft, self.mel_hop, self.floor = n_fft, hop // frames_per_latent, floor
-        self.spectrum_power, self.posterior_std = spectrum_power, posterior_std
-        features = frames_per_latent * n_mels
+        self.rate_hz, self.hop, self.frames_per_latent = config.rate_hz, config.hop, config.frames_per_latent
+        self.n_fft, self.mel_hop, self.floor = config.n_fft, config.hop // config.frames_per_latent, config.floor
+        self.spectrum_power, self.posterior_std = config.spectrum_power, config.posterior_std
+        features = config.frames_per_latent * config.n_mels
         with torch.device("cpu"):  # it indexes with a mask, which the meta device cannot
             bank = torchaudio.functional.melscale_fbanks(
-                n_fft // 2 + 1, 20.0, rate_hz / 2, n_mels, rate_hz, norm="slaney", mel_scale="slaney"
+                config.n_fft // 2 + 1, 20.0, config.rate_hz / 2, config.n_mels, config.rate_hz, "slaney", "slaney"
             )
         self.register_buffer("bank", bank, persistent=False)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
         self.register_buffer("centre", torch.zeros(features))
-        self.register_buffer("basis", torch.eye(features)[:, :latent_dim].clone())
-        self.decoder = IstftDecoder(latent_dim, decoder_dim, decoder_layers, frames_per_latent, self.mel_hop, n_fft)
-        reach = decoder_layers * 3 * self.mel_hop + n_fft  # samples that a decoder output sees to either side
-        self.context_frames = -(-reach // hop) + 2
+        self.register_buffer("basis", torch.eye(features)[:, : config.latent_dim].clone())
+        self.decoder = IstftDecoder(
+            config.latent_dim, config.decoder_dim, config.decoder_layers, config.frames_per_latent, self.mel_hop,
+            config.n_fft,
+        )  # fmt: skip
+        # samples that a decoder output sees to either side
+        reach = config.decoder_layers * 3 * self.mel_hop + config.n_fft
+        self.context_frames = -(-reach // config.hop) + 2
 
     def log_mel(self, wave: Tensor) -> Tensor:
         """log(mel + floor) [b, m, n_mels] of audio [b, s], m = s / (hop / frames_per_latent) centred frames."""

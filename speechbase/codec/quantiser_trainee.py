@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,25 +9,18 @@ from torch import Tensor
 from speechbase.codec.encodec import published
 from speechbase.codec.loading import load_codec
 from speechbase.codec.quantiser import TokenCodec
-from speechbase.codec.trainee import CodecLossConfig, CodecTrainee
+from speechbase.codec.settings import CodecLossConfig, FitConfig, QuantiserNetwork
+from speechbase.codec.trainee import CodecTrainee
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import UserError, seed_of
+from speechbase.settings import checked
 from speechbase.training import checkpoint
-from speechbase.training.kinds import Context, settings_of
+from speechbase.training.kinds import Context
 
 SECONDS = 3.0  # of a crop
 GROUP = 16  # crops that are simulated at once
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """What the codebooks are fitted to: frames of clean speech, of the same degraded, and of noise, in these parts."""
-
-    frames: int = 150_000
-    iterations: int = 20
-    parts: dict[str, float] = field(default_factory=lambda: {"clean": 5.0, "noisy": 5.0, "noise": 1.0})
 
 
 class QuantiserTrainee(CodecTrainee):
@@ -83,9 +74,10 @@ def build(config: dict, context: Context) -> QuantiserTrainee:
     Raises:
         UserError: no codec to start from, or an unknown key.
     """
-    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
-    if folder := config["network"].get("folder"):
-        network, sizes = published(folder, config["network"]["levels"])
+    losses = checked(CodecLossConfig, config.get("losses", {}), "losses")
+    asked = checked(QuantiserNetwork, config["network"], "network")
+    if asked.codes is None or asked.folder is not None:
+        network, sizes = published(str(asked.folder), asked.levels)
         tables = _speech(context, network.rate_hz)
         return QuantiserTrainee(network, *tables, losses, config["seed"], context.accelerator, sizes)
     if context.init is None:
@@ -96,14 +88,14 @@ def build(config: dict, context: Context) -> QuantiserTrainee:
     device = context.accelerator.device
     codec = load_codec(context.init).to(device)
     _, before = checkpoint.read_model(context.init)
-    fit = settings_of(FitConfig, config.get("fit", {}), "fit")
+    fit = checked(FitConfig, config.get("fit", {}), "fit")
     speech = _speech(context, codec.rate_hz)
     pairs = Pairs.load(context.data, "train", config["degradation"], codec.rate_hz, device, speech=speech[0])
-    network = TokenCodec(codec, config["network"]["levels"], config["network"]["codes"])
+    network = TokenCodec(codec, asked.levels, asked.codes)
     left = network.quantiser.fit(fitting_latents(codec, pairs, fit, config["seed"]), config["seed"], fit.iterations)
     shown = ", ".join(f"{share:.3f}" for share in left)
     context.accelerator.print(f"variance of the latents that is left over after each level: {shown}")
-    sizes = {"codec": before["network"], "levels": network.quantiser.levels, "codes": config["network"]["codes"]}
+    sizes = {"codec": before["network"], "levels": network.quantiser.levels, "codes": asked.codes}
     return QuantiserTrainee(network, *speech, losses, config["seed"], context.accelerator, sizes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import cast
 
@@ -16,42 +15,23 @@ from speechbase.codec.base import kl_divergence
 from speechbase.codec.loading import load_codec
 from speechbase.codec.losses import Discriminators, MultiScaleMel
 from speechbase.codec.mel import MelCodec
+from speechbase.codec.settings import CodecFitConfig, CodecLossConfig
 from speechbase.corpus import noise
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
+from speechbase.settings import checked
 from speechbase.training import checkpoint
-from speechbase.training.kinds import Context, settings_of
+from speechbase.training.kinds import Context
 
 
-@dataclass(frozen=True)
-class CodecLossConfig:
-    """Weights after DAC (mel 15, feature matching 2, adversarial 1) and Eq. 6 (waveform L1 1, KL 0.1)."""
-
-    seconds: float = 0.38
-    batch: int = 72
-    mel_windows: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
-    mel_bands: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320)
-    disc_windows: tuple[int, ...] = (2048, 1024, 512)
-    disc_channels: int = 32
-    waveform: float = 1.0
-    mel: float = 15.0
-    adversarial: float = 1.0
-    matching: float = 2.0
-    kl: float = 0.1
-    adversarial_from: int = 0
-    recorded: float | None = None  # share of crops of real voices; without it every utterance is as likely as any other
-
-
-def fitting_waves(
-    speech: SpeechTable, seed: int, recorded: float | None, noisy: float, count: int = 1000
-) -> list[Tensor]:
-    """Speech [s] each for the closed-form encoder, a share `noisy` of it in noise at 0 to 20 dB, so that degraded
-    sources keep what distinguishes them."""
+def fitting_waves(speech: SpeechTable, seed: int, how: CodecFitConfig) -> list[Tensor]:
+    """Speech [s] each for the closed-form encoder, a share of it in noise, so that degraded sources keep what
+    distinguishes them."""
     rng = np.random.default_rng(seed_of(seed, "fit"))
-    waves = [speech.wave(speech.draw(rng, recorded)) for _ in range(count)]
+    waves = [speech.wave(speech.draw(rng, how.recorded)) for _ in range(how.count)]
     kinds = ("coloured", "speech_shaped", "modulated", "hum", "clicks", "music")
-    for place in range(round(noisy * count)):
+    for place in range(round(how.noisy * how.count)):
         kind, wave = kinds[place % len(kinds)], waves[place]
         sound = noise.make(
             kind, "train", seed_of(seed, "fit", place), len(wave) / speech.rate_hz + 0.1, speech.rate_hz, {}
@@ -69,8 +49,8 @@ class CodecTrainee:
     ):
         self.network, self.config, self.seed, self.speech = codec, config, seed, speech
         self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
-        self.mel = MultiScaleMel(codec.rate_hz, tuple(config.mel_windows), tuple(config.mel_bands)).to(self.device)
-        self._judges = Discriminators(tuple(config.disc_windows), config.disc_channels)
+        self.mel = MultiScaleMel(codec.rate_hz, config.mel_windows, config.mel_bands).to(self.device)
+        self._judges = Discriminators(config.disc_windows, config.disc_channels)
         self.rivals: nn.Module = self._judges
         self.crop_samples = round(config.seconds * codec.rate_hz / codec.hop) * codec.hop
         self.held_out = self._crops(valid, "valid", batch=32)
@@ -149,9 +129,9 @@ def build(config: dict, context: Context) -> CodecTrainee:
         checkpoint.load_into(codec, tensors, context.init)
     elif isinstance(codec, MelCodec):
         torch.manual_seed(config["seed"])
-        waves = fitting_waves(speech, config["seed"], **{"recorded": None, "noisy": 0.0, **config.get("fit", {})})
+        waves = fitting_waves(speech, config["seed"], checked(CodecFitConfig, config.get("fit", {}), "fit"))
         context.accelerator.print(f"the encoder keeps {codec.fit(waves):.1%} of the log-mel variance")
         if config.get("adopt"):
             codec.adopt(cast(MelCodec, load_codec(files("speechbase") / "pretrained" / config["adopt"])))
-    losses = settings_of(CodecLossConfig, config.get("losses", {}), "losses")
+    losses = checked(CodecLossConfig, config.get("losses", {}), "losses")
     return CodecTrainee(codec, speech, valid, losses, config["seed"], context.accelerator)

@@ -134,7 +134,7 @@ def _frame_powers(wave: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def _shares(config: dict, split: str) -> list[tuple[dict, float]]:
     """(voice, share of the split's utterances); valid also takes a share of its utterances from training speakers."""
-    own = [(voice, voice.get("share", 1.0)) for voice in config["voices"] if voice["split"] == split]
+    own = [(voice, voice["share"]) for voice in config["voices"] if voice["split"] == split]
     seen = config["speech"].get("seen_in_valid") if split == "valid" else None
     if not own:
         raise UserError(f"corpus.voices has no voice whose split is {split!r}.")

@@ -52,10 +52,7 @@ def draw(rng: np.random.Generator, config: dict, noises: Sequence, rirs: Sequenc
 
     Args:
         rng: the item's own generator.
-        config: `eq` {probability, gain_db}, `compression` {probability, ratio [low, high], threshold_db [low, high]
-            relative to the speech's RMS}, `reverb` {probability}, `noise` {probability, snr_db [low, high]}, `band`
-            {probability, cutoff_hz [low, high]}, `clipping` {probability, below_peak_db [low, high]}, `coding`
-            {probability, kinds of CODINGS}; a missing section means never.
+        config: `speechbase.corpus.settings.Degradation` as plain values; a missing section means never.
         noises: what to choose a noise from, such as (id, samples) pairs; may be empty where no noise is asked for.
         rirs: ids to choose an impulse response from.
 

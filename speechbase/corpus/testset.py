@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from speechbase import audio
 from speechbase.corpus import degrade, edit, jobs, speech
-from speechbase.files import UserError, seed_of, sha256
+from speechbase.corpus.settings import Degradation, Noise, TestSet
+from speechbase.files import UserError, did_you_mean, seed_of, sha256
+from speechbase.settings import checked
 
 COLUMNS = [
     "id", "set", "task", "speaker", "sex", "text", "rate_hz", "seconds", "source", "reference", "prompt", "prompt_text",
@@ -82,29 +84,27 @@ def build(config: dict, name: str, folder: Path) -> Path:
     """Make `folder/testsets/<name>.csv` and its audio under `folder/testsets/<name>/`.
 
     Args:
-        config: the `corpus` sub-tree; `testsets[name]` has task, split, size and, by task, sentences, pause_s,
-            level_db (interferer against target) and degradation;
-            `prompt: false` leaves prompts out (speakers with one utterance).
+        config: the `corpus` sub-tree; `testsets[name]` as in `speechbase.corpus.settings.TestSet`.
 
     Raises:
         UserError: an unknown set or task, or speech, noise or rooms that are not built yet.
     """
     if name not in config.get("testsets", {}):
-        raise UserError(f"corpus.testsets has no {name!r}; it has {', '.join(config.get('testsets', {}))}.")
-    settings = config["testsets"][name]
-    if settings["task"] not in MAKERS:
-        raise UserError(f"corpus.testsets.{name}.task is {settings['task']!r}; choose one of {', '.join(MAKERS)}.")
+        raise UserError(f"corpus.testsets has no {name!r}{did_you_mean(name, config.get('testsets', {}))}.")
+    settings = checked(TestSet, config["testsets"][name], f"corpus.testsets.{name}")
+    if settings.task not in MAKERS:
+        raise UserError(f"corpus.testsets.{name}.task is {settings.task!r}{did_you_mean(settings.task, MAKERS)}.")
     folder = Path(folder)
-    materials = Materials.load(folder, settings["split"], config)
+    materials = Materials.load(folder, settings.split, config)
     deal = Deal(materials.table, seed_of(config["seed"], name))
     rows = []
-    for number in tqdm(range(settings["size"]), desc=f"test set {name}", unit="item"):
+    for number in tqdm(range(settings.size), desc=f"test set {name}", unit="item"):
         identity = f"{name}-{number:04d}"
         seed = seed_of(config["seed"], identity)
-        row, waves = MAKERS[settings["task"]](
+        row, waves = MAKERS[settings.task](
             np.random.default_rng(seed), deal, materials, at_step(settings, number, len(materials.table)), config
         )
-        row |= {"id": identity, "set": name, "task": settings["task"], "seed": seed, "rate_hz": materials.table.rate_hz}
+        row |= {"id": identity, "set": name, "task": settings.task, "seed": seed, "rate_hz": materials.table.rate_hz}
         rows.append(_write(row, waves, folder / "testsets", materials))
     written = {
         folder / "testsets" / row[part]
@@ -117,15 +117,15 @@ def build(config: dict, name: str, folder: Path) -> Path:
     return folder / "testsets" / f"{name}.csv"
 
 
-def at_step(settings: dict, number: int, utterances: int) -> dict:
+def at_step(settings: TestSet, number: int, utterances: int) -> TestSet:
     """A set's settings for one item: with `snr_steps_db` each pass through the utterances has the next of these
     SNRs."""
-    if "snr_steps_db" not in settings:
+    if settings.snr_steps_db is None:
         return settings
-    steps = settings["snr_steps_db"]
-    snr = steps[number // utterances % len(steps)]
-    noise = {"probability": 1, "snr_db": [snr, snr]}
-    return settings | {"degradation": settings.get("degradation", {}) | {"noise": noise}}
+    snr = settings.snr_steps_db[number // utterances % len(settings.snr_steps_db)]
+    noise = Noise(probability=1, snr_db=(snr, snr))
+    changed = (settings.degradation or Degradation()).model_copy(update={"noise": noise})
+    return settings.model_copy(update={"degradation": changed})
 
 
 class Deal:
@@ -164,12 +164,12 @@ class Deal:
         return int(short[rng.integers(max(1, len(short) // 3))])
 
 
-def _content(rng, deal: Deal, settings: dict) -> tuple[dict, np.ndarray, dict]:
+def _content(rng, deal: Deal, settings: TestSet) -> tuple[dict, np.ndarray, dict]:
     """The speech of an item: sentences of one speaker joined by pauses; its row so far and the places used."""
     table = deal.table
-    prompted = settings.get("prompt", True)
-    places = deal.next(settings.get("sentences", 1), prompted)
-    gaps = [round(rng.uniform(*settings.get("pause_s", (0.15, 0.35))), 3) for _ in places[1:]]
+    prompted = settings.prompt
+    places = deal.next(settings.sentences, prompted)
+    gaps = [round(rng.uniform(*settings.pause_s), 3) for _ in places[1:]]
     parts = [table.wave(places[0])]
     for place, gap in zip(places[1:], gaps, strict=True):
         parts += [np.zeros(int(gap * table.rate_hz), np.float32), table.wave(place)]
@@ -200,10 +200,10 @@ def _finish(row: dict, drawn: dict, params: dict | None = None) -> dict:
 
 def _enhancement(rng, deal, materials, settings, config):
     row, clean, drawn = _content(rng, deal, settings)
-    params = materials.draw(rng, settings["degradation"])
+    params = materials.draw(rng, settings.effects)
     out = materials.degraded(clean, params)
     target = {"noise_isolation": out.noise[0].numpy(), "speech_isolation": out.speech[0].numpy()}.get(
-        settings["task"], clean
+        settings.task, clean
     )
     return _finish(row, drawn, params), {
         "source": out.source[0].numpy(),
@@ -215,7 +215,7 @@ def _enhancement(rng, deal, materials, settings, config):
 def _matching(rng, deal, materials, settings, config):
     """Clean speech to be brought into the prompt's acoustics: reference and prompt share the drawn degradation."""
     row, clean, drawn = _content(rng, deal, settings)
-    params = materials.draw(rng, settings["degradation"]) | {
+    params = materials.draw(rng, settings.effects) | {
         "noise": None,
         "snr_db": None,
     }
@@ -247,10 +247,10 @@ def _separation(rng, deal, materials, settings, config):
         free.remove(longest)
         chosen.append(longest)
         parts.append(deal.table.wave(longest))
-    level_db = round(float(rng.uniform(*settings["level_db"])), 3)
+    level_db = round(float(rng.uniform(*settings.level_db)), 3)
     pair = (torch.from_numpy(wave[None]) for wave in (clean, np.concatenate(parts)[:n]))
     mixture, target = degrade.mix(*pair, torch.tensor([level_db]))
-    params = materials.draw(rng, settings.get("degradation", {}))
+    params = materials.draw(rng, settings.effects)
     out = materials.degraded(mixture[0].numpy(), params)
     # The parts were scaled down together where the noise made the sum clip: the reference follows.
     target = target * (out.speech.abs().max() / mixture.abs().max())
@@ -277,7 +277,7 @@ def _edit(rng, deal, materials, settings, config):
     change = edit.draw(rng, row["text"], config["text"], materials.split)
     row |= {"orig_text": row["text"], "text": change.text, "edit_type": change.kind}
     row |= {"orig_span": change.orig_span, "new_span": change.new_span}
-    params = materials.draw(rng, settings["degradation"]) if "degradation" in settings else None
+    params = None if settings.degradation is None else materials.draw(rng, settings.effects)
     heard = clean if params is None else materials.degraded(clean, params).source[0].numpy()
     return _finish(row, drawn, params), {"source": heard, "reference": heard, "prompt": drawn["_prompt"]}
 

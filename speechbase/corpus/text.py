@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from speechbase.corpus.settings import Sentences
 from speechbase.files import UserError, seed_of
+from speechbase.settings import checked
 
 SPLITS = ("train", "valid", "test")
 
@@ -51,30 +53,28 @@ def sentences(config: dict, split: str, count: int, seed: int) -> list[str]:
     """Draw `count` different sentences of one split.
 
     Args:
-        config: `source` (matrix, grid or open), `valid_share`, `test_share`; for `open` also `min_words`, `max_words`
-            and `shares` of the packages' texts (`open_text.SOURCES`).
+        config: `corpus.text` (`speechbase.corpus.settings.Sentences`).
         seed: with the split's name it decides the draw; a longer draw begins with the shorter one's sentences.
 
     Raises:
-        UserError: unknown source, or a source that holds too few sentences.
+        UserError: an unknown key or source, or a source that holds too few sentences.
     """
-    if config["source"] not in SOURCES:
-        raise UserError(f"corpus.text.source is {config['source']!r}; choose one of {', '.join(SOURCES)}.")
+    how = checked(Sentences, config, "corpus.text")
     rng = np.random.default_rng(seed_of(seed, "text", split))
     chosen: dict[str, None] = {}
     misses = 0
-    for text in SOURCES[config["source"]](config, rng):
+    for text in SOURCES[how.source](how, rng):
         if len(chosen) == count:
             break
         known = len(chosen)
-        if split_of(text, config["valid_share"], config["test_share"]) == split:
+        if split_of(text, how.valid_share, how.test_share) == split:
             chosen[text] = None
         misses = misses + 1 if len(chosen) == known else 0
         if misses > 20_000:
             break
     if len(chosen) < count:
         raise UserError(
-            f"The text source {config['source']!r} gave {len(chosen)} sentences for {split} where {count} are asked "
+            f"The text source {how.source!r} gave {len(chosen)} sentences for {split} where {count} are asked "
             "for; ask for fewer utterances or raise that split's share."
         )
     return list(chosen)
@@ -86,23 +86,22 @@ def words_of(source: str) -> list[str]:
     return sorted({word for slot in slots for word in slot})
 
 
-def _from_slots(slots) -> Callable[[dict, np.random.Generator], Iterator[str]]:
-    def stream(config: dict, rng: np.random.Generator) -> Iterator[str]:
+def _from_slots(slots) -> Callable[[Sentences, np.random.Generator], Iterator[str]]:
+    def stream(how: Sentences, rng: np.random.Generator) -> Iterator[str]:
         while True:
             yield " ".join(slot[rng.integers(len(slot))] for slot in slots)
 
     return stream
 
 
-def _open(config: dict, rng: np.random.Generator) -> Iterator[str]:
-    """Sentences of packages in the shares that `shares` gives them; by itself Bible clauses and nonsense by halves."""
+def _open(how: Sentences, rng: np.random.Generator) -> Iterator[str]:
+    """Sentences of packages in the shares that `shares` gives them."""
     from speechbase.corpus import open_text
 
-    shares = config.get("shares", {"bible": 0.5, "nonsense": 0.5})
-    yield from open_text.stream(shares, config["min_words"], config["max_words"], rng)
+    yield from open_text.stream(how.shares, how.min_words, how.max_words, rng)
 
 
-SOURCES: dict[str, Callable[[dict, np.random.Generator], Iterator[str]]] = {
+SOURCES: dict[str, Callable[[Sentences, np.random.Generator], Iterator[str]]] = {
     "matrix": _from_slots(MATRIX),
     "grid": _from_slots(GRID),
     "open": _open,

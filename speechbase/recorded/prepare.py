@@ -22,6 +22,8 @@ from speechbase.commands import command_line, json_object
 from speechbase.files import UserError, atomic, did_you_mean
 from speechbase.recorded import daps_set, edit_set, mixture_sets, sounds, speech_tables, tts_set
 from speechbase.recorded.corpora import Location, locate
+from speechbase.recorded.settings import RecordedTestSet
+from speechbase.settings import checked
 
 
 class Corpora:
@@ -91,26 +93,24 @@ def recordings(corpora: Corpora, name: str) -> str:
 
 def testset(corpora: Corpora, name: str) -> str:
     """testsets/<name>.csv and its audio."""
-    settings = corpora.recorded["testsets"][name]
-    folder, size = corpora.out / "testsets", settings.get("size")
-    match settings["from"]:
+    settings = checked(RecordedTestSet, corpora.recorded["testsets"][name], f"corpus.recorded.testsets.{name}")
+    folder, size = corpora.out / "testsets", settings.size
+    match settings.from_:
         case "librispeech":
             return tts_set.build(corpora.part("librispeech", "test-clean"), corpora.words(name), folder, name, size)
         case "realedit":
             return edit_set.build(corpora.locate("realedit"), corpora.locate("libritts"), folder, name, size)
         case "daps":
-            rate_hz = settings.get("source_rate_hz", 16000)
-            return daps_set.build(corpora.locate("daps"), corpora.words(name), folder, name, rate_hz, size)
+            where, words = corpora.locate("daps"), corpora.words(name)
+            return daps_set.build(where, words, folder, name, settings.source_rate_hz, size)
         case "libri2mix":
-            noise = corpora.locate("wham_noise") if settings.get("noisy") else None
+            noise = corpora.locate("wham_noise") if settings.noisy else None
             mixtures = mixture_sets.libri2mix(corpora.locate("libri2mix"), corpora.locate("librispeech"), noise)
         case "wsj0_2mix":
             mixtures = mixture_sets.wsj0_2mix(corpora.locate("wsj0_2mix"))
         case "whamr":
-            mixtures = mixture_sets.whamr(corpora.locate("whamr"), settings.get("dereverberate", True))
-        case other:
-            raise UserError(f"corpus.recorded.testsets.{name}.from is {other!r}, of which no test set can be made.")
-    return mixture_sets.build(mixtures, settings["from"], folder, name, size)
+            mixtures = mixture_sets.whamr(corpora.locate("whamr"), settings.dereverberate)
+    return mixture_sets.build(mixtures, settings.from_, folder, name, size)
 
 
 def part(corpora: Corpora, corpus: str, name: str) -> str:

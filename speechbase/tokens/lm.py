@@ -8,8 +8,6 @@ Legend: b batch, n positions, q levels, k codes a level, c latent channels, d wi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,21 +15,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaModel
 
 from speechbase.files import UserError
 from speechbase.tokens.sequences import BYTES, NO_CODE, Tokens
-
-
-@dataclass(frozen=True)
-class LMConfig:
-    """Sizes of a token model; `window` is the most positions that it takes at once."""
-
-    dim: int = 256
-    ff_dim: int = 704
-    layers: int = 8
-    heads: int = 4
-    window: int = 4096
-
-    def as_dict(self) -> dict:
-        """As JSON."""
-        return asdict(self)
+from speechbase.tokens.settings import LMConfig
 
 
 class CodeTable(nn.Module):

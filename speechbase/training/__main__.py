@@ -19,26 +19,14 @@ import typer
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from speechbase.files import UserError, plain_errors, seed_of
+from speechbase.files import UserError, plain_errors
+from speechbase.settings import checked
 from speechbase.training import checkpoint, kinds
-from speechbase.training.loop import Loop, TrainingConfig, check_same_run
+from speechbase.training.loop import Loop, check_same_run
 from speechbase.training.release import release as write_release
+from speechbase.training.settings import TrainingConfig, runs_of
 
-SECTIONS = ("batches", "losses")
 UNFINISHED = 75  # sysexits' "temporary failure": run the command again to go on
-
-
-def runs_of(config: dict) -> list[dict]:
-    """The configuration of each run of a model: what `training.runs` changes, in `training` or in the sections
-    SECTIONS."""
-    training = {key: value for key, value in config["training"].items() if key != "runs"}
-    found = []
-    for number, changes in enumerate(config["training"].get("runs") or [{}]):
-        own = {key: value for key, value in changes.items() if key not in SECTIONS}
-        sections = {name: config.get(name, {}) | changes.get(name, {}) for name in SECTIONS if name in config | changes}
-        seed = seed_of(config["seed"], "run", number) if number else config["seed"]
-        found.append(config | {"training": training | own, "seed": seed} | sections)
-    return found
 
 
 def train(
@@ -60,7 +48,7 @@ def train(
     build, runs = kinds.builder(kind), runs_of(config)
     if within is not None and len(runs) > 1:
         raise UserError("--within is for a model of one run; this one has several (training.runs).")
-    settings = [kinds.settings_of(TrainingConfig, run["training"], "training") for run in runs]
+    settings = [checked(TrainingConfig, run["training"], "training") for run in runs]
     init = checkpoint.folder_of(models, config["init"]) if config.get("init") else None
     accelerator = _accelerator(settings[0])
     until = None if max_minutes is None else time.monotonic() + 60 * max_minutes

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from speechbase.files import UserError, did_you_mean
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # planning asks for a kind's module at every call of Snakemak
 
     from speechbase.training.loop import Trainee
 
-Section = TypeVar("Section")  # a settings dataclass
 # Kind -> module:function. Names alone: nothing is imported before it is asked for, so that the ground knows no system.
 KINDS = {
     "codec": "speechbase.codec.trainee:build",
@@ -52,15 +51,3 @@ def module_of(kind: str) -> str:
 def builder(kind: str) -> Callable[[dict, Context], Trainee]:
     """What builds a kind's trainee from its configuration; errors as `module_of`."""
     return getattr(import_module(module_of(kind)), KINDS[kind].partition(":")[2])
-
-
-def settings_of(dataclass_type: type[Section], values: dict, section: str) -> Section:
-    """A settings dataclass from plain values. Raises: UserError: an unknown or a missing key of `section`."""
-    known = [one.name for one in fields(dataclass_type)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise UserError(f"unknown key {key!r} in {section}{did_you_mean(key, known)}.")
-    try:
-        return dataclass_type(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    except TypeError as error:
-        raise UserError(f"{section} is incomplete: {error}.") from None

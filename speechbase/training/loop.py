@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -21,38 +20,10 @@ from tqdm import tqdm
 from speechbase import audio
 from speechbase.files import UserError, append_jsonl, read_json, read_jsonl, write_json, write_jsonl
 from speechbase.training import checkpoint
+from speechbase.training.settings import TrainingConfig
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 CURVE_POINTS = 250  # of a long run, besides its validations: enough to draw, and small enough to ship
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of one stage (Appendix E.2 at the paper's scale; unstated ones after the first author's earlier
-    code)."""
-
-    steps: int
-    lr: float
-    warmup: int = 4000
-    weight_decay: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 1.0
-    ema: float = 0.9999
-    accumulate: int = 2
-    precision: str = "bf16"
-    validate_every: int = 1000
-    samples_every: int = 0  # steps between samples to listen to, in `<state>/samples`; 0: none
-    save_minutes: float = 5.0
-    cooldown: float = 1.0  # the last share of the steps, over which the learning rate falls to zero along a cosine
-
-    def lr_at(self, step: int, done: float | None = None) -> float:
-        """Learning rate at a step: linear warm-up, constant, then a cosine to zero over the cooldown.
-
-        `done` is the share of the run that is over, where the clock decides and not the steps.
-        """
-        step_now, start = step if done is None else done * self.steps, self.steps * (1 - self.cooldown)
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, (step_now - start) / max(1.0, self.steps - start)))))
-        return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * fall
 
 
 class Trainee(Protocol):

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from speechbase.files import read_jsonl, write_jsonl
+from speechbase.settings import value_of
 from speechbase.training import checkpoint
 from speechbase.training.loop import Loop
+from speechbase.training.settings import Model
 
 
 def release(folder: Path, loop: Loop, config: dict) -> None:
@@ -25,7 +27,7 @@ def release(folder: Path, loop: Loop, config: dict) -> None:
         "processes": loop.accelerator.num_processes,
         "torch": torch.__version__,
     }
-    half = torch.float16 if config.get("store", "fp16") == "fp16" else None
+    half = torch.float16 if value_of(Model, config, "store") == "fp16" else None
     resolved: dict = getattr(loop.trainee, "resolved", dict)()
     checkpoint.save_model(folder, tensors, config | resolved | {"record": record}, half)
     write_jsonl(folder / "curves.jsonl", read_jsonl(loop.folder / "curves.jsonl"))

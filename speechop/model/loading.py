@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechbase.files import UserError
+from speechbase.settings import checked
 from speechbase.training import checkpoint
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
+from speechop.settings import NetworkConfig
 
 # Parts that stage 1 does not have: stage 2 attaches the audio encoder (Appendix E.2).
 ENCODER = ("encoder.", "source_in.", "source_out.", "encoder_condition.")
@@ -20,7 +22,7 @@ def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     tensors, config = checkpoint.read_model(folder)
     check_current(config, folder)
     with checkpoint.building(folder):
-        network = SpeechOpNetwork(NetworkConfig(**config["network"]))
+        network = SpeechOpNetwork(checked(NetworkConfig, config["network"], f"{folder}/config.json: network"))
         may_lack = (*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT)
     checkpoint.load_into(network, tensors, folder, may_lack=may_lack)
     return network.eval().requires_grad_(False), config

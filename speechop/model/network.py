@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -16,36 +16,9 @@ from torch import Tensor, nn
 
 from speechbase.files import UserError, did_you_mean
 from speechop.model.text import ByT5, PhonemeEmbedding, byte_encoder, phoneme_encoder, tokenize, tokenize_phonemes
-from speechop.model.transformer import CrossMemory, Transformer, TransformerConfig
+from speechop.model.transformer import CrossMemory, Transformer
 from speechop.schedule import alpha_sigma
-from speechop.tasks import ROWS
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Resolved sizes of the network. `source_mixing` is `framewise` (section 5) or `cross_attention` (Appendix F).
-
-    `tasks` names the rows of the task embedding; it is stored with the weights, which so know what they were trained
-    for.
-    """
-
-    latent_dim: int = 64
-    dit: dict = field(default_factory=lambda: {"dim": 1024, "ff_dim": 3072, "layers": 20, "heads": 8})
-    encoder: dict = field(default_factory=lambda: {"dim": 768, "ff_dim": 2304, "layers": 8, "heads": 8})
-    text: dict = field(default_factory=lambda: {"kind": "byt5", "dim": 1536, "folder": "byt5-base"})
-    cross_rotary: bool = False
-    encoder_time: bool = True
-    source_mixing: str = "framewise"
-    tasks: tuple[str, ...] = ROWS
-
-    def __post_init__(self):
-        object.__setattr__(self, "tasks", tuple(self.tasks))
-        if self.source_mixing not in ("framewise", "cross_attention"):
-            raise ValueError(f"source_mixing is {self.source_mixing!r}: framewise or cross_attention")
-
-    def as_dict(self) -> dict:
-        """Plain values, for JSON."""
-        return asdict(self)
+from speechop.settings import NetworkConfig, TextConfig
 
 
 class Timestep(nn.Module):
@@ -91,19 +64,18 @@ class SpeechOpNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, text_encoder: nn.Module | None = None):
         super().__init__()
         self.config = config
-        dit = TransformerConfig(**config.dit, cross_dim=config.text["dim"], cross_rotary=config.cross_rotary)
-        encoder = TransformerConfig(**config.encoder)
-        d, e = dit.dim, encoder.dim
-        self.dit, self.encoder = Transformer(dit), Transformer(encoder)
+        d, e = config.dit.dim, config.encoder.dim
+        self.dit = Transformer(config.dit, config.text.dim, config.cross_rotary)
+        self.encoder = Transformer(config.encoder)
         self.latent_in = nn.Linear(config.latent_dim, d)
         self.clean = nn.Embedding(2, d)
         self.task = nn.Embedding(len(config.tasks), d)
         self.timestep = Timestep(d)
         self.text_encoder = text_encoder if text_encoder is not None else build_text_encoder(config.text)
-        self.text_pool = nn.Linear(config.text["dim"], d)
+        self.text_pool = nn.Linear(config.text.dim, d)
         self.source_in = nn.Linear(config.latent_dim, e)
         self.encoder_condition = nn.Linear(d, e)
-        self.source_out = nn.Linear(e, d if config.source_mixing == "framewise" else config.text["dim"])
+        self.source_out = nn.Linear(e, d if config.source_mixing == "framewise" else config.text.dim)
         self.final = nn.Linear(d, 2 * d)
         self.latent_out = nn.Linear(d, config.latent_dim)
         for layer in (self.final, self.latent_out):
@@ -134,8 +106,8 @@ class SpeechOpNetwork(nn.Module):
         Raises:
             UserError: a text that cannot be said, or that is too long.
         """
-        if self.config.text["kind"] == "phonemes":
-            return tokenize_phonemes(texts, self.config.text["alphabet"], device)
+        if self.config.text.alphabet is not None:
+            return tokenize_phonemes(texts, self.config.text.alphabet, device)
         return tokenize(texts, device)
 
     def encode_text(self, tokens: Tensor, lengths: Tensor, keep: Tensor, frames: Tensor) -> Text:
@@ -209,16 +181,8 @@ class SpeechOpNetwork(nn.Module):
         return self.latent_out(x).float()  # [b, n, c]
 
 
-def build_text_encoder(config: dict) -> nn.Module:
-    """The text encoder of a configuration.
-
-    `kind` is bytes or phonemes (with `dim` and `layers`, the latter also with `alphabet` and `lengths`), or byt5 (with
-    `folder`).
-    """
-    if config["kind"] == "bytes":
-        return byte_encoder(config["dim"], config.get("layers", 2))
-    if config["kind"] == "phonemes":
-        return phoneme_encoder(config["dim"], config.get("layers", 2), config["alphabet"], config.get("lengths"))
-    if config["kind"] == "byt5":
-        return ByT5(config["folder"])
-    raise ValueError(f"unknown text encoder {config['kind']!r}: bytes, phonemes or byt5")
+def build_text_encoder(config: TextConfig) -> nn.Module:
+    """The text encoder of a configuration."""
+    if config.alphabet is not None:
+        return phoneme_encoder(config.dim, config.layers, config.alphabet, config.lengths)
+    return byte_encoder(config.dim, config.layers) if config.folder is None else ByT5(config.folder)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from speechbase.files import UserError
 from speechbase.texts import MAX_BYTES
-from speechop.model.transformer import Transformer, TransformerConfig
+from speechop.model.transformer import Transformer
+from speechop.settings import TransformerConfig
 
 PAD = 0
 OFFSET = 3  # ByT5's numbering: 0 pad, 1 end of text, 2 unknown, then bytes
@@ -78,13 +79,14 @@ class PhonemeEmbedding(nn.Module):
 class SmallEncoder(nn.Module):
     """A small transformer over bytes or phonemes, trained with the model: tokens [b, t] -> [b, t, dim]."""
 
-    def __init__(self, embed: nn.Module, dim: int, layers: int = 2):
+    def __init__(self, embed: nn.Module, dim: int, layers: int):
         super().__init__()
         self.dim = dim
         self.embed = embed
         self.neighbours = nn.Conv1d(dim, dim, 5, padding=2)
         heads = max(1, dim // 64)
-        self.transformer = Transformer(TransformerConfig(dim, 2 * dim, layers, heads, registers=0, dropout=0.0))
+        config = TransformerConfig(dim=dim, ff_dim=2 * dim, layers=layers, heads=heads, registers=0, dropout=0.0)
+        self.transformer = Transformer(config)
         self.condition = nn.Parameter(torch.randn(dim) * 0.02)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class SmallEncoder(nn.Module):
         return self.transformer(x, self.condition.expand(len(x), -1), mask)
 
 
-def byte_encoder(dim: int, layers: int = 2) -> SmallEncoder:
+def byte_encoder(dim: int, layers: int) -> SmallEncoder:
     """Over UTF-8 bytes."""
     return SmallEncoder(nn.Embedding(VOCABULARY, dim, padding_idx=PAD), dim, layers)
 

@@ -13,23 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class TransformerConfig:
-    """Sizes of one transformer; `cross_dim` is the width of what it cross-attends to, 0 for no cross-attention."""
-
-    dim: int
-    ff_dim: int
-    layers: int
-    heads: int = 8
-    cross_dim: int = 0
-    cross_rotary: bool = False
-    registers: int = 8
-    dropout: float = 0.1
-
-    def __post_init__(self):
-        if self.dim % self.heads or (self.dim // self.heads) % 2:
-            raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
+from speechop.settings import TransformerConfig
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
@@ -114,16 +98,16 @@ class CrossAttention(nn.Module):
     """Position-aware cross-attention (Lovelace et al., 2024b).
 
     Keys receive an embedding of the relative position i / t; a learned null key and value stands for "no condition".
-    With `cross_rotary` queries and keys are rotated as well, text positions being stretched over the audio's length,
+    Where it is `rotary`, queries and keys are rotated as well, text positions being stretched over the audio's length,
     which gives a small model a monotonic start.
     """
 
-    def __init__(self, config: TransformerConfig):
+    def __init__(self, config: TransformerConfig, cross_dim: int, rotary: bool):
         super().__init__()
-        self.heads, self.dropout, self.rotary = config.heads, config.dropout, config.cross_rotary
+        self.heads, self.dropout, self.rotary = config.heads, config.dropout, rotary
         width = config.dim // config.heads
         self.q = nn.Linear(config.dim, config.dim, bias=False)
-        self.kv = nn.Linear(config.cross_dim, 2 * config.dim, bias=False)
+        self.kv = nn.Linear(cross_dim, 2 * config.dim, bias=False)
         self.position = nn.Linear(config.dim // 4, config.dim, bias=False)
         self.null = nn.Parameter(torch.randn(2, config.heads, width) * 0.02)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
@@ -175,12 +159,12 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """Self-attention, cross-attention (if any) and feed-forward, each modulated and gated by AdaLN."""
 
-    def __init__(self, config: TransformerConfig):
+    def __init__(self, config: TransformerConfig, cross_dim: int, cross_rotary: bool):
         super().__init__()
         self.self_attention = SelfAttention(config)
-        self.cross_attention = CrossAttention(config) if config.cross_dim else None
+        self.cross_attention = CrossAttention(config, cross_dim, cross_rotary) if cross_dim else None
         self.ff = SwiGLU(config)
-        self.offset = nn.Parameter(torch.zeros(9 if config.cross_dim else 6, config.dim))
+        self.offset = nn.Parameter(torch.zeros(9 if cross_dim else 6, config.dim))
 
     def forward(
         self,
@@ -214,16 +198,18 @@ class Transformer(nn.Module):
 
     Global AdaLN: one projection of the condition serves all layers, with a learned offset a layer. Dense connections
     (Lee et al., 2024): the first half of the layers' outputs are concatenated into the second half and projected back.
+
+    `cross_dim` is the width of what it cross-attends to, 0 for no cross-attention.
     """
 
-    def __init__(self, config: TransformerConfig):
+    def __init__(self, config: TransformerConfig, cross_dim: int = 0, cross_rotary: bool = False):
         super().__init__()
         self.config = config
         self.registers = nn.Parameter(torch.randn(config.registers, config.dim) * 0.02)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, cross_dim, cross_rotary) for _ in range(config.layers))
         self.merge = nn.ModuleList(nn.Linear(2 * config.dim, config.dim, bias=False) for _ in range(config.layers // 2))
-        self.adaln = nn.Linear(config.dim, (9 if config.cross_dim else 6) * config.dim)
-        if config.cross_dim:
+        self.adaln = nn.Linear(config.dim, (9 if cross_dim else 6) * config.dim)
+        if cross_dim:
             hidden = config.dim // 4
             self.position_mlp = nn.Sequential(
                 nn.Linear(14, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, hidden)

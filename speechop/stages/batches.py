@@ -18,6 +18,7 @@ from speechbase.corpus.shards import ShardTable
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
 from speechop.schedule import SigmoidWeight
+from speechop.settings import BatchConfig
 from speechop.tasks import ROWS, TABLE9
 
 if TYPE_CHECKING:
@@ -54,40 +55,6 @@ class Batch:
         if self.tokens is not None:
             moved["tokens"] = self.tokens[0].to(device), self.tokens[1].to(device)
         return replace(self, **moved)
-
-
-@dataclass(frozen=True)
-class BatchConfig:
-    """Sizes of batches; TTS and speech-to-speech micro-batches alternate in stage 2 (section 5: equal frequency).
-
-    Validation drops no condition, and has at least `valid_items` items of each kind of micro-batch. `speed` is the
-    range of speed perturbation, one factor an item: more voices than a small corpus has. `recorded` is the
-    share of items whose voice is a real one; without it every utterance is as likely as any other. With `tts_seconds` a
-    TTS batch has so much speech whatever its number of items, which are drawn among the `alike` utterances next in
-    length to a random one: little is computed for padding. With `workers` so many processes draw the batches to come.
-    """
-
-    tts_batch: int = 4
-    s2s_batch: int = 8
-    crop_seconds: float = 5.0
-    prompt_seconds: tuple[float, float] = (1.5, 3.0)
-    sentences: tuple[int, ...] = (1,)
-    pause_seconds: tuple[float, float] = (0.15, 0.35)
-    drop: float = 0.1
-    valid_items: int = 512
-    speed: tuple[float, float] = (1.0, 1.0)
-    recorded: float | None = None
-    tts_seconds: float | None = None
-    alike: int = 1000
-    workers: int = 0
-    tasks: tuple[str, ...] = tuple(name for name in TABLE9 if name != "tts")
-
-    @property
-    def pair_seconds(self) -> float:
-        """Mean length of a speech-to-speech item: a crop, with a prompt before it as often as Table 9 says."""
-        tasks = [TABLE9[name] for name in self.tasks]
-        prompted = sum(t.weight * t.prompt_probability for t in tasks) / sum(t.weight for t in tasks)
-        return self.crop_seconds + prompted * sum(self.prompt_seconds) / 2
 
 
 class Drawer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from speechbase.codec import Codec
@@ -11,14 +9,16 @@ from speechbase.codec.loading import load_codec
 from speechbase.corpus import latents
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.shards import open_speech, tts_split
+from speechbase.settings import checked, value_of
 from speechbase.training import checkpoint
-from speechbase.training.kinds import Context, settings_of
-from speechbase.training.loop import TrainingConfig
+from speechbase.training.kinds import Context
+from speechbase.training.settings import TrainingConfig
 from speechop.model.loading import ENCODER, FROZEN_TEXT, UNTRAINED
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
 from speechop.schedule import ShiftedCosine, SigmoidWeight
-from speechop.stages.batches import BatchConfig, Drawer
-from speechop.stages.diffusion import DiffusionLossConfig, DiffusionTrainee
+from speechop.settings import BatchConfig, DiffusionConfig, DiffusionLossConfig, DiffusionModel, NetworkConfig
+from speechop.stages.batches import Drawer
+from speechop.stages.diffusion import DiffusionTrainee
 from speechop.stages.resident import Resident
 
 BATCHES = {"tts": ("tts",), "multitask": ("tts", "s2s"), "s2s": ("s2s",)}
@@ -31,13 +31,13 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
         UserError: an unknown key, weights of another model, or a corpus that does not fit the codec.
     """
     accelerator, kinds = context.accelerator, BATCHES[context.kind]
-    folder = context.models / config.get("codec", "codec")
+    folder = context.models / value_of(DiffusionModel, config, "codec")
     codec = load_codec(folder).to(accelerator.device)
     torch.manual_seed(config["seed"])
     network = _network(config, context)
     drawer, valid = (_drawer(config, context, split, codec, network.config) for split in ("train", "valid"))
-    losses = settings_of(DiffusionLossConfig, config.get("losses", {}), "losses")
-    accumulate = config["training"].get("accumulate", TrainingConfig.accumulate)
+    losses = checked(DiffusionLossConfig, config.get("losses", {}), "losses")
+    accumulate = checked(TrainingConfig, config["training"], "training").accumulate
     return DiffusionTrainee(
         network.to(accelerator.device), drawer, valid, kinds, losses, context.kind, accumulate, codec
     )
@@ -46,11 +46,11 @@ def build(config: dict, context: Context) -> DiffusionTrainee:
 def _drawer(config: dict, context: Context, split: str, codec: Codec, network: NetworkConfig) -> Drawer:
     """What draws the batches of a split: latents that lie on the device where the data has such, else audio."""
     accelerator, kinds, training = context.accelerator, BATCHES[context.kind], split == "train"
-    drawn = settings_of(BatchConfig, config.get("batches", {}), "batches")
+    drawn = checked(BatchConfig, config.get("batches", {}), "batches")
     if not training:
-        drawn = replace(drawn, speed=(1.0, 1.0), drop=0.0)
-    diffusion = dict(config.get("diffusion", {}))
-    weight = SigmoidWeight(schedule=ShiftedCosine(diffusion.pop("schedule_scale", 0.5)), **diffusion)
+        drawn = drawn.model_copy(update={"speed": (1.0, 1.0), "drop": 0.0})
+    diffusion = checked(DiffusionConfig, config.get("diffusion", {}), "diffusion")
+    weight = SigmoidWeight(diffusion.bias, diffusion.elbo_jacobian, ShiftedCosine(diffusion.schedule_scale))
     stored = latents.folder_of(context.data, split)
     resident = heard = spoken = degrader = None
     if "tts" in kinds and stored.is_dir():
@@ -58,7 +58,7 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     elif "tts" in kinds:
         spoken = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
     # Processes that draw ahead share no GPU: pairs are simulated and encoded on the CPU.
-    encoder = load_codec(context.models / config.get("codec", "codec")) if drawn.workers else codec
+    encoder = load_codec(context.models / value_of(DiffusionModel, config, "codec")) if drawn.workers else codec
     if "s2s" in kinds:
         same = spoken is not None and tts_split(context.data, split) == split
         heard = spoken if same else open_speech(context.data, split, codec.rate_hz)
@@ -72,7 +72,7 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
 
 def _network(config: dict, context: Context) -> SpeechOpNetwork:
     """The network to train; from stage 1's weights, every task begins as TTS."""
-    network = SpeechOpNetwork(settings_of(NetworkConfig, config["network"], "network"))
+    network = SpeechOpNetwork(checked(NetworkConfig, config["network"], "network"))
     if context.init is not None:
         tensors, before = checkpoint.read_model(context.init)
         lacking = (*ENCODER, FROZEN_TEXT, *UNTRAINED.get(context.kind, ()))

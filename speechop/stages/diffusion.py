@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +14,18 @@ from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import FROZEN_TEXT, UNTRAINED
 from speechop.model.network import SpeechOpNetwork
-from speechop.sampler import Noise, Sampling, sample
+from speechop.sampler import Noise, sample
 from speechop.schedule import alpha_sigma, v_target
+from speechop.settings import DiffusionLossConfig, Sampling
 from speechop.stages.batches import Batch, Drawer
 
-
-@dataclass(frozen=True)
-class DiffusionLossConfig:
-    """`si_sdr`: what a decibel of SI-SDR of the decoded estimate is worth in squared error (E6; the paper: 0)."""
-
-    si_sdr: float = 0.0
+PAPER = DiffusionLossConfig()
 
 
 class DiffusionLoss(nn.Module):
     """The network with its loss: one forward pass a batch, so that data-parallel wrappers see every parameter."""
 
-    def __init__(self, network: SpeechOpNetwork, codec: Codec | None = None, config=DiffusionLossConfig()):
+    def __init__(self, network: SpeechOpNetwork, codec: Codec | None = None, config=PAPER):
         super().__init__()
         self.network, self.config = network, config
         self._codec = (codec,)  # in a tuple: not trained, averaged or stored with the network
@@ -99,7 +95,7 @@ class DiffusionTrainee:
         drawer: Drawer,
         valid: Drawer,
         stages: tuple[str, ...],
-        losses: DiffusionLossConfig = DiffusionLossConfig(),
+        losses: DiffusionLossConfig = PAPER,
         kind: str = "multitask",
         accumulate: int = 1,
         codec: Codec | None = None,
@@ -173,7 +169,7 @@ class DiffusionTrainee:
             else:
                 continue  # packed latents have no text that could be told beside the sound
             noise = Noise([0], frames, batch.target.shape[-1], batch.target.device)
-            made[task] = codec.decode(sample(cfg(term, 2.0), noise, Sampling(32)))[0]
+            made[task] = codec.decode(sample(cfg(term, 2.0), noise, Sampling(steps=32)))[0]
         return made, codec.rate_hz
 
     def _by_task(self, network: nn.Module, batches: list[Batch], kind: str) -> dict[str, float]:

@@ -7,9 +7,9 @@ import torch
 
 from speechbase.corpus.latents import Latents
 from speechbase.files import UserError, seed_of
-from speechop.model.network import NetworkConfig
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import Batch, BatchConfig, inpainting
+from speechop.settings import BatchConfig, NetworkConfig
+from speechop.stages.batches import Batch, inpainting
 
 
 class Resident:
@@ -23,7 +23,7 @@ class Resident:
     def __init__(
         self, latents: Latents, config: BatchConfig, weight: SigmoidWeight, seed: int, device, network: NetworkConfig
     ):
-        if latents.alphabet != network.text.get("alphabet"):
+        if latents.alphabet != network.text.alphabet:
             raise UserError(
                 "The packed latents have the phonemes of another alphabet than the network: pack them again."
             )

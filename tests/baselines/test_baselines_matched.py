@@ -11,7 +11,7 @@ from baselines import registry
 from baselines.matched import MatchedPairs
 from baselines.permutation import remix, si_sdr_db, target_of
 from baselines.predictive.model import Enhancer, spectral_loss
-from baselines.predictive.model import Size as PredictiveSize
+from baselines.predictive.settings import Size as PredictiveSize
 from baselines.sepformer.model import negative_si_snr
 from speechbase import audio
 from speechbase.files import UserError, read_json, read_jsonl

@@ -19,15 +19,16 @@ from baselines.speechx.__main__ import app, main
 from baselines.speechx.generate import Job, Length, _one_more, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
 from baselines.speechx.network import Autoregressive, Refining
-from baselines.speechx.pairs import BatchConfig, Drawer, TokenPairs
+from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.pipeline import SpeechX
+from baselines.speechx.settings import BatchConfig
 from speechbase import audio, editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
 from speechbase.systems.runner import run_manifest
-from speechbase.tokens.lm import LMConfig
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.sequences import NO_CODE, collate
+from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 from speechbase.training.__main__ import train
 from speechbase.training.kinds import Context

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from speechbase.codec import MelCodec
+from speechbase.codec.settings import MelConfig
 from speechbase.training import checkpoint
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
+from speechop.settings import NetworkConfig
 
 TINY = NetworkConfig(
     latent_dim=16,
@@ -36,7 +38,7 @@ def network() -> SpeechOpNetwork:
 @pytest.fixture(scope="session")
 def codec() -> MelCodec:
     torch.manual_seed(0)
-    codec = MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=2).eval()
+    codec = MelCodec(MelConfig(latent_dim=16, decoder_dim=16, decoder_layers=2)).eval()
     codec.fit([torch.randn(16_000) * 0.1])
     return codec
 

@@ -8,7 +8,8 @@ from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.speech import SpeechTable
 from speechbase.training.ahead import Ahead
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import BatchConfig, Drawer, inpainting
+from speechop.settings import BatchConfig
+from speechop.stages.batches import Drawer, inpainting
 from speechop.tasks import TABLE9
 from tests.speechbase.training.conftest import data  # noqa: F401
 

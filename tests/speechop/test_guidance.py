@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given
@@ -6,7 +8,8 @@ from hypothesis import strategies as st
 from speechbase.files import UserError
 from speechop.guidance import LOGSNR, ClosedForm, Interval, cfg, tc_avg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
-from speechop.sampler import SOLVERS, Noise, Sampling, sample
+from speechop.sampler import Noise, sample
+from speechop.settings import Sampling, Solver
 
 numbers = st.floats(-3, 3)
 
@@ -71,7 +74,7 @@ def guided(network, batch, index, *, fused=True, gamma=1.5):
 def draw(network, batch, index, **how):
     model, composed = guided(network, batch, index, **how)
     noise = Noise([50 + i for i in index], [batch["frames"][i] for i in index], 16)
-    return model, sample(composed, noise, Sampling(6))
+    return model, sample(composed, noise, Sampling(steps=6))
 
 
 def test_fused_evaluation_equals_the_naive_one(network, batch):
@@ -109,7 +112,7 @@ def test_composition_is_equation_4_and_equation_1(network, batch):
     )
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", get_args(Solver))
 def test_every_composition_runs_under_every_sampler(network, batch, solver):
     model = NetworkEvaluator(network, batch["frames"], precision="fp32")
     prompt, source, text = batch["prompt"], batch["source"], batch["text"]
@@ -118,7 +121,7 @@ def test_every_composition_runs_under_every_sampler(network, batch, solver):
     edit = cfg(model.term("tts", transcript=text, left=prompt, right=prompt), 2.0)
     isolate = tc_cfg(cfg(model.term("speech_isolation", source=source), 1.5), words, 1.5)
     for composed in (separate, tc_cfg(separate, words), tc_avg(separate, words), edit, isolate):
-        out = sample(composed, Noise([1, 2, 3], batch["frames"], 16), Sampling(3, solver))
+        out = sample(composed, Noise([1, 2, 3], batch["frames"], 16), Sampling(steps=3, solver=solver))
         assert out.shape == (3, 31, 16) and out.isfinite().all()
 
 

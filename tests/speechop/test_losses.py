@@ -7,8 +7,9 @@ import torch
 
 from metrics.si_sdr import si_sdr_db
 from speechop.schedule import alpha_sigma
+from speechop.settings import DiffusionLossConfig
 from speechop.stages.batches import Batch
-from speechop.stages.diffusion import DiffusionLoss, DiffusionLossConfig
+from speechop.stages.diffusion import DiffusionLoss
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from torch import nn
 
 from speechbase.corpus import phones
 from speechbase.files import UserError
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
 from speechop.model.text import PhonemeEmbedding, tokenize
 from speechop.model.transformer import attention
+from speechop.settings import NetworkConfig
 
 from .conftest import TINY, awake
 

@@ -9,9 +9,10 @@ import torch
 
 from speechbase import audio
 from speechbase.files import UserError, read_jsonl
+from speechbase.settings import checked
 from speechbase.systems.runner import run_manifest
-from speechop.compose import Settings
 from speechop.pipeline import Request, SpeechOp
+from speechop.settings import Composed
 from speechop.system import ComposedSpeechOp
 
 RATE = 16_000
@@ -55,9 +56,9 @@ def test_guidance_changes_the_result_and_the_seed_decides_it(model):
 
 def test_a_request_does_not_depend_on_its_batch(model):
     requests = [Request(str(i), "enhancement", source=speech(0.5 + 0.2 * i, seed=i)) for i in range(3)]
-    together = model.process(requests, Settings(**HOW))
+    together = model.process(requests, Composed(**HOW))
     for request, wave in zip(requests, together):
-        np.testing.assert_allclose(model.process([request], Settings(**HOW))[0], wave, atol=1e-4)
+        np.testing.assert_allclose(model.process([request], Composed(**HOW))[0], wave, atol=1e-4)
 
 
 def test_silence_stays_silence_and_nonsense_is_refused(model):
@@ -85,10 +86,10 @@ def test_silence_stays_silence_and_nonsense_is_refused(model):
 def test_missing_and_unknown_things_are_named(models):
     with pytest.raises(UserError, match="no model 'multitask'"):
         SpeechOp.from_pretrained("nowhere")
-    with pytest.raises(UserError, match="gama"):
-        Settings.of({"gama": 1.0})
+    with pytest.raises(UserError, match="'gama' .did you mean 'gamma'"):
+        checked(Composed, {"gama": 1.0}, "sampling")
     with pytest.raises(UserError, match="tc_avg"):
-        Settings(composition="average")
+        checked(Composed, {"composition": "average"}, "sampling")
 
 
 # -- the manifest runner -----------------------------------------------------------------------------------------------

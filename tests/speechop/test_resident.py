@@ -7,9 +7,8 @@ import torch
 from speechbase.codec import build_codec
 from speechbase.corpus import latents, phones, speech
 from speechbase.files import UserError
-from speechop.model.network import NetworkConfig
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import BatchConfig
+from speechop.settings import BatchConfig, NetworkConfig
 from speechop.stages.resident import Resident, _inpainting
 
 RATE_HZ = 16_000

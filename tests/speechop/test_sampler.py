@@ -1,10 +1,13 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
-from speechop.sampler import SOLVERS, Noise, Sampling, sample
+from speechop.sampler import Noise, logsnrs, sample
 from speechop.schedule import alpha_sigma
+from speechop.settings import Sampling, Solver
 
 MEAN, STD = 0.7, 0.4
 
@@ -27,19 +30,19 @@ class Fixed:
         return torch.randn(self.shape, generator=self.generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", get_args(Solver))
 def test_gaussian_data_come_out_with_their_mean_and_variance(solver):
     steps = 400 if solver.endswith("1") else 100
-    draws = sample(gaussian_velocity, Fixed((1, 200_000, 1)), Sampling(steps, solver))
+    draws = sample(gaussian_velocity, Fixed((1, 200_000, 1)), Sampling(steps=steps, solver=solver))
     assert float(draws.mean()) == pytest.approx(MEAN, abs=0.01)
     assert float(draws.std()) == pytest.approx(STD, rel=0.03)
 
 
 @pytest.mark.parametrize("solver", ["sde-2m", "ode-2m"])
 def test_second_order_converges_faster_than_first(solver):
-    exact = sample(gaussian_velocity, Fixed((1, 50, 1)), Sampling(3000, "ode-2m"))
+    exact = sample(gaussian_velocity, Fixed((1, 50, 1)), Sampling(steps=3000, solver="ode-2m"))
     first, second = (
-        sample(gaussian_velocity, Fixed((1, 50, 1)), Sampling(24, f"ode-{order}")) for order in ("1", "2m")
+        sample(gaussian_velocity, Fixed((1, 50, 1)), Sampling(steps=24, solver=f"ode-{order}")) for order in ("1", "2m")
     )
     assert (second - exact).abs().max() < 0.3 * (first - exact).abs().max()
 
@@ -48,8 +51,8 @@ def test_second_order_converges_faster_than_first(solver):
 def test_steps_equal_those_of_diffusers(solver, algorithm, monkeypatch):
     """The same grid, velocities and noise through diffusers' independent implementation."""
     steps = 12
-    sampling = Sampling(steps, solver, -8.0, 8.0)
-    grid = sampling.logsnrs()
+    sampling = Sampling(steps=steps, solver=solver, logsnr_min=-8.0, logsnr_max=8.0)
+    grid = logsnrs(sampling)
     theirs = DPMSolverMultistepScheduler(
         num_train_timesteps=1000, algorithm_type=algorithm, solver_type="midpoint", prediction_type="v_prediction",
         lower_order_final=False, final_sigmas_type="sigma_min",
@@ -85,14 +88,14 @@ def test_noise_of_an_item_does_not_depend_on_its_batch():
 
 def test_unknown_solver_and_no_steps_are_refused():
     with pytest.raises(ValueError, match="sde-2m"):
-        Sampling(8, "euler")
-    with pytest.raises(ValueError, match="at least 1"):
-        Sampling(0)
+        Sampling(steps=8, solver="euler")
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        Sampling(steps=0)
 
 
 def test_one_step_returns_the_data_prediction():
     z = Fixed((1, 4, 2))()
-    out = sample(gaussian_velocity, Fixed((1, 4, 2)), Sampling(1))
+    out = sample(gaussian_velocity, Fixed((1, 4, 2)), Sampling(steps=1))
     x0 = alpha_sigma(torch.tensor(-15.0, dtype=torch.float64))
     expected = x0[0] * z - x0[1] * gaussian_velocity(z, -15.0)
     np.testing.assert_allclose(out.numpy(), expected.numpy(), atol=1e-9)

@@ -7,9 +7,9 @@ from speechbase import items
 from speechbase.codec.loading import load_codec
 from speechbase.files import read_json, sha256
 from speechop import tasks
-from speechop.compose import Settings
 from speechop.model.loading import load_network
 from speechop.pipeline import Request, SpeechOp
+from speechop.settings import Composed
 from workflow.plan.planning import ROOT
 
 PRETRAINED = ROOT / "speechbase" / "pretrained"
@@ -45,7 +45,7 @@ def test_a_task_more_leaves_shipped_weights_as_they_are(monkeypatch):
 
     def answers():
         model = SpeechOp.from_pretrained("nano")
-        return model.process([Request("a", "enhancement", source=wave)], Settings(steps=2))[0]
+        return model.process([Request("a", "enhancement", source=wave)], Composed(steps=2))[0]
 
     before = answers()
     dummy = tasks.TrainedTask("whispering", 1.0, 0.1)
@@ -64,7 +64,7 @@ def test_a_task_more_leaves_shipped_weights_as_they_are(monkeypatch):
 def test_the_shipped_model_enhances_out_of_the_box(scale):
     model = SpeechOp.from_pretrained(scale)
     wave = np.random.default_rng(0).standard_normal(model.rate_hz).astype(np.float32) * 0.05
-    (out,) = model.process([Request("a", "enhancement", source=wave)], Settings(steps=2))
+    (out,) = model.process([Request("a", "enhancement", source=wave)], Composed(steps=2))
     assert out.shape == wave.shape and np.isfinite(out).all()
 
 

@@ -21,9 +21,10 @@ from speechbase.commands import command_line, words
 from speechop.guidance import LOGSNR, cfg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
 from speechop.pipeline import SpeechOp
-from speechop.sampler import Noise, Sampling, sample
+from speechop.sampler import Noise, logsnrs, sample
+from speechop.settings import NetworkConfig, Sampling
 from workflow.plan import configuration
 
 TEXT = "peter found seven yellow baskets nancy carried twenty golden tickets"
@@ -53,7 +54,7 @@ def composition(network, frames: int, batch: int, steps: int, rounds: int, preci
     """Fused, naive and floor seconds of one TC-CFG sample of `batch` utterances."""
     device = network.latent_in.weight.device
     source = [torch.randn(frames, network.config.latent_dim, device=device) for _ in range(batch)]
-    sampling = Sampling(steps)
+    sampling = Sampling(steps=steps)
 
     def run(fused: bool):
         model = NetworkEvaluator(network, [frames] * batch, precision=precision, fused=fused)
@@ -70,7 +71,7 @@ def composition(network, frames: int, batch: int, steps: int, rounds: int, preci
 
     @torch.inference_mode()
     def floor():
-        for level in sampling.logsnrs()[:-1]:
+        for level in logsnrs(sampling)[:-1]:
             part = ready[4 if level > -1.0 else 2]
             levels = torch.full((len(part.canvas),), float(level), device=device)
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

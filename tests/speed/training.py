@@ -17,7 +17,8 @@ import typer
 from torch import nn
 
 from speechbase.commands import command_line
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
+from speechop.settings import NetworkConfig
 from speechop.stages.batches import Batch
 from speechop.stages.diffusion import DiffusionLoss
 from workflow.cluster.cost import PEAK, Counter
@@ -39,7 +40,7 @@ def make(scale: str, batch: int, frames: int, device: str):
     """(loss module, batch, operations of a step)"""
     config = NetworkConfig(**configuration.resolve({"scale": scale})["models"]["tts"]["network"])
     counter = Counter(config)
-    network = SpeechOpNetwork(config, Embeddings(config.text["dim"]) if counter.has_frozen_text else None).to(device)
+    network = SpeechOpNetwork(config, Embeddings(config.text.dim) if counter.has_frozen_text else None).to(device)
     c = config.latent_dim
     x = torch.randn(batch, frames, c, device=device)
     mask = torch.ones(batch, frames, dtype=torch.bool, device=device)

@@ -10,13 +10,13 @@ import torch
 from metrics import mcd, pesq_wb, registry, scorer, summary
 from metrics.utterance import Files
 from speechbase import audio
-from speechbase.codec import MelCodec
+from speechbase.codec import build_codec
 from speechbase.corpus import degrade
 from speechbase.training import checkpoint
 from speechop import sampler
-from speechop.compose import Settings
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
+from speechop.model.network import SpeechOpNetwork
 from speechop.pipeline import Request, SpeechOp
+from speechop.settings import Composed, NetworkConfig
 from workflow.regression import compare as regression
 
 RATE_HZ, SECONDS, ITEMS = 16_000, 2, 3
@@ -45,7 +45,7 @@ def models(tmp_path_factory):
     """A codec and a network with random weights."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    codec = MelCodec(**{key: value for key, value in CODEC.items() if key != "kind"})
+    codec = build_codec(CODEC)
     codec.fit([torch.from_numpy(voiced(number)) for number in range(ITEMS)])
     network = SpeechOpNetwork(NetworkConfig(**NETWORK))
     with torch.no_grad():
@@ -68,7 +68,7 @@ def evaluate(folder, models):
     params = [degrade.draw(rng, drawn, ["white"], []) for _ in range(ITEMS)]
     noisy = degrade.apply(clean, noise, [None] * ITEMS, params, RATE_HZ).source.numpy()
     requests = [Request(str(number), "enhancement", source=wave) for number, wave in enumerate(noisy)]
-    made = SpeechOp(models, device="cpu").process(requests, Settings(steps=4, precision="fp32"))
+    made = SpeechOp(models, device="cpu").process(requests, Composed(steps=4, precision="fp32"))
     cells = {}
     for system, waves, names in (("noisy", noisy, ["pesq", "mcd"]), ("speechop", made, ["mcd"])):
         for number, wave in enumerate(waves):
@@ -124,8 +124,8 @@ def test_changed_weights_are_caught(reference, models, tmp_path):
 
 
 def test_a_changed_sampler_is_caught(reference, models, tmp_path, monkeypatch):
-    grid = sampler.Sampling.logsnrs
-    monkeypatch.setattr(sampler.Sampling, "logsnrs", lambda self: grid(self) * 0.8)
+    grid = sampler.logsnrs
+    monkeypatch.setattr(sampler, "logsnrs", lambda sampling: grid(sampling) * 0.8)
     assert moved(reference, tmp_path, models) == {"se/speechop/mcd"}
 
 

@@ -221,7 +221,7 @@ def test_what_was_added_is_planned(walked):
 
 def test_new_networks_have_the_task_and_shipped_ones_do_without(walked):
     copy, _ = walked
-    code = "from speechop.model.network import NetworkConfig; from speechop.model.loading import load_network;"
+    code = "from speechop.settings import NetworkConfig; from speechop.model.loading import load_network;"
     code += "from pathlib import Path; folder = Path('speechbase/pretrained/nano/multitask');"
     code += "print(*load_network(folder)[0].config.tasks); print(*NetworkConfig().tasks)"
     shipped, new = command(copy, "-c", code).splitlines()

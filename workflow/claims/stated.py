@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from speechbase.settings import Settings
-from workflow.plan.schema import Name, NotNegative, Text, key, needed
+from speechbase.settings import Name, NotNegative, Settings, Text, key, needed
 
 Names = Text | Annotated[list[Text], Field(min_length=1)]
 
@@ -23,21 +22,21 @@ class Compared(Settings):
     """One comparison, or several where names are lists."""
 
     of: Names
-    against: Names = key("the other cell; above and below are about one")
+    against: Names = key(None, "the other cell; above and below are about one")
     role: Names
     expect: Literal["lower", "higher", "not_higher", "not_lower", "within", "above", "below", "fraction"]
-    margin: NotNegative = key("in the cell's units")
-    margin_percent: NotNegative = key("the margin in per cent of the value of `against`")
-    over: Text = key("the row beyond which `of` lies where a threshold's direction holds")
+    margin: NotNegative = key(None, "in the cell's units")
+    margin_percent: NotNegative = key(None, "the margin in per cent of the value of `against`")
+    over: Text = key(None, "the row beyond which `of` lies where a threshold's direction holds")
     needs: Literal["phase", "printed_positions"] = key(
-        "what a scale must have for this to be able to come out either way"
+        None, "what a scale must have for this to be able to come out either way"
     )
     since: Annotated[list[Text], Field(min_length=2, max_length=2)] = key(
-        "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
+        None, "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
     )
-    value: float = key("the bound of above, below and fraction")
-    paper_only: bool = key("a system that nobody here runs: checked on the printed values")
-    larger: str = key("a table with these rows on more utterances, which decides where a scale has its set")
+    value: float = key(None, "the bound of above, below and fraction")
+    paper_only: bool = key(None, "a system that nobody here runs: checked on the printed values")
+    larger: str = key(None, "a table with these rows on more utterances, which decides where a scale has its set")
 
 
 class StatedClaim(Settings):
@@ -45,11 +44,11 @@ class StatedClaim(Settings):
 
     id: Annotated[str, Field(pattern="^[CEXN][0-9]{1,2}[a-z]?$")]
     table: Name
-    evidence: Literal["toy"] = key("the toy study's samples instead of a preset's scores")
+    evidence: Literal["toy"] = key(None, "the toy study's samples instead of a preset's scores")
     claim: str
-    beside: str = key("another claim, whose verdict is printed with this one's")
-    floor: str = key("a row; compared systems that do not reach it are named")
-    paper: str = key("what the paper prints where that is no cell, or a caution about its cells")
+    beside: str = key(None, "another claim, whose verdict is printed with this one's")
+    floor: str = key(None, "a row; compared systems that do not reach it are named")
+    paper: str = key(None, "what the paper prints where that is no cell, or a caution about its cells")
     compare: Annotated[list[Compared], Field(min_length=1)]
 
 
@@ -57,6 +56,7 @@ class StatedClaims(Settings):
     """The paper's claims as comparisons of cells."""
 
     second_judge: SecondJudge = key(
-        "the judge that guided nothing; every comparison in a role of `of` is made by it as well, and both must agree"
+        None,
+        "the judge that guided nothing: every comparison in a role of `of` is made by it too, and both must agree",
     )
     claims: Annotated[list[StatedClaim], Field(min_length=1)]

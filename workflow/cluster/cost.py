@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from speechbase.codec import build_codec
-from speechop.model.network import NetworkConfig, SpeechOpNetwork
-from speechop.stages.batches import BatchConfig
+from speechop.model.network import SpeechOpNetwork
+from speechop.settings import BatchConfig, NetworkConfig
 
 # Corpora by hours and utterances: MLS and LibriTTS as published; the share of LibriTTS below 10 s is estimated.
 HOURS = {"mls_english": 44660.0, "libritts": 480.0, "libritts_r": 555.0}
@@ -56,9 +56,9 @@ class Counter:
 
     def __init__(self, config: NetworkConfig):
         self.config = config
-        self.has_frozen_text = self.config.text["kind"] == "byt5"
+        self.has_frozen_text = self.config.text.kind == "byt5"
         with torch.device("meta"):
-            encoder = _Encoded(self.config.text["dim"]) if self.has_frozen_text else None
+            encoder = _Encoded(self.config.text.dim) if self.has_frozen_text else None
             self.network = SpeechOpNetwork(self.config, text_encoder=encoder).eval().requires_grad_(False)
 
     def parameters(self) -> dict[str, int]:

@@ -17,7 +17,6 @@ NEEDS = {
 }
 ALIGNED = ("librispeech", "daps")
 FAILED_LIST = "failed"
-SHARD_PARTS = 64
 
 
 def corpora_of_set(settings: dict) -> list[str]:
@@ -72,7 +71,7 @@ def training_shards(stage: str, recorded: dict) -> list[str]:
     written = {"codec": ["train", "valid"], "tts": ["valid"]}.get(stage, ["train", "valid"])
     encoded = ["tts"] if stage in ("tts", "multitask") else []
     marks = [(table, ".written") for table in written] + [(table, ".encoded") for table in encoded]
-    numbers = range(recorded.get("shard_parts", SHARD_PARTS))
+    numbers = range(recorded["shard_parts"])
     return [f"<data>/shards/{table}/{mark}/{number}.done" for table, mark in marks for number in numbers]
 
 

@@ -13,7 +13,7 @@ import typer
 from speechbase.commands import command_line
 from speechbase.files import write_text
 from speechbase.recorded.corpora import read_corpora
-from speechop.model.network import NetworkConfig
+from speechop.settings import NetworkConfig
 from workflow.cluster.cost import (
     FRAME_RATE,
     GPUS,

@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
-from baselines.speechx.pairs import BatchConfig as SpeechXBatchConfig
-from speechbase.codec.quantiser_trainee import FitConfig
-from speechbase.codec.trainee import CodecLossConfig
+from pydantic.fields import FieldInfo
+
+from metrics.judges.recognisers import Asked, WhisperSettings
+from speechbase.corpus.settings import PackagedCorpus
 from speechbase.files import write_json, write_text
-from speechbase.settings import Settings
-from speechbase.tokens.lm import LMConfig
-from speechbase.training.loop import TrainingConfig
-from speechop import compose
-from speechop.model.network import NetworkConfig
-from speechop.model.transformer import TransformerConfig
-from speechop.stages.batches import BatchConfig
-from speechop.stages.diffusion import DiffusionLossConfig
+from speechbase.recorded.settings import RecordedCorpus
+from speechbase.settings import Settings, models_in
+from speechbase.training.settings import Model
 from workflow.claims.stated import StatedClaims
-from workflow.plan import schema
 from workflow.plan.planning import ROOT
 from workflow.plan.preset import Preset
+from workflow.plan.schema import MODELS, Config, SystemEntry
 
-# What reads a section, and so knows what a key that is left out means.
-READERS: dict[type[Settings], type] = {
-    schema.Training: TrainingConfig,
-    schema.Batches: BatchConfig,
-    schema.CodecLosses: CodecLossConfig,
-    schema.DiffusionLosses: DiffusionLossConfig,
-    schema.Network: NetworkConfig,
-    schema.Transformer: TransformerConfig,
-    schema.Sampling: compose.Settings,
-    schema.QuantiserFit: FitConfig,
-    schema.TokenNetwork: LMConfig,
-    schema.SpeechXBatches: SpeechXBatchConfig,
-}
-SECTIONS = (
-    ("", schema.Config),
-    ("models.<name>", schema.CodecModel),
-    ("models.<name>", schema.DiffusionModel),
-    ("models.<name>", schema.MatchedModel),
-    ("models.<name>", schema.QuantiserModel),
-    ("models.<name>", schema.SpeechXModel),
-    ("corpus", schema.PackagedCorpus),
-    ("corpus", schema.RecordedCorpus),
-    ("systems.<name>", schema.System),
+SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
+    ("", Config),
+    ("evaluation.asr.<name>", Asked),
+    ("evaluation.asr.<name>", WhisperSettings),
+    ("models.<name>", Model),
+    *(("models.<name>", model) for model in dict.fromkeys(MODELS.values())),
+    ("corpus", PackagedCorpus),
+    ("corpus", RecordedCorpus),
+    ("systems.<name>", SystemEntry),
 )
+Row = tuple[str, str, str, str]
 PAGE = "config/README.md"
 SCHEMAS: dict[str, type[Settings]] = {
     "preset": Preset,
     "claims": StatedClaims,
-    "system": schema.System,
-    "config": schema.Config,
-    "packaged_corpus": schema.PackagedCorpus,
-    "recorded_corpus": schema.RecordedCorpus,
+    "system": SystemEntry,
+    "config": Config,
+    "packaged_corpus": PackagedCorpus,
+    "recorded_corpus": RecordedCorpus,
 }
 HEAD = """\
 # Configuration
@@ -82,22 +65,20 @@ too: `workflow/presets/*/*.yaml`.
 
 def render() -> str:
     """config/README.md: how layers are laid over each other, then every key."""
-    seen: dict[str, str] = {}
+    seen: dict[type, str] = {}
     return HEAD + "".join(_section(place, model, seen) for place, model in SECTIONS) + TAIL
 
 
-def _section(place: str, model: type[Settings], seen: dict[str, str]) -> str:
+def _section(place: str, model: type[Settings], seen: dict[type, str]) -> str:
     """A heading and the table of a model's keys."""
-    own = model.model_json_schema()
-    lines = [f"| {' | '.join(row)} |" for row in _rows(own, own.get("$defs", {}), place, "", seen)]
-    said = (model.__doc__ or "").strip().rstrip(".")
-    title = f"`{place}`: {said}" if place else "The configuration"
+    lines = [f"| {' | '.join(row)} |" for row in _rows(model, place, "", seen)]
+    title = f"`{place}`: {_about(model)}" if place else "The configuration"
     return "\n".join(
         [f"\n## {title}\n", "| key | takes | left out | meaning |", "| --- | --- | --- | --- |", *lines, ""]
     )
 
 
-def _rows(section: dict, parts: dict, place: str, at: str, seen: dict[str, str]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(model: type[Settings], place: str, at: str, seen: dict[type, str]) -> Iterator[Row]:
     """(key, what it takes, what leaving it out means, meaning) of each key; keys that stand elsewhere are told so once.
 
     Args:
@@ -105,39 +86,51 @@ def _rows(section: dict, parts: dict, place: str, at: str, seen: dict[str, str])
         at: where in that section the keys stand: "" or ending in a dot.
         seen: model -> where its keys stand; those met here are added.
     """
-    model = getattr(schema, section["title"])
-    bases = [base for base in model.__mro__[1:] if base.__name__ in seen]
-    told = {name for base in bases for name in base.model_fields}
-    if told:
-        yield f"`{at}*`", f"the keys of `{seen[bases[0].__name__]}`", "", ""
-    if at:
-        above = (base for base in model.__mro__ if base not in (Settings, *Settings.__mro__))
-        seen |= {base.__name__: f"{place}.{at}".strip(".") for base in above if base.__name__ not in seen}
-    defaults = _defaults(model)
-    for name, whole in section["properties"].items():
-        if name in told:
+    base = next((base for base in model.__mro__[1:] if base in seen), None)
+    told = () if base is None else base.model_fields  # type: ignore[attr-defined]
+    if base is not None:
+        yield f"`{at}*`", f"the keys of `{seen[base]}`", "", ""
+    if place:
+        above = [base for base in model.__mro__ if base not in Settings.__mro__]
+        seen |= {base: f"{place}.{at}".strip(".") for base in above if base not in seen}
+    takes = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        if name not in told:
+            yield from _key(field, takes[field.alias or name], place, f"{at}{field.alias or name}", seen)
+
+
+def _key(field: FieldInfo, takes: dict, place: str, path: str, seen: dict[type, str]) -> Iterator[Row]:
+    """The rows of one key: itself, then the keys in it."""
+    kinds, left_out, meaning = models_in(field.annotation), _left_out(field), field.description or ""
+    if not kinds:
+        yield f"`{path}`", _takes(_without_null(takes)), left_out, meaning
+        return
+    path += _entry(_without_null(takes))
+    for kind in kinds:
+        if kind in seen:
+            yield f"`{path}`", f"as `{seen[kind]}`", left_out, meaning or _about(kind)
             continue
-        value = _without_null(whole)
-        inner, path = _inner(value), f"{at}{name}{_entry(value)}"
-        left_out = "needed" if name in section.get("required", ()) else defaults.get(name, "")
-        meaning = whole.get("description", "") or parts.get(inner, {}).get("description", "").rstrip(".")
-        if not inner:
-            yield f"`{path}`", _takes(value), left_out, meaning
-        elif inner in seen:
-            yield f"`{path}`", f"as `{seen[inner]}`", left_out, meaning
-        else:
-            if meaning or left_out:
-                yield f"`{path}`", "keys", left_out, meaning
-            yield from _rows(parts[inner], parts, place, f"{path}.", seen)
+        yield f"`{path}`", "keys", left_out, meaning or _about(kind)
+        yield from _rows(kind, place, f"{path}.", seen)
 
 
-def _defaults(model: type[Settings]) -> dict[str, str]:
-    """What the code takes for the keys of a section that are left out."""
-    found = [one for section, reader in READERS.items() if issubclass(model, section) for one in fields(reader)]
-    return {one.name: _plain(one.default) for one in found if one.default not in (MISSING, None)}
+def _about(model: type[Settings]) -> str:
+    return " ".join((model.__doc__ or "").split()).rstrip(".")
 
 
-def _plain(value: object) -> str:
+def _left_out(field: FieldInfo) -> str:
+    """What a key that is left out means."""
+    default = field.default
+    if field.is_required():
+        return "needed"
+    if isinstance(default, Settings):
+        default = default.model_dump(exclude_unset=True)
+    return "" if default in (None, {}) else _plain(default)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
     return f"{list(value)}".replace("'", "") if isinstance(value, tuple) else f"{value}"
 
 
@@ -146,23 +139,9 @@ def _without_null(value: dict) -> dict:
     return kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else value
 
 
-def _element(value: dict) -> dict:
-    """The schema of a list's elements or of a mapping's values; {} for other values."""
-    entries = (
-        value.get("items") or value.get("additionalProperties") or [*value.get("patternProperties", {}).values(), {}][0]
-    )
-    return entries if isinstance(entries, dict) else {}
-
-
-def _inner(value: dict) -> str:
-    """The section that a key, the elements of its list, or the values of its mapping are."""
-    return (value.get("$ref") or _element(value).get("$ref", "")).rpartition("/")[2]
-
-
 def _entry(value: dict) -> str:
-    if "$ref" in value or not _inner(value):
-        return ""
-    return "[]" if "items" in value else ".<name>"
+    """How the keys in a list's elements, or in a mapping's values, are reached."""
+    return "" if "$ref" in value or "oneOf" in value else "[]" if "items" in value else ".<name>"
 
 
 def _takes(value: dict) -> str:
@@ -173,7 +152,7 @@ def _takes(value: dict) -> str:
         return ", ".join(f"`{choice}`" for choice in value.get("enum", [value.get("const")]))
     kind = value.get("type")
     if kind == "array":
-        element = _takes(value["items"])
+        element = _takes(value["items"] if "items" in value else value["prefixItems"][0])
         return f"[{element}, {element}]" if value.get("maxItems") == 2 else f"list of {element}"
     words = {"integer": "whole", "number": "number", "boolean": "True, False", "string": "text", "object": "mapping"}
     limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from speechbase.settings import Settings
-from workflow.plan.schema import Name, Range, Text, key, needed
+from speechbase.settings import Name, Range, Settings, Text, key, needed
 
 
 class Sweep(Settings):
@@ -15,8 +14,8 @@ class Sweep(Settings):
 
     label: str = needed("of the horizontal axis")
     scale: Literal["linear", "log", "names"] = needed("names: rows are points beside each other")
-    diagonal: str = key("the role in whose panel y = x is drawn")
-    on_request: bool = key("true: too long for `all`; made when its figure is asked for")
+    diagonal: str = key(None, "the role in whose panel y = x is drawn")
+    on_request: bool = key(None, "true: too long for `all`; made when its figure is asked for")
 
 
 class Corrupted(Settings):
@@ -32,22 +31,24 @@ class Column(Settings):
     label: str
     better: Literal["higher", "lower"]
     digits: Annotated[int, Field(ge=0, le=5)]
-    paper_metric: str = key("the metric that the paper's values in this column are of")
+    paper_metric: str = key(None, "the metric that the paper's values in this column are of")
 
 
 class Row(Settings):
     """A row of a table."""
 
     label: Text
-    system: Name = key("without one, a row of the paper that nobody here runs")
-    set: Name = key("the preset's by default")
-    roles: Annotated[list[str], Field(min_length=1)] = key("the columns that this row is measured in, all by default")
-    series: str = key("the line that this row is a point of")
-    x: float = key("where on the horizontal axis")
-    where: dict[str, str | float | Range] = key(
-        "only the test set's rows whose columns have these values; [low, high] is an interval with both ends"
+    system: Name = key(None, "without one, a row of the paper that nobody here runs")
+    set: Name = key(None, "the preset's by default")
+    roles: Annotated[list[str], Field(min_length=1)] = key(
+        None, "the columns that this row is measured in, all by default"
     )
-    paper: dict[str, float | Range] = key("printed values by role, or [value, standard error]")
+    series: str = key(None, "the line that this row is a point of")
+    x: float = key(None, "where on the horizontal axis")
+    where: dict[str, str | float | Range] = key(
+        None, "only the test set's rows whose columns have these values; [low, high] is an interval with both ends"
+    )
+    paper: dict[str, float | Range] = key(None, "printed values by role, or [value, standard error]")
 
 
 class Preset(Settings):
@@ -60,15 +61,17 @@ class Preset(Settings):
     title: str
     source: str = needed("where the paper prints it, or the question that it answers")
     set: Name = needed("the test set of every row that names no other")
-    notes: str = key("what a reader must know, printed under the table")
-    study: str = key("the listening study that fills the columns of MOS")
+    notes: str = key(None, "what a reader must know, printed under the table")
+    study: str = key(None, "the listening study that fills the columns of MOS")
     curves: Annotated[dict[str, Annotated[dict[str, str], Field(min_length=1)]], Field(min_length=1)] = key(
-        "validation curves that are drawn beside the table, as panel -> model -> label"
+        None, "validation curves that are drawn beside the table, as panel -> model -> label"
     )
     transcripts: dict[str, Corrupted] = key(
-        "what a system of this table is told in place of the recogniser's transcripts"
+        None, "what a system of this table is told in place of the recogniser's transcripts"
     )
-    systems: dict[str, Any] = key("systems that only this table needs, as in workflow/systems.yaml")
-    sweep: Sweep = key("an experiment beyond the paper (kind sweep), drawn against each row's x, one line a series")
+    systems: dict[str, Any] = key(None, "systems that only this table needs, as in workflow/systems.yaml")
+    sweep: Sweep = key(
+        None, "an experiment beyond the paper (kind sweep), drawn against each row's x, one line a series"
+    )
     metrics: Annotated[list[Column], Field(min_length=1)]
     rows: Annotated[list[Row], Field(min_length=1)]

@@ -3,7 +3,7 @@ from workflow.cluster import plan as paper_plan
 
 RECORDED = config["corpus"]["recorded"]
 CORPORA = Path(RECORDED["folder"])
-SHARD_PARTS = RECORDED.get("shard_parts", paper_plan.SHARD_PARTS)
+SHARD_PARTS = RECORDED["shard_parts"]
 
 
 wildcard_constraints:

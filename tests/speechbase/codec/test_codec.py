@@ -5,14 +5,15 @@ import torch
 from speechbase.codec import DacCodec, MelCodec, build_codec
 from speechbase.codec.base import kl_divergence
 from speechbase.codec.losses import Discriminators, MultiScaleMel
+from speechbase.codec.settings import DacConfig, MelConfig
 
 
 @pytest.fixture(scope="module", params=["mel", "dac"])
 def any_codec(request):
     torch.manual_seed(0)
     if request.param == "mel":
-        return MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=3).eval()
-    return DacCodec(16_000, (2, 4, 5), latent_dim=8, encoder_dim=4, decoder_dim=32).eval()
+        return MelCodec(MelConfig(latent_dim=16, decoder_dim=16, decoder_layers=3)).eval()
+    return DacCodec(DacConfig(rate_hz=16_000, strides=(2, 4, 5), latent_dim=8, encoder_dim=4, decoder_dim=32)).eval()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 40])
@@ -43,14 +44,14 @@ def test_paper_scale_is_48_khz_to_64_channels_at_40_hz():
 
 
 def test_latent_statistics_are_stored_and_used():
-    codec = DacCodec(16_000, (2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16).eval()
+    codec = DacCodec(DacConfig(rate_hz=16_000, strides=(2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16)).eval()
     wave = torch.randn(1, 8000)
     raw = codec.posterior(wave)[0].detach()
     codec.set_statistics(raw)
     normal = codec.encode(wave)
     torch.testing.assert_close(normal.mean(1), torch.zeros(1, 4), atol=1e-4, rtol=0)
     torch.testing.assert_close(normal.std(1), torch.ones(1, 4), atol=1e-3, rtol=0)
-    again = DacCodec(16_000, (2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16).eval()
+    again = DacCodec(DacConfig(rate_hz=16_000, strides=(2, 4), latent_dim=4, encoder_dim=4, decoder_dim=16)).eval()
     again.load_state_dict(codec.state_dict())
     torch.testing.assert_close(again.encode(wave), normal)
     torch.testing.assert_close(codec.decode(normal), codec.synthesise(raw))
@@ -64,7 +65,7 @@ def test_kl_is_an_element_mean_and_zero_at_the_prior():
 
 def test_mel_codec_frames_are_centred_on_their_latent():
     """A click in the middle of latent frame 10 excites that frame most: audio and latents are aligned."""
-    codec = MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=2).eval()
+    codec = MelCodec(MelConfig(latent_dim=16, decoder_dim=16, decoder_layers=2)).eval()
     wave = torch.zeros(1, 20 * codec.hop)
     wave[0, 10 * codec.hop + codec.hop // 2] = 1.0
     energy = codec.log_mel(wave)[0].reshape(20, -1).sum(1)
@@ -100,15 +101,17 @@ def test_a_fitted_codec_adopts_another_ones_decoder_through_their_affine_encoder
     """With a basis of its own, of as many channels or more, it reconstructs what the other one does."""
     torch.manual_seed(0)
     waves = [torch.randn(16_000) * torch.linspace(0.01, 0.2, 16_000) for _ in range(4)]
-    old = MelCodec(latent_dim=40, decoder_dim=16, decoder_layers=2).eval()
+    old = MelCodec(MelConfig(latent_dim=40, decoder_dim=16, decoder_layers=2)).eval()
     old.fit(waves[:2])
     for layer in (old.decoder.enter, old.decoder.leave):
         torch.nn.init.normal_(layer.weight, std=0.05)
-    new = MelCodec(latent_dim=320, decoder_dim=16, decoder_layers=2).eval()  # every channel: nothing is lost on the way
+    new = MelCodec(
+        MelConfig(latent_dim=320, decoder_dim=16, decoder_layers=2)
+    ).eval()  # every channel: nothing is lost on the way
     new.fit(waves[2:])
     new.adopt(old)
     given, wanted = (codec.decode(codec.encode(waves[3][None])) for codec in (new, old))
     inner = slice(2 * new.hop, -2 * new.hop)  # at the ends zero latents mean different sounds to the two
     torch.testing.assert_close(given[:, inner], wanted[:, inner], atol=2e-3, rtol=1e-3)
     with pytest.raises(ValueError, match="other sizes"):
-        MelCodec(latent_dim=40, decoder_dim=32, decoder_layers=2).adopt(old)
+        MelCodec(MelConfig(latent_dim=40, decoder_dim=32, decoder_layers=2)).adopt(old)

@@ -6,6 +6,7 @@ import torch
 from speechbase.codec import MelCodec
 from speechbase.codec.loading import load_token_codec
 from speechbase.codec.quantiser import ResidualQuantiser, TokenCodec
+from speechbase.codec.settings import MelConfig
 from speechbase.files import UserError, read_jsonl
 from speechbase.training import checkpoint
 from speechbase.training.__main__ import train
@@ -71,7 +72,7 @@ def test_too_few_frames_are_refused():
 def test_joined_audio_gives_joined_codes_but_at_the_seam():
     """Splices of tokens are sound: a latent frame of the mel codec sees little beyond its own samples."""
     torch.manual_seed(0)
-    codec = TokenCodec(MelCodec(latent_dim=8, decoder_dim=16, decoder_layers=2).eval(), 3, 16)
+    codec = TokenCodec(MelCodec(MelConfig(latent_dim=8, decoder_dim=16, decoder_layers=2)).eval(), 3, 16)
     codec.quantiser.codewords.normal_()
     left, right = torch.randn(2, 1, 400 * 20) * 0.1
     apart = torch.cat([codec.encode(left), codec.encode(right)], 1)

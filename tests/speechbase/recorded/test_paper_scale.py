@@ -263,7 +263,7 @@ def test_the_doctor_tells_states_and_the_next_command(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_cost_is_reckoned_on_the_papers_sizes_and_its_page_is_current():
-    from speechop.model.network import NetworkConfig
+    from speechop.settings import NetworkConfig
     from workflow.cluster import cost, scaling
 
     counter = cost.Counter(NetworkConfig(**config()["models"]["tts"]["network"]))

@@ -8,6 +8,7 @@ import torch
 
 from speechbase import audio
 from speechbase.codec import MelCodec
+from speechbase.codec.settings import MelConfig
 from speechbase.corpus import pairs
 from speechbase.corpus.shards import ShardTable, open_speech, tts_split
 from speechbase.corpus.speech import COLUMNS
@@ -16,7 +17,8 @@ from speechbase.recorded import shards
 from speechbase.training import __main__ as train
 from speechbase.training import checkpoint
 from speechop.schedule import SigmoidWeight
-from speechop.stages.batches import BatchConfig, Drawer
+from speechop.settings import BatchConfig
+from speechop.stages.batches import Drawer
 from tests.speechop.conftest import TINY
 from workflow.cluster import plan
 
@@ -100,7 +102,7 @@ def test_all_stages_train_from_shards_and_stored_latents(data, tmp_path, monkeyp
 
 def test_stored_latents_are_those_of_the_audio(data):
     torch.manual_seed(0)
-    codec = MelCodec(latent_dim=16, decoder_dim=16, decoder_layers=2).eval()
+    codec = MelCodec(MelConfig(latent_dim=16, decoder_dim=16, decoder_layers=2)).eval()
     codec.fit([torch.randn(16_000) * 0.1])
 
     def draw():

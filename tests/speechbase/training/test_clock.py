@@ -7,7 +7,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from speechbase.training import loop as loops
-from speechbase.training.loop import Loop, TrainingConfig
+from speechbase.training.loop import Loop
+from speechbase.training.settings import TrainingConfig
 
 
 class Line:

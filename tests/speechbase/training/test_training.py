@@ -19,8 +19,9 @@ from speechbase.corpus.speech import COLUMNS
 from speechbase.files import UserError, read_jsonl
 from speechbase.training import __main__ as train
 from speechbase.training import checkpoint, kinds
-from speechbase.training.loop import Loop, TrainingConfig
-from speechop.stages.batches import BatchConfig
+from speechbase.training.loop import Loop
+from speechbase.training.settings import TrainingConfig
+from speechop.settings import BatchConfig
 from speechop.stages.diffusion import _without_condition
 from tests.speechop.conftest import TINY
 
@@ -333,7 +334,8 @@ def test_truncated_and_foreign_checkpoints_are_refused(models, tmp_path):
         checkpoint.read_model(folder)
     other = TINY.as_dict() | {"latent_dim": 8}
     with pytest.raises(UserError, match="another model or scale"):
-        from speechop.model.network import NetworkConfig, SpeechOpNetwork
+        from speechop.model.network import SpeechOpNetwork
+        from speechop.settings import NetworkConfig
 
         tensors, _ = checkpoint.read_model(models / "tts")
         checkpoint.load_into(

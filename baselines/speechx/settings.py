@@ -1,0 +1,50 @@
+"""Settings of SpeechX: sizes of its transformers, and what it learns from."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from speechbase.settings import Count, Counts, Name, Natural, Pair, Positive, Range, Settings, Share, key
+from speechbase.tokens.settings import LMConfig
+from speechbase.training.settings import Model
+
+Task = Literal["ns", "sr", "tse", "tts", "edit", "edit_noisy"]
+
+
+class NetworkConfig(LMConfig):
+    """Sizes of SpeechX's transformers."""
+
+    prompt_layers: Natural = key(0, "levels of prompt and source that the autoregressive model hears; 0: all")
+
+
+class BatchConfig(Settings):
+    """Batches of SpeechX's tasks; a micro-batch has one task, as in the paper."""
+
+    size: Count = key(8, "sentences a micro-batch: items of two sentences are half as many")
+    tasks: dict[Task, Positive] = key(dict.fromkeys(get_args(Task), 1.0), "weight of each task")
+    sentences: Counts = key((1,), "how many sentences are joined into an item: drawn from this list")
+    pause_seconds: Pair = (0.15, 0.35)
+    prompt_seconds: Pair = (1.5, 3.0)
+    alike: Count = key(500, "among how many utterances next in length to a random one a batch is drawn")
+    speed: Pair = key((1.0, 1.0), "range of speed perturbation of training items")
+    recorded: Share | None = key(
+        None, "share of items whose voice is a real one; without it every utterance is equally likely"
+    )
+    text_dropped: Share = key(0.5, "how often the text is left out, of ns, sr and tse")
+    snr_db: Range = key((-5.0, 20.0), "of ns, sr and edit_noisy")
+    sir_db: Range = key((-5.0, 20.0), "of mixtures: the target against the other talker")
+    full_degradation: Share = key(0.0, "how often ns and sr have all of corpus.degradation in place of noise alone")
+    mask_share: Pair = key((0.1, 0.7), "of an edit's frames, those that are made anew")
+    token_noise: Share = key(
+        0.0, "of the codes that speechx_nar hears of its own output, how many become a near one; not in validation"
+    )
+    valid_items: Count = key(32, "items that validation has of each task at least")
+    workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
+
+
+class SpeechXModel(Model):
+    """SpeechX: the output's first level of codes (speechx_ar), or its further ones (speechx_nar)."""
+
+    network: NetworkConfig
+    batches: BatchConfig = BatchConfig()
+    codec: Name = key("codec_tokens", "the folder of its token codec")
