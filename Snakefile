@@ -28,7 +28,11 @@ except UserError as error:
     ) from None
 
 # --configfile and --config lie over the scale's own file, and that over what all scales share.
-config.update(configuration.resolve(dict(config)))
+config.update(
+    configuration.resolve(
+        configuration.said(dict(config), workflow.config_settings.config_args or ())
+    )
+)
 
 
 include: "workflow/rules/common.smk"

@@ -13,7 +13,8 @@ from metrics.contract import Metric, Unscorable, Value
 def si_sdr_db(*, reference: np.ndarray, estimate: np.ndarray) -> float:
     """SI-SDR in dB of float [n] signals in float64, means removed, no epsilon (Le Roux et al. 2019, Eq. 4).
 
-    An estimate without error gives +inf, one orthogonal to the reference -inf.
+    An estimate without error gives +inf, one orthogonal to the reference -inf. torchmetrics has the same, in float32
+    and with an epsilon that turns silence into a number; it is the tests' oracle.
 
     Raises:
         Unscorable: either signal is constant, so that the ratio is 0/0.

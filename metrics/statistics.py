@@ -143,24 +143,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     if known.any():
         adjusted[known] = multipletests(adjusted[known], method="holm")[1]
     return adjusted.tolist()
-
-
-def two_way_error(values: np.ndarray, first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Standard error of the mean of ratings [n] clustered in two crossed ways, such as raters and utterances.
-
-    V = V(first) + V(second) - V(cells), each with its g / (g - 1) correction (Cameron, Gelbach and Miller 2011); where
-    that is not positive, the larger of the two one-way variances.
-    """
-    values = np.asarray(values, np.float64)
-    influence = (values - values.mean()) / len(values)
-    one, two = _cluster_variance(influence, first), _cluster_variance(influence, second)
-    both = one + two - _cluster_variance(influence, [f"{a}\x1f{b}" for a, b in zip(first, second, strict=True)])
-    return float(np.sqrt(both if both > 0 else max(one, two)))
-
-
-def _cluster_variance(influence: np.ndarray, clusters: Sequence[Hashable]) -> float:
-    index = np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
-    groups = index.max() + 1
-    if groups < 2:
-        return 0.0
-    return float((np.bincount(index, influence) ** 2).sum() * groups / (groups - 1))

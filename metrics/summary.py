@@ -93,23 +93,6 @@ def summarise(
     return Summary(boot.value, low, high, len(speakers), len(scored), dict(sorted(statuses.items())), boot.unit, boot)
 
 
-def paired_difference(
-    rows_a: Iterable[Mapping],
-    rows_b: Iterable[Mapping],
-    metric: str,
-    speakers: Mapping[str, str],
-    *,
-    draws: int = statistics.DRAWS,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Difference:
-    """Difference of two systems' values (a - b), resampling both by the same utterances or speakers.
-
-    Arguments and errors as for `summarise`.
-    """
-    return contrast([rows_a, rows_b], metric, speakers, draws=draws, seed=seed, confidence=confidence)
-
-
 def contrast(
     sides: Sequence[Iterable[Mapping]],
     metric: str,

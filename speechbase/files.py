@@ -210,23 +210,29 @@ def read_yaml(path: str | Path) -> dict:
     Raises:
         UserError: missing, unreadable, not YAML, not a mapping, too deep, or multiplied by aliases beyond any use.
     """
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if _too_deep(text):  # the loader's own recursion would end the process
-            raise UserError(f"{path} is nested deeper than {MAX_YAML_DEPTH} levels; no configuration is.")
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is not None and _written_out(node, {}) > MAX_YAML_NODES:
-            raise UserError(f"{path} multiplies its aliases beyond {MAX_YAML_NODES} values; write it without them.")
-        value = None if node is None else loader.construct_document(node)
+        value = parse_yaml(Path(path).read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}).") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not valid YAML ({error}).") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} must hold a mapping of keys to values.")
     return value
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """A YAML text's plain value; `where` names it in the errors, which are `read_yaml`'s."""
+    try:
+        if _too_deep(text):  # the loader's own recursion would end the process
+            raise UserError(f"{where} is nested deeper than {MAX_YAML_DEPTH} levels; no configuration is.")
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None and _written_out(node, {}) > MAX_YAML_NODES:
+            raise UserError(f"{where} multiplies its aliases beyond {MAX_YAML_NODES} values; write it without them.")
+        return None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{where} is not valid YAML ({' '.join(str(error).split())}).") from None
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -30,12 +30,6 @@ def x0_from_v(z: Tensor, v: Tensor, logsnr: Tensor) -> Tensor:
     return alpha * z - sigma * v
 
 
-def score_from_v(z: Tensor, v: Tensor, logsnr: Tensor) -> Tensor:
-    """Score grad_z log q(z) = -eps / sigma with eps = sigma z + alpha v."""
-    alpha, sigma = alpha_sigma(logsnr)
-    return -(sigma * z + alpha * v) / sigma
-
-
 def v_target(x: Tensor, eps: Tensor, logsnr: Tensor) -> Tensor:
     """Velocity v = alpha eps - sigma x."""
     alpha, sigma = alpha_sigma(logsnr)

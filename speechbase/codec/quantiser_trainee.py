@@ -53,7 +53,7 @@ class QuantiserTrainee(CodecTrainee):
 def fitting_latents(codec, pairs: Pairs, config: FitConfig, seed: int) -> Tensor:
     """Latents [frames, c] of training speech, of the same degraded, and of the noise alone."""
     total, parts = sum(config.parts.values()), []
-    wanted = {name: round(config.frames * part / total) for name, part in config.parts.items()}
+    wanted: dict[str, int] = {name: round(config.frames * part / total) for name, part in config.parts.items()}
     samples = round(SECONDS * codec.rate_hz / codec.hop) * codec.hop
     per_group = GROUP * samples // codec.hop
     for number in range(-(-max(wanted.values()) // per_group)):

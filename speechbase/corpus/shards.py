@@ -23,15 +23,16 @@ from speechbase import audio
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import UserError, seed_of
 
-KEPT_HOURS = 24  # tables of fewer hours are decoded once and kept
+KEPT_HOURS = 24  # of tables of fewer hours what was decoded is kept
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
 
 
-def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True) -> SpeechTable:
+def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True, ahead: bool = False) -> SpeechTable:
     """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in
     memory.
 
-    Without `eager` audio is decoded when it is asked for: where it is read once.
+    Without `eager` audio is decoded when it is asked for, and of shards none is kept: where it is read once. With
+    `ahead` few shards are decoded now: processes that draw ahead are forks, each of which would decode for itself.
 
     `train` has the rows of `train.csv` and of all further tables of that kind, `train_2.csv` or `train_recorded.csv`.
 
@@ -42,7 +43,7 @@ def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True) -> Spe
     if (shards / "index").is_dir():
         sharded = ShardTable.open(shards, rate_hz)
         if eager and sharded.rows["seconds"].sum() < KEPT_HOURS * 3600:
-            sharded.keep()
+            sharded.keep(ahead)
         return sharded
     further = sorted((data / "speech").glob(f"{split}_*.csv"))
     table = SpeechTable.load(data / "speech" / f"{split}.csv", *further, eager=eager)
@@ -91,16 +92,18 @@ class ShardTable(SpeechTable):
         self._look_up()
         self._waves = None  # no audio is kept
 
-    def keep(self) -> None:
-        """Decode all audio now and keep it (int16, 115 MB an hour at 16 kHz): decoding at every draw would cost far
-        more."""
-        with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            self._waves = list(pool.map(self.wave_int16, range(len(self))))
+    def keep(self, now: bool) -> None:
+        """Keep what is decoded (int16, 115 MB an hour at 16 kHz), and decode all of it now or when it is asked for."""
+        self._waves = [None] * len(self)
+        if now:
+            with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+                list(pool.map(self.wave_int16, range(len(self))))
 
     def wave(self, place: int) -> np.ndarray:
         """The utterance at `place` as float32 [n] at the table's rate."""
-        if self._waves is not None:
-            return super().wave(place)
+        return self._decoded(place) if self._waves is None else super().wave(place)
+
+    def _decoded(self, place: int) -> np.ndarray:
         data = io.BytesIO(self._bytes("shar/recording.{}.tar", place, "offset", "size"))
         wave, rate_hz = soundfile.read(data, dtype="float32")
         return audio.resample(wave, rate_hz, self.rate_hz)
@@ -109,7 +112,10 @@ class ShardTable(SpeechTable):
         """The utterance at `place` as int16 [n]."""
         if self._waves is not None and (kept := self._waves[place]) is not None:
             return kept
-        return np.clip(np.round(self.wave(place) * 32768), -32768, 32767).astype(np.int16)
+        decoded = np.clip(np.round(self._decoded(place) * 32768), -32768, 32767).astype(np.int16)
+        if self._waves is not None:
+            self._waves[place] = decoded
+        return decoded
 
     @property
     def has_latents(self) -> bool:

@@ -13,7 +13,3 @@ class LMConfig(Settings):
     layers: Count = 8
     heads: Count = 4
     window: Count = key(4096, "the most positions that are taken at once")
-
-    def as_dict(self) -> dict:
-        """As JSON."""
-        return self.model_dump()

@@ -66,7 +66,7 @@ class Loop:
         if trainee.rivals is not None:
             self.rivals, self.rival_optimiser = accelerator.prepare(trainee.rivals, self._adamw(trainee.rivals))
         self._stop = False
-        self._within: float | None = None  # seconds that the schedule has, where the clock decides
+        self.within_s: float | None = None  # seconds that the schedule has, where the clock decides
         self._done: float | None = None  # the share of them that is over
 
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
@@ -82,7 +82,7 @@ class Loop:
         """
         self.load()
         started = saved = time.monotonic()
-        self._within = None if within is None else 60 * within
+        self.within_s = None if within is None else 60 * within
         before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         main = self.accelerator.is_main_process
         bar = tqdm(
@@ -90,8 +90,8 @@ class Loop:
         )
         try:
             while self.step < self.config.steps:
-                if self._within is not None:
-                    self._done = (self.seconds + time.monotonic() - started) / self._within
+                if self.within_s is not None:
+                    self._done = (self.seconds + time.monotonic() - started) / self.within_s
                     if self._any_process(self._done >= 1):
                         break
                 figures = self._one_step()
@@ -112,7 +112,12 @@ class Loop:
                 signal.signal(number, handler)
         self._account(started)
         self.save()
-        return self.step >= self.config.steps or (self._done is not None and self._done >= 1)
+        return self.step >= self.config.steps or self.out_of_time
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the clock ended the schedule."""
+        return self._done is not None and self._done >= 1
 
     def _any_process(self, wish: bool) -> bool:
         """Whether any process wishes to stop: all leave at the same step, or those that go on would wait for the

@@ -52,20 +52,22 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     diffusion = checked(DiffusionConfig, config.get("diffusion", {}), "diffusion")
     weight = SigmoidWeight(diffusion.bias, diffusion.elbo_jacobian, ShiftedCosine(diffusion.schedule_scale))
     stored = latents.folder_of(context.data, split)
+    rank, ranks = (accelerator.process_index, accelerator.num_processes) if training else (0, 1)
     resident = heard = spoken = degrader = None
     if "tts" in kinds and stored.is_dir():
-        resident = Resident(latents.read(stored), drawn, weight, config["seed"], accelerator.device, network)
+        frame_rate_hz, seed = codec.rate_hz / codec.hop, config["seed"]
+        read = latents.read(stored)
+        resident = Resident(read, drawn, weight, seed, accelerator.device, network, frame_rate_hz, rank)
     elif "tts" in kinds:
-        spoken = open_speech(context.data, tts_split(context.data, split), codec.rate_hz)
+        spoken = open_speech(context.data, tts_split(context.data, split), codec.rate_hz, ahead=bool(drawn.workers))
     # Processes that draw ahead share no GPU: pairs are simulated and encoded on the CPU.
     encoder = load_codec(context.models / value_of(DiffusionModel, config, "codec")) if drawn.workers else codec
     if "s2s" in kinds:
         same = spoken is not None and tts_split(context.data, split) == split
-        heard = spoken if same else open_speech(context.data, split, codec.rate_hz)
+        heard = spoken if same else open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers))
         degrader = Pairs.load(
             context.data, split, config["degradation"], codec.rate_hz, encoder.mean.device, drawn.recorded, heard
         )
-    rank, ranks = (accelerator.process_index, accelerator.num_processes) if training else (0, 1)
     speech = heard if spoken is None else spoken
     return Drawer(speech, encoder, drawn, weight, config["seed"], degrader, rank, ranks, network.tasks, resident)
 

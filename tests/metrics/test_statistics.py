@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metrics import statistics
-from metrics.statistics import bootstrap, holm, two_way_error
+from metrics.statistics import bootstrap, holm
 
 SIMULATIONS = 1500
 
@@ -124,25 +124,6 @@ def test_holm_by_hand():
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert holm([0.01, 0.04, 0.03, math.nan]) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
     assert holm([math.nan]) == pytest.approx([math.nan], nan_ok=True) and holm([]) == []
-
-
-def test_two_way_error_covers_crossed_ratings_where_the_naive_one_does_not():
-    rng = np.random.default_rng(0)
-    hits = naive = 0
-    for _ in range(400):
-        raters, utterances = rng.integers(40, size=600), rng.integers(40, size=600)
-        ratings = (
-            0.5 * rng.standard_normal(40)[raters] + 0.4 * rng.standard_normal(40)[utterances] + rng.standard_normal(600)
-        )
-        hits += abs(ratings.mean()) <= 2.02 * two_way_error(ratings, raters, utterances)
-        naive += abs(ratings.mean()) <= 1.96 * ratings.std() / np.sqrt(600)
-    assert 0.92 <= hits / 400 <= 0.98 and naive / 400 < 0.75
-
-
-def test_two_way_error_is_the_plain_one_without_clusters():
-    values = np.random.default_rng(0).standard_normal(200)
-    ids = list(range(200))
-    assert two_way_error(values, ids, ids) == pytest.approx(values.std(ddof=1) / np.sqrt(200))
 
 
 def test_resampling_in_chunks_is_complete():

@@ -86,7 +86,7 @@ def test_silence_stays_silence_and_nonsense_is_refused(model):
 def test_missing_and_unknown_things_are_named(models):
     with pytest.raises(UserError, match="no model 'multitask'"):
         SpeechOp.from_pretrained("nowhere")
-    with pytest.raises(UserError, match="'gama' .did you mean 'gamma'"):
+    with pytest.raises(UserError, match=r"'gama' .did you mean 'gamma'"):
         checked(Composed, {"gama": 1.0}, "sampling")
     with pytest.raises(UserError, match="tc_avg"):
         checked(Composed, {"composition": "average"}, "sampling")

@@ -80,7 +80,7 @@ def test_packed_latents_are_the_codecs_but_for_rounding(packed):
 def test_a_batch_has_the_speech_asked_for_and_comes_again(packed):
     _, _, folder, _ = packed
     config = BatchConfig(tts_seconds=20, alike=6, recorded=0.5)
-    drawer = Resident(latents.read(folder), config, SigmoidWeight(), 5, "cpu", NETWORK)
+    drawer = Resident(latents.read(folder), config, SigmoidWeight(), 5, "cpu", NETWORK, 40.0)
     batch, again, other = drawer.tts(3, 0), drawer.tts(3, 0), drawer.tts(4, 0)
     assert torch.equal(batch.target, again.target) and torch.equal(batch.eps, again.eps)
     assert batch.target.shape != other.target.shape or not torch.equal(batch.target, other.target)
@@ -89,6 +89,23 @@ def test_a_batch_has_the_speech_asked_for_and_comes_again(packed):
     tokens, lengths = batch.tokens
     assert tokens.shape[1] == lengths.max() and (tokens > 0).sum() == lengths.sum()
     assert not batch.clean[~batch.keep].any()
+
+
+def test_ranks_draw_others_of_the_same_lengths_and_validation_each_utterance_once(packed):
+    read = latents.read(packed[2])
+    config = BatchConfig(tts_seconds=10, alike=6)
+    ranks = [Resident(read, config, SigmoidWeight(), 5, "cpu", NETWORK, 40.0, rank) for rank in (0, 1)]
+    first, second = (drawer.tts(3, 0) for drawer in ranks)
+    assert len(first.task) == len(second.task) and not torch.equal(first.eps[:, :40], second.eps[:, :40])
+    held_out, number = [], 0
+    while len(held_out) < len(read):
+        held_out += ranks[0]._held_out(number).tolist()
+        number += 1
+    assert sorted(held_out) == list(range(len(read))) and number > 1
+    lengths = torch.cat([ranks[0].tts("valid", n).mask.sum(1) for n in range(number)])
+    assert sorted(lengths.tolist()) == sorted(read.frames.tolist())
+    counted = Resident(read, BatchConfig(tts_batch=7, alike=9), SigmoidWeight(), 5, "cpu", NETWORK, 40.0)
+    assert len(counted.tts(0, 0).task) == 7, "without seconds a batch has so many utterances"
 
 
 def test_given_frames_are_a_prefix_or_all_but_a_middle_part():
@@ -105,6 +122,6 @@ def test_latents_of_another_alphabet_are_refused(packed):
     _, _, folder, _ = packed
     other = NetworkConfig(latent_dim=8, text=TEXT | {"alphabet": "abc"})
     with pytest.raises(UserError, match="another alphabet"):
-        Resident(latents.read(folder), BatchConfig(), SigmoidWeight(), 5, "cpu", other)
+        Resident(latents.read(folder), BatchConfig(), SigmoidWeight(), 5, "cpu", other, 40.0)
     with pytest.raises(UserError, match="no parts"):
         latents.read(folder / "nowhere")

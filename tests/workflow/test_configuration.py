@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from speechbase.files import UserError
-from workflow.plan import configuration
+from workflow.plan import configuration, schema
 
 BASE = {
     "seed": 0,
@@ -80,6 +80,20 @@ def test_what_is_resolved_resolves_to_itself():
 def test_a_wrong_layer_stops_with_a_sentence(folder, over, message):
     with pytest.raises(UserError, match=message):
         configuration.resolve({"scale": "tiny"} | over, folder)
+
+
+def test_numbers_in_objects_of_the_command_line_are_numbers():
+    read = {"scale": "nano", "seed": 3, "corpus": {"speech": {"utterances": {"train": "1500"}}}}  # Snakemake's reading
+    arguments = ["scale=nano", "seed=3", 'corpus={"speech": {"utterances": {"train": 1500}}}']
+    found = configuration.resolve(configuration.said(read, arguments))
+    assert found["corpus"]["speech"]["utterances"]["train"] == 1500 and found["seed"] == 3
+    schema.check_config(found, "it")
+    for last in ("corpus={text: {source: null}}", "corpus={text: null}"):
+        assert "source" not in configuration.resolve(configuration.said(read, [*arguments, last]))["corpus"].get(
+            "text", {}
+        )
+    with pytest.raises(UserError, match="--config corpus is not valid YAML"):
+        configuration.said(read, ["corpus={speech: [}"])
 
 
 @pytest.mark.parametrize("text", ["", "cast\tid\tshare\nfew\ta\tmany\n"])

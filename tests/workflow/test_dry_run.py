@@ -67,6 +67,7 @@ def test_a_scale_s_configuration_file_can_be_given_by_name(project):
     [
         (["--config", "retrian=true"], "has no setting 'retrian' (did you mean 'retrain'?)"),
         (["--config", "retrain=perhaps"], "retrain is 'perhaps': input should be a valid boolean, True or False"),
+        (["--config", 'corpus={"speech": {"utterances": {"train": -1}}}'], "speech.utterances.train is -1"),
         (["--config", "scale=nanno"], "no nanno.yaml in config/ for the scale 'nanno' (did you mean 'nano'?)"),
     ],
 )

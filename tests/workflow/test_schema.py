@@ -29,13 +29,14 @@ def test_the_page_of_keys_and_the_schemas_are_current(tmp_path):
                                                   "mean 'size'?)"),
         (("corpus", "degradation", "noise"), "snr", 3, "no setting 'degradation.noise.snr' (did you mean 'snr_db'?)"),
         (("corpus", "voices", 0), "shares", 3, "no setting 'voices.0.shares' (did you mean 'share'?)"),
-        (("models", "tts", "network", "dit"), "dimm", 3, "models.tts has no setting 'network.dit.dimm' (did you "
-                                                         "mean 'dim'?)"),
+        (("models", "tts", "network", "dit"), "dimm", 3, "models.tts, run 1 has no setting 'network.dit.dimm' "
+                                                         "(did you mean 'dim'?)"),
         (("models", "tts"), "kind", "ttss", "models.tts: There is no kind of model 'ttss' (did you mean 'tts'?)"),
-        (("models", "tts"), "kind", ["tts"], "models.tts: There is no kind of model"),
-        (("models", "codec", "training", "runs", 0), "step", 3, "models.codec, run 1 has no setting 'training.step' (did you mean 'steps'?)"),
-        (("models", "codec", "training", "runs", 1), "losses", {"kll": 1}, "run 2 has no setting 'losses.kll' (did you mean "
-                                                                           "'kl'?)"),
+        (("models", "tts"), "kind", ["tts"], "models.tts: kind is ['tts']: input should be a valid string"),
+        (("models", "codec", "training", "runs", 0), "step", 3, "models.codec, run 1 has no setting 'training.step' "
+                                                                "(did you mean 'steps'?)"),
+        (("models", "codec", "training", "runs", 1), "losses", {"kll": 1}, "models.codec, run 2 has no setting "
+                                                                           "'losses.kll' (did you mean 'kl'?)"),
         (("models", "tts", "training", "runs", 0), "lr", -1, "models.tts, run 1: training.lr is -1: input "
                                                              "should be greater than 0"),
         (("models", "codec", "network"), "hopp", 3, "models.codec, run 1 has no setting 'network.hopp' (did you "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from speechbase.files import UserError, did_you_mean, read_yaml
+from speechbase.files import UserError, did_you_mean, parse_yaml, read_yaml
 from workflow.plan.planning import DEFAULT_SCALE, ROOT
 
 FOLDER = ROOT / "config"
@@ -50,6 +51,24 @@ def resolve(over: dict, folder: Path = FOLDER) -> dict:
     if "metrics" in found.get("evaluation", {}):
         found["evaluation"]["metrics"] = config["evaluation"]["metrics"]
     return found
+
+
+def said(config: dict, arguments: Iterable[str]) -> dict:
+    """What the user laid over the scale's file, with the numbers in objects that `--config` gives: Snakemake leaves
+    them as text.
+
+    Args:
+        config: as Snakemake read it.
+        arguments: of `--config`, such as 'corpus={"speech": {"utterances": {"train": 1500}}}'.
+
+    Raises:
+        UserError: an object that is not YAML.
+    """
+    for argument in arguments:
+        key, _, text = argument.partition("=")
+        if text.lstrip().startswith("{"):
+            config = merge(config, {key: parse_yaml(text, f"--config {key}")})
+    return config
 
 
 def of_file(path: Path) -> dict:

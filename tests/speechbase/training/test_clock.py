@@ -6,8 +6,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from speechbase.files import read_json
 from speechbase.training import loop as loops
 from speechbase.training.loop import Loop
+from speechbase.training.release import release
 from speechbase.training.settings import TrainingConfig
 
 
@@ -25,10 +27,13 @@ class Line:
     def validate(self, network):
         return {}
 
+    def weights(self, averaged):
+        return averaged.state_dict()
+
 
 def test_the_cooldown_ends_with_the_minutes_also_of_a_resumed_run(monkeypatch, tmp_path):
     config = TrainingConfig(
-        10_000, 1.0, warmup=1, cooldown=0.5, accumulate=1, precision="fp32", validate_every=10**6, ema=0.5
+        steps=10_000, lr=1.0, warmup=1, cooldown=0.5, accumulate=1, precision="fp32", validate_every=10**6, ema=0.5
     )
 
     def run(**limits):
@@ -44,3 +49,6 @@ def test_the_cooldown_ends_with_the_minutes_also_of_a_resumed_run(monkeypatch, t
     assert config.lr_at(second.step, second._done) < 0.05
     third, done = run(within=2.0)
     assert done and third.step == second.step  # nothing is left to do
+    release(tmp_path / "released", second, {"training": {"steps": 10_000}})
+    told = read_json(tmp_path / "released" / "config.json")
+    assert told["training"]["steps"] == told["record"]["steps"] == second.step and told["record"]["within_minutes"] == 2
