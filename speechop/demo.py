@@ -16,9 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from speechbase.files import UserError, install
+from speechbase.settings import value_of
 from speechop import MARK, recognisers, transcripts
 from speechop.jobs import Job
 from speechop.recordings import Recording
+from speechop.settings import Composed
 from speechop.transcripts import Line
 
 MAX_SECONDS, MAX_MEGABYTES = 60.0, 50
@@ -198,7 +200,8 @@ def build(studio: Studio, names: list[str], usual: dict) -> tuple[Any, Any]:
             recording = clip("Recording")
             with gr.Row():
                 asr = gr.Dropdown(names, value=names[0] if names else None, label="Recogniser")
-                gamma = gr.Slider(0, 5, usual.get("gamma", 1.5), step=0.1, label="Strength of the words (gamma)")
+                strength = value_of(Composed, usual, "gamma")
+                gamma = gr.Slider(0, 5, strength, step=0.1, label="Strength of the words (gamma)")
             voice = clip("Voice of the speaker (optional, up to 10 s)")
             steps, seed = how()
             words = gr.Textbox(

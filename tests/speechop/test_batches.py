@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -134,7 +132,7 @@ def test_a_batch_of_so_many_seconds_holds_utterances_of_about_one_length(data, c
 def test_batches_drawn_ahead_are_the_same_ones_and_go_on_where_a_run_was_resumed(data, codec):  # noqa: F811
     speech = SpeechTable.load(data / "speech" / "train.csv")
     pairs = Pairs.load(data, "train", DEGRADATION, 16_000)
-    config = replace(CONFIG, tts_batch=4, s2s_batch=4, workers=2)
+    config = CONFIG.model_copy(update={"tts_batch": 4, "s2s_batch": 4, "workers": 2})
     drawer = Drawer(speech, codec, config, SigmoidWeight(), 7, pairs)
     ahead = Ahead(lambda step, micro: (drawer.tts, drawer.s2s)[micro](step, micro), drawer.config.workers, (0, 1))
     for step in (0, 1, 7):  # a resumed run jumps

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -58,7 +56,7 @@ def test_stage_2_starts_as_the_tts_model_in_every_task():
 
 
 def test_weights_name_their_tasks_and_refuse_others():
-    net = SpeechOpNetwork(replace(TINY, tasks=("tts", "enhancement")))
+    net = SpeechOpNetwork(TINY.model_copy(update={"tasks": ("tts", "enhancement")}))
     assert net.task.weight.shape[0] == 2 and net.rows(["enhancement", "tts"]).tolist() == [1, 0]
     with pytest.raises(UserError, match="not trained for the task 'separation'"):
         net.rows(["separation"])
@@ -118,7 +116,9 @@ def test_attention_equals_torchs():
 
 def test_phonemes_are_read_by_the_alphabet_that_the_weights_carry():
     torch.manual_seed(0)
-    reading = replace(TINY, text={"kind": "phonemes", "dim": 32, "layers": 1, "alphabet": phones.AMERICAN})
+    reading = NetworkConfig(
+        **TINY.as_dict() | {"text": {"kind": "phonemes", "dim": 32, "layers": 1, "alphabet": phones.AMERICAN}}
+    )
     network = awake(SpeechOpNetwork(reading))
     tokens, lengths = network.tokenize(["Hello there!", "he paid $5"])
     assert tokens.shape == (2, max(lengths)) and int(tokens.max()) <= 6 * len(phones.AMERICAN)

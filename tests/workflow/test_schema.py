@@ -41,6 +41,7 @@ def test_the_page_of_keys_and_the_schemas_are_current(tmp_path):
                                                              "should be greater than 0"),
         (("models", "codec", "network"), "hopp", 3, "models.codec, run 1 has no setting 'network.hopp' (did you "
                                                     "mean 'hop'?)"),
+        (("models", "codec", "training", "runs", 1), "losses", 3, "models.codec: training.runs.1.losses is 3"),
         (("models", "codec", "network"), "kind", "mell", "network is {'kind': 'mell'"),
         (("models", "multitask", "batches"), "tasks", ["tss"], "batches.tasks.0 is 'tss'"),
         (("models", "predictive", "batches"), "sizes", 3, "no setting 'batches.sizes' (did you mean 'size'?)"),

@@ -82,14 +82,6 @@ class Config(Settings):
     sampling: Answering
 
 
-class Runs(Settings):
-    """One run, or several that each change something of the loop's settings, batches and losses."""
-
-    model_config = ConfigDict(extra="allow")
-
-    runs: list[dict[str, Any]] | None = None
-
-
 class SystemEntry(System):
     """A composition of SpeechOp, in workflow/systems.yaml or among a preset's own systems."""
 
@@ -97,7 +89,24 @@ class SystemEntry(System):
     model: Name | None = key(None, "the model's folder")  # type: ignore[assignment]  # it may come from the base
 
 
-class Kind(Settings):
+class Changed(Settings):
+    """What runs change, as far as it is read before a run is put together."""
+
+    model_config = ConfigDict(extra="allow")
+
+    batches: dict[str, Any] | None = None
+    losses: dict[str, Any] | None = None
+
+
+class Runs(Settings):
+    """A model's training, in one run or in several."""
+
+    model_config = ConfigDict(extra="allow")
+
+    runs: list[Changed] | None = None
+
+
+class Kind(Changed):
     """What is read of a model before the rest of it."""
 
     kind: str
@@ -130,7 +139,7 @@ def _said_of(where: str) -> Iterator[None]:
 
 def _check_model(entry: dict, where: str) -> None:
     """Each run of a model, with what `training.runs` changes in it, is whole."""
-    checked(Kind, {name: entry[name] for name in Kind.model_fields if name in entry}, where)
+    checked(Kind, entry, where)
     with _said_of(where):
         kinds.module_of(entry["kind"])
     model, runs = MODELS[entry["kind"]], entry.get("training", {}).get("runs")
