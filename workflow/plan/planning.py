@@ -130,7 +130,7 @@ def read_systems(presets: dict[str, dict], path: Path = ROOT / "workflow" / "sys
     where = f"{path} (with the presets' own systems)"
     if wrong := [name for name, entry in entries.items() if not isinstance(entry, dict)]:
         raise UserError(f"{where}: {wrong[0]} must hold a mapping of keys to values.")
-    systems = {name: _follow_base(name, entries, ()) for name in entries}
+    systems = {name: _follow_base(name, entries, (), where) for name in entries}
     check_systems({name: entries[name] for name, entry in systems.items() if "method" not in entry}, where)
     for name, entry in compared(systems).items():
         _check_compared(entry, f"{where}, {name}")
@@ -164,14 +164,14 @@ def card_of(systems: dict[str, dict], name: str) -> Card:
     return registry.card(systems[name]["method"], systems[name].get("checkpoint", ""))
 
 
-def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...]) -> dict:
+def _follow_base(name: str, entries: dict[str, dict], seen: tuple[str, ...], where: str) -> dict:
     if name in seen:
-        raise UserError(f"The systems {', '.join(seen)} take each other as base.")
+        raise UserError(f"{where}: the systems {', '.join(seen)} take each other as base.")
     if name not in entries:
-        raise UserError(f"The system {seen[-1]!r} has the unknown base {name!r}{did_you_mean(name, entries)}.")
+        raise UserError(f"{where}: the system {seen[-1]!r} has the unknown base {name!r}{did_you_mean(name, entries)}.")
     entry = dict(entries[name])
     base = entry.pop("base", None)
-    return entry if base is None else _follow_base(base, entries, (*seen, name)) | entry
+    return entry if base is None else _follow_base(base, entries, (*seen, name), where) | entry
 
 
 def check_references(presets: dict[str, dict], systems: dict[str, dict], config: dict) -> None:
