@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -304,6 +305,14 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def package_version() -> str:
+    """The version of this project, as installed; "source" when it runs from a folder that was never installed."""
+    try:
+        return version("speechop-replication")
+    except PackageNotFoundError:
+        return "source"
 
 
 def seed_of(*parts) -> int:

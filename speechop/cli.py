@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from speechbase import editing
-from speechbase.files import UserError, plain_errors
+from speechbase.files import UserError, package_version, plain_errors
 from speechop import DEFAULT_WEIGHTS, places, recognisers, transcripts
 from speechop.jobs import Job
 from speechop.options import Files, Guide, Run, grouped
@@ -30,6 +30,19 @@ app = typer.Typer(
 )
 In = Annotated[list[str], typer.Argument(help="audio files, folders, or patterns such as 'takes/*.wav'")]
 PromptChannel = Annotated[str, typer.Option(help="channel of the prompt: mean, or its number from 0")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"speechop {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="say which one")] = False,
+) -> None:
+    pass
 
 
 def _prompt(model, path: Path | None, channel: str, name: str):

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechbase.files import UserError, atomic, check_output, plain_errors, read_json, write_json, write_text
-from speechbase.training.checkpoint import CONFIG, WEIGHTS, package_version
+from speechbase.files import (
+    UserError,
+    atomic,
+    check_output,
+    package_version,
+    plain_errors,
+    read_json,
+    write_json,
+    write_text,
+)
+from speechbase.training.checkpoint import CONFIG, WEIGHTS
 from speechop import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,18 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from speechbase.files import UserError, atomic, read_json, sha256, write_json
+from speechbase.files import UserError, atomic, package_version, read_json, sha256, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 Module = TypeVar("Module", bound=nn.Module)
-
-
-def package_version() -> str:
-    """The version of this project, as installed; "source" when it runs from a folder that was never installed."""
-    try:
-        return version("speechop-replication")
-    except PackageNotFoundError:
-        return "source"
 
 
 def folder_of(models: Path, name: str) -> Path:

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -308,6 +309,11 @@ def test_the_command_line_starts_without_torch_and_its_threads_wait_without_spin
         environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
         assert done.stdout.strip() == wanted, done.stderr
+
+
+def test_the_version_is_the_package_s():
+    done = CliRunner().invoke(cli.app, ["--version"])
+    assert (done.exit_code, done.output.strip()) == (0, f"speechop {version('speechop-replication')}")
 
 
 def test_help_teaches_with_three_examples_each():
