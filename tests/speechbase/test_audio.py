@@ -3,6 +3,7 @@ read."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
 import signal
@@ -36,25 +37,23 @@ def test_every_format_that_is_written_is_read_again_and_refused_when_cut_off(tmp
         audio.read(path)
 
 
-@pytest.fixture
-def room():
-    """No file may become larger than this many bytes: a disk that is full, without a disk."""
-
-    def only(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
+@contextlib.contextmanager
+def room(size: int):
+    """No file may become larger than this many bytes, pytest's own log neither: a disk that is full, without a disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield only
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("suffix", audio.WRITTEN)
 @pytest.mark.parametrize("size", [0, 3000])
-def test_what_the_disk_refuses_of_audio_is_its_own_error_with_the_file_s_name(tmp_path, room, suffix, size):
-    room(size)
-    with pytest.raises(OSError) as error:
+def test_what_the_disk_refuses_of_audio_is_its_own_error_with_the_file_s_name(tmp_path, suffix, size):
+    with room(size), pytest.raises(OSError) as error:
         audio.write(tmp_path / f"a{suffix}", NOISE, RATE_HZ)
     assert error.value.errno == errno.EFBIG and error.value.filename == str(tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
