@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,31 +59,26 @@ class Spool:
 
 
 class Loudness:
-    """Integrated loudness (ITU-R BS.1770-4) of audio that comes in blocks, each weighted by torchaudio's filters.
+    """Integrated loudness (ITU-R BS.1770-4) of audio that comes in blocks; pyloudnorm measures each of them.
 
     Gating blocks that would straddle two of the given blocks are left out.
     """
 
     def __init__(self, rate_hz: int):
-        self._rate_hz = rate_hz
+        from pyloudnorm import Meter
+
+        self._meter, self._rate_hz = Meter(rate_hz), rate_hz
         self._blocks: list[float] = []
 
     def add(self, block: np.ndarray) -> None:
         """Hear [n, channels]; more than five channels are heard as their mean."""
-        size, hop = round(0.4 * self._rate_hz), round(0.1 * self._rate_hz)
-        if len(block) < size:
+        if len(block) < 0.4 * self._rate_hz:
             return
-        import torch
-        from torchaudio.functional import highpass_biquad, treble_biquad
-
         block = block.mean(1, keepdims=True) if block.shape[1] > 5 else block
-        room = 4 * max(1.0, float(np.abs(block).max()))  # the filters clip at 1
-        wave = torch.from_numpy(block.T / np.float64(room))  # [c, n]
-        heard = treble_biquad(wave, self._rate_hz, 4.0, 1500.0, 2**-0.5)
-        heard = highpass_biquad(heard, self._rate_hz, 38.0, 0.5)
-        power = (heard * room).square().unfold(-1, size, hop).mean(-1)  # [c, gating blocks]
-        surround = torch.tensor([1.0, 1.0, 1.0, 1.41, 1.41], dtype=power.dtype)[: len(power)]
-        self._blocks += (-0.691 + 10 * torch.log10(surround @ power)).tolist()
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            self._meter.integrated_loudness(block.astype(np.float64))
+        self._blocks += self._meter.blockwise_loudness
 
     def integrated(self) -> float | None:
         """LUFS; None for what is shorter than 0.4 s or nowhere louder than -70 LUFS."""
