@@ -17,7 +17,7 @@ class TrainingConfig(Settings):
     """One run of the training loop (Appendix E.2 at the paper's scale; unstated ones after the first author's earlier
     code)."""
 
-    steps: Count
+    steps: Natural
     lr: Positive
     warmup: Natural = key(4000, "steps over which the learning rate grows")
     weight_decay: NotNegative = 0.1
