@@ -48,3 +48,4 @@ class SpeechXModel(Model):
     network: NetworkConfig
     batches: BatchConfig = BatchConfig()
     codec: Name = key("codec_tokens", "the folder of its token codec")
+    speech: Literal["train", "tts"] = key("train", "the table of speech that it learns from")

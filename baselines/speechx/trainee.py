@@ -214,7 +214,8 @@ def build(config: dict, context: Context) -> Trainee:
     for split in ("train", "valid"):
         drawn = how if split == "train" else how.model_copy(update={"speed": (1.0, 1.0), "token_noise": 0.0})
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
-        speech = open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers)).with_text()
+        table = value_of(SpeechXModel, config, "speech") if split == "train" else split
+        speech = open_speech(context.data, table, codec.rate_hz, ahead=bool(drawn.workers)).with_text()
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=speech)
         own = load_token_codec(folder).to(where)
         rank, ranks = share if split == "train" else (0, 1)

@@ -49,6 +49,13 @@ def test_other_papers_systems_are_trained_only_when_asked_for(project):
         assert f"models/nano/{model}/" in asked
 
 
+def test_speechx_is_planned_at_the_paper_s_scale_on_published_tokens(project):
+    models = [f"models/paper/speechx_{part}/model.safetensors" for part in ("ar", "nar")]
+    done = snakemake(project, "-n", "--cores", 2, "--configfile", "config/paper.yaml", "--", *models)
+    assert planned(done)["trained_model"] == 5  # the codec is none of them
+    assert "models/paper/codec/" not in done.stdout and "shards/tts/.written" in done.stdout
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_can_be_planned(project, scale):
     folder = planning.results_folder(scale)

@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from baselines.speechx.settings import BatchConfig as SpeechXBatches
 from speechbase.codec import build_codec
+from speechbase.tokens.lm import TokenLM
+from speechbase.tokens.settings import LMConfig
 from speechop.model.network import SpeechOpNetwork
 from speechop.settings import BatchConfig, NetworkConfig
 
@@ -32,6 +35,9 @@ NETWORK = 20e9  # bytes a second that a GPU's share of the all-reduce moves betw
 HIDDEN = {"well": 1.0, "poorly": 0.0}  # share of the all-reduce that computation hides
 GPUS, CODEC_GPUS = 32, 8
 CODEC_OVERHEAD = 2.0  # discriminators and losses cost about as much as the codec
+SPEECHX_GPUS = 16  # VALL-E's
+RATE_HZ_ENCODEC, HOP_ENCODEC = 24_000, 320
+ATTENTION = 0.25  # what attention adds to a token model's products, at these lengths
 NAMES = {"tts": "stage 1 (TTS)", "multitask": "stage 2 (multi-task)"}
 
 # ByT5-base's encoder (Xue et al. 2022): 18 layers, width 1536, attention of 12 x 64, gated feed-forward of 3968.
@@ -139,7 +145,8 @@ def stages(config: dict) -> list[Stage]:
     codec_s = codec["losses"]["batch"] * codec["losses"]["seconds"]
     whole_codec = 3 * whole * codec_s * CODEC_OVERHEAD
     found = [Stage("codec", whole_codec, 1, codec["training"]["steps"], CODEC_GPUS, parameters, "fp32")]
-    order = [name for name in config["models"] if name not in ("codec", *NAMES)]
+    own = [name for name, model in config["models"].items() if model["kind"] in ("tts", "multitask", "s2s")]
+    order = [name for name in own if name not in NAMES]
     return found + [_stage(name, config["models"][name], encoder) for name in (*NAMES, *order)]
 
 
@@ -161,3 +168,22 @@ def _stage(name: str, model: dict, encoder: float) -> Stage:
     precision = training["precision"]
     label = NAMES.get(name, name)
     return Stage(label, operations, training["accumulate"], training["steps"], GPUS, parameters, precision)
+
+
+def token_stages(config: dict) -> list[Stage]:
+    """SpeechX's models: six operations a parameter and position, and a quarter more for attention."""
+    rate = RATE_HZ_ENCODEC / HOP_ENCODEC
+    found = []
+    for name, model in config["models"].items():
+        if not model["kind"].startswith("speechx"):
+            continue
+        with torch.device("meta"):
+            parameters = sum(one.numel() for one in TokenLM(LMConfig(**model["network"])).parameters())
+        batches = SpeechXBatches(**model["batches"])
+        seconds = 2 * TTS_SECONDS + sum(batches.prompt_seconds) / 2  # source or nothing, output, prompt
+        positions = batches.size * (seconds * rate + TTS_SECONDS * LETTERS_PER_SECOND)
+        operations = 6 * parameters * positions * (1 + ATTENTION)
+        training = model["training"]
+        micro, precision = training["accumulate"], training["precision"]
+        found.append(Stage(name, operations, micro, training["steps"], SPEECHX_GPUS, parameters, precision))
+    return found

@@ -70,12 +70,12 @@ def _size(path: Path) -> int:
 
 
 def weights_states(config: dict) -> list[State]:
-    """Weights that metrics and text encoder are configured to read, and the compared systems that cannot run."""
+    """Weights that metrics and models are configured to read, and the compared systems that cannot run."""
     evaluation = config["evaluation"]
     wanted = {name: entry.get("path") for name, entry in evaluation["asr"].items()}
     wanted |= evaluation.get("settings", {}).get("weights", {})
     networks = [model.get("network", {}) for model in config["models"].values()]
-    folders = {network["text"].get("folder") for network in networks if "text" in network}
+    folders = {one.get("folder") for network in networks for one in (network, network.get("text", {}))}
     wanted |= {Path(folder).name: folder for folder in folders if folder}
     states = [
         State(name, "present" if Path(path).exists() else "missing", str(path))

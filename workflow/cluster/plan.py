@@ -62,14 +62,14 @@ def parts_of(recorded: dict, table: str) -> list[tuple[str, str]]:
     return list(dict.fromkeys(chosen + [(c, part) for c, parts in recorded["held_out"].items() for part in parts]))
 
 
-def training_shards(stage: str, recorded: dict) -> list[str]:
-    """The marks of the shards that a training stage streams: clean speech, and for TTS its own speech as latents.
+def training_shards(model: dict, recorded: dict) -> list[str]:
+    """The marks of the shards that a model's training streams: clean speech, and for TTS its own speech as latents.
 
     Args:
-        stage: codec, tts, multitask or s2s.
+        model: its entry in the configuration.
     """
-    written = {"codec": ["train", "valid"], "tts": ["valid"]}.get(stage, ["train", "valid"])
-    encoded = ["tts"] if stage in ("tts", "multitask") else []
+    written = ["valid"] if model["kind"] == "tts" else [model.get("speech", "train"), "valid"]
+    encoded = ["tts"] if model["kind"] in ("tts", "multitask") else []
     marks = [(table, ".written") for table in written] + [(table, ".encoded") for table in encoded]
     numbers = range(recorded["shard_parts"])
     return [f"<data>/shards/{table}/{mark}/{number}.done" for table, mark in marks for number in numbers]

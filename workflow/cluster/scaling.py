@@ -29,9 +29,11 @@ from workflow.cluster.cost import (
     Counter,
     Stage,
     stages,
+    token_stages,
 )
 from workflow.plan import configuration
 
+SPEECHX = ("speechx_ar_tts", "speechx_nar_tts", "speechx_ar", "speechx_nar")
 RATES_HZ = {"mls_english": 16000, "libritts": 24000, "libritts_r": 24000}
 FLAC_SHARE = 0.55  # of 16-bit PCM, for speech
 DOLLARS_PER_HOUR = {"A100": (1.3, 2.5), "H100": (2.0, 4.0)}
@@ -83,6 +85,8 @@ def render(config: dict) -> str:
         f"Together {sum(size for _, size, _ in rows) / 1e12:.1f} TB.",
         "## Training",
         *_training(found),
+        "## SpeechX",
+        _speechx(token_stages(config)),
         "## Input of a node",
         _input(found[1]),
         "## Sampling the test sets",
@@ -147,6 +151,24 @@ def _training(found: list[Stage]) -> list[str]:
         f"dollars, at {_span(DOLLARS_PER_HOUR['H100'], '')} an H100 hour {_span(money['H100'])}.\nStage 1 hears "
         f"{utterances / 1e6:.0f} M utterances or {seen:,.0f} hours: {seen / TTS_HOURS:.1f} times its corpora.",
     ]
+
+
+def _speechx(found: list[Stage]) -> str:
+    rows: list[tuple] = []
+    for stage in found:
+        size, operations = f"{stage.parameters / 1e6:.0f} M", f"{stage.operations / 1e12:.1f}"
+        rows.append((stage.name, stage.gpus, f"{stage.steps:,}", size, operations, *_both([stage])))
+    main = [stage for stage in found if stage.name in SPEECHX]
+    rows.append(("those of the main table", "", "", "", "", *_both(main)))
+    return (
+        _table("model|GPUs|steps|parameters|TFLOP a GPU and step|A100 hours|H100 hours", rows)
+        + "\n\nEnCodec's published weights make and take the tokens (75 frames a second, eight levels), so no codec is "
+        "trained.\nEncoding is done as items are drawn and is small beside the two transformers."
+    )
+
+
+def _both(found: list[Stage]) -> list[str]:
+    return [_span(_hours(found, gpu)) for gpu in ("A100", "H100")]
 
 
 def _input(stage: Stage) -> str:

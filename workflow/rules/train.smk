@@ -47,8 +47,7 @@ rule trained_model:
         ],
         shards=lambda wildcards: (
             paper_plan.training_shards(
-                config["models"][wildcards.model]["kind"],
-                config["corpus"]["recorded"],
+                config["models"][wildcards.model], config["corpus"]["recorded"]
             )
             if RECORDED_SPEECH
             else []

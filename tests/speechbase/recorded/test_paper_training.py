@@ -129,7 +129,10 @@ def test_a_table_in_memory_must_have_the_codecs_rate(data):
 
 
 def test_each_stage_waits_for_what_it_streams():
-    marks = {stage: plan.training_shards(stage, {"shard_parts": 1}) for stage in ("codec", "tts", "multitask")}
+    models = {kind: {"kind": kind} for kind in ("codec", "tts", "multitask")}
+    models["speechx"] = {"kind": "speechx_ar", "speech": "tts"}
+    marks = {name: plan.training_shards(model, {"shard_parts": 1}) for name, model in models.items()}
     assert marks["codec"] == ["<data>/shards/train/.written/0.done", "<data>/shards/valid/.written/0.done"]
     assert marks["tts"] == ["<data>/shards/valid/.written/0.done", "<data>/shards/tts/.encoded/0.done"]
-    assert len(plan.training_shards("multitask", {})) == 3 * 64
+    assert marks["speechx"] == ["<data>/shards/tts/.written/0.done", "<data>/shards/valid/.written/0.done"]
+    assert len(plan.training_shards(models["multitask"], {"shard_parts": 64})) == 3 * 64
