@@ -24,7 +24,7 @@ from metrics.judges import packaged
 from metrics.judges.blas import one_thread
 from metrics.utterance import Files, Rules, Utterance
 from speechbase.files import UserError, append_jsonl, read_jsonl, write_jsonl
-from speechbase.settings import Settings, checked
+from speechbase.settings import Natural, Settings, checked
 
 Job = tuple[str, dict, str, str]  # metric's name, its settings, its version, key of its inputs
 Done = dict[str, dict]  # key of the inputs -> finished row
@@ -36,7 +36,7 @@ class General(Settings):
     """What holds for all metrics of a run."""
 
     resample: bool = False
-    channel: int | None = Field(None, ge=0)
+    channel: Natural | None = None
     weights: dict[Weights, str] = Field(default_factory=dict)
     device: Literal["cpu", "cuda"] = "cpu"
 

@@ -158,11 +158,11 @@ def cfg(term: Leaf, scale: float) -> Expression:
     return scale * term + (1 - scale) * term.null()
 
 
-def tc_cfg(base: Expression, text: Leaf, gamma: float = 1.5, interval: Interval = ALWAYS) -> Expression:
+def tc_cfg(base: Expression, text: Leaf, gamma: float, interval: Interval = ALWAYS) -> Expression:
     """Eq. 4: the base score plus gamma times the discriminative part of the text score (Eq. 3)."""
     return base + gamma * (text - text.null()).where(interval)
 
 
-def tc_avg(base: Expression, text: Expression, alpha: float = 0.5, interval: Interval = ALWAYS) -> Expression:
+def tc_avg(base: Expression, text: Expression, alpha: float, interval: Interval = ALWAYS) -> Expression:
     """Eq. 1: (1 - alpha) base + alpha text inside the interval, the base alone outside of it."""
     return base + alpha * (text - base).where(interval)

@@ -10,10 +10,8 @@ from typing_extensions import TypedDict
 
 from speechbase.files import UserError, did_you_mean, read_yaml
 from speechbase.items import TASKS
-from speechbase.settings import Settings, checked, refuse_unknown
+from speechbase.settings import Name, Settings, Text, checked, refuse_unknown
 
-Name = Annotated[str, Field(pattern="^[a-z0-9_]+$")]
-Text = Annotated[str, Field(min_length=1)]
 NAMING = {"name", "checkpoint", "file"}  # what is not written into a card, but follows from where it stands
 OWN = ("title", "stands_for", "source", "citation", "licence", "weights_licence", "rate_hz", "weights", "weights_from",
        "settings", "notes")  # fmt: skip

@@ -120,7 +120,7 @@ def test_every_composition_runs_under_every_sampler(network, batch, solver):
     words = model.term("tts", transcript=text)
     edit = cfg(model.term("tts", transcript=text, left=prompt, right=prompt), 2.0)
     isolate = tc_cfg(cfg(model.term("speech_isolation", source=source), 1.5), words, 1.5)
-    for composed in (separate, tc_cfg(separate, words), tc_avg(separate, words), edit, isolate):
+    for composed in (separate, tc_cfg(separate, words, 1.5), tc_avg(separate, words, 0.5), edit, isolate):
         out = sample(composed, Noise([1, 2, 3], batch["frames"], 16), Sampling(steps=3, solver=solver))
         assert out.shape == (3, 31, 16) and out.isfinite().all()
 
