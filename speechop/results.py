@@ -27,6 +27,8 @@ LONG_S = 30.0  # of audio, from which on a bar is shown
 class Bar(tqdm):
     """A bar whose end moves on where there is more than was promised: headers of MP3 and seconds are estimates."""
 
+    total: float | None
+
     def update(self, n: float | None = 1) -> bool | None:
         """Go on by so many units."""
         if self.total is not None:

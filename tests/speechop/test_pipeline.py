@@ -1,6 +1,8 @@
 """The library and the manifest runner on a tiny random model."""
 
 import json
+import re
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,12 @@ from speechbase import audio
 from speechbase.files import UserError, read_jsonl
 from speechbase.settings import checked
 from speechbase.systems.runner import run_manifest
+from speechop import pipeline
 from speechop.pipeline import Request, SpeechOp
 from speechop.settings import Composed
 from speechop.system import ComposedSpeechOp
+from tests.speechop.test_cli import Heard
+from workflow.plan.planning import ROOT
 
 RATE = 16_000
 
@@ -182,3 +187,28 @@ def test_torch_state_is_not_needed(models):
     second = SpeechOp(models)
     wave = speech(0.5)
     np.testing.assert_array_equal(first.enhance(wave, RATE, **HOW), second.enhance(wave, RATE, **HOW))
+
+
+def test_the_guide_s_examples_of_the_library_run(models, monkeypatch, tmp_path):
+    """What stands in docs/use.md, line by line, with a small model and what the examples are given."""
+
+    def small(*_):
+        model = SpeechOp(models)
+        model.config["sampling"] = {"steps": 2}
+        return model
+
+    monkeypatch.setattr(SpeechOp, "from_pretrained", small)
+    monkeypatch.setattr(pipeline, "phones_of", lambda text, name: len(text))
+    section = (ROOT / "docs/use.md").read_text().split("## The library\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"(?:^(?:    .*)?\n)+", section, re.MULTILINE)
+    code = "\n".join(textwrap.dedent(block) for block in blocks)
+    paths = [tmp_path / f"{name}.wav" for name in "ab"]
+    for path in paths:
+        audio.write(path, speech(0.5), RATE)
+    wave = speech(1.0)
+    given = {"noisy": wave, "mixture": wave, "recording": wave, "prompt": wave, "rate_hz": RATE, "recogniser": Heard()}
+    given |= {"paths": paths}
+    exec(code, given)
+    assert len(given["clean"]) == len(given["voice"]) == len(given["noise"]) == len(given["hall"]) == len(wave)
+    assert given["lines"][0].guide == "ten boxes" and len(given["speech"]) and len(given["edited"])
+    assert not given["done"].error and given["done"].job.name == str(paths[1])
