@@ -90,6 +90,8 @@ def building(folder: str | Path) -> Iterator[None]:
     """What a folder's configuration lacks or asks for in vain, while the block builds its model, is a UserError."""
     try:
         yield
+    except UserError as error:
+        raise UserError(f"{Path(folder) / CONFIG}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
         what = f"{type(error).__name__}: {str(error)[:120]}"
         raise UserError(

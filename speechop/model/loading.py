@@ -22,7 +22,7 @@ def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
     tensors, config = checkpoint.read_model(folder)
     check_current(config, folder)
     with checkpoint.building(folder):
-        network = SpeechOpNetwork(checked(NetworkConfig, config["network"], f"{folder}/config.json: network"))
+        network = SpeechOpNetwork(checked(NetworkConfig, config["network"], "the network"))
         may_lack = (*UNTRAINED.get(config["kind"], ()), FROZEN_TEXT)
     checkpoint.load_into(network, tensors, folder, may_lack=may_lack)
     return network.eval().requires_grad_(False), config
