@@ -47,7 +47,8 @@ class Metric:
         name: column name; in a family that depends on a recogniser it ends in `{asr}`.
         compute: (utterance, settings) -> Value; raises Unscorable for an utterance that has no value. The settings are
             those of the metric, and `asr`.
-        needs: what the value depends on besides the estimate: reference, mixture, prompt, text, transcript, others.
+        needs: what the value depends on besides the estimate: reference, mixture, prompt, text, transcript, others; and
+            of answers in words label and answer.
         judges: what an answer must be to be judged: audio (a recogniser's transcript is made of it), text or label.
         audio: whether the estimate's audio is read at all.
         aligned: reference and estimate are compared sample by sample: lengths may differ by 50 ms at most.

@@ -44,6 +44,7 @@ def from_manifest(
         paths: dict[str, Any] = {role: _path(manifest, row.get(column)) for column, role in ROLES.items()}
         paths["mixture"] = paths["mixture"] or _path(manifest, row.get("mixture"))
         files = Files(row["id"], text=row.get(text_column) or None, speaker=row.get("speaker") or "", **paths)
+        files = replace(files, label=row.get("label") or None)
         files = replace(files, transcripts={asr: rows[row["id"]] for asr, rows in heard.items() if row["id"] in rows})
         utterances.append(_with_estimate(files, manifest, row, estimates))
     return _with_others(utterances)
@@ -72,7 +73,9 @@ def _with_estimate(files: Files, manifest: Path, row: Mapping[str, str], estimat
         return replace(files, status="missing from the audio index")
     if entry["status"] != "ok":
         return replace(files, status=": ".join(filter(None, (entry["status"], entry.get("detail", "")))))
-    return replace(files, estimate=Path(entry["path"]))
+    if entry["path"]:
+        return replace(files, estimate=Path(entry["path"]))
+    return replace(files, answer=entry.get("label") or entry.get("text") or "")
 
 
 def _with_others(utterances: list[Files]) -> list[Files]:

@@ -85,6 +85,8 @@ utterances; below 99 % scored it is marked and may not be compared.
 | `ok` | the value stands |
 | `no_estimate` | the system made no audio for this utterance; the reason is in `detail` |
 | `no_reference`, `no_mixture`, `no_prompt`, `no_text`, `no_transcript`, `no_others` | what it needs is not there |
+| `no_label`, `no_answer` | the test set has no label; the system answers with audio |
+| `no_pitch` | too little is voiced in both |
 | `unusable_<file>` | missing, unreadable, cut off, empty, multi-channel, with NaN samples, or not at full scale 1 |
 | `silent_<file>` | digital silence |
 | `too_short`, `too_long` | outside the metric's limits (table below; ten minutes at most) |

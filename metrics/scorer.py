@@ -221,8 +221,8 @@ def _facts(files: Files, metric: Metric) -> list:
     """Everything that the value depends on, by content."""
     facts: list = [files.status, content(files.estimate) if metric.audio else None]
     for need in metric.needs:
-        if need == "text":
-            facts.append(files.text)
+        if need in ("text", "label", "answer"):
+            facts.append(getattr(files, need))
         elif need == "transcript":
             row = files.transcripts.get(metric.asr or "", {})
             facts.append([row.get("text"), row.get("status"), row.get("asr")])

@@ -29,6 +29,8 @@ class Files:
     mixture: Path | None = None
     prompt: Path | None = None
     text: str | None = None
+    label: str | None = None
+    answer: str | None = None  # of systems that answer with text or a label
     speaker: str = ""
     status: str = "ok"
     transcripts: Mapping[str, dict] = field(default_factory=dict)  # recogniser -> transcript row
@@ -183,6 +185,19 @@ class Utterance:
         if self.files.text is None or not self.files.text.strip():
             raise Unscorable("no_text", f"{self.files.id} has no reference text.")
         return self.files.text
+
+    def label(self) -> str:
+        """The label that is right. Raises: Unscorable: there is none."""
+        if not self.files.label:
+            raise Unscorable("no_label", f"{self.files.id} has no label.")
+        return self.files.label
+
+    def answer(self) -> str:
+        """What the system answered in words ("" where it heard nothing). Raises: Unscorable: it gave no text or
+        label."""
+        if self.files.answer is None:
+            raise Unscorable("no_answer", f"{self.files.id} has no answer in words.")
+        return self.files.answer
 
     def transcript(self, asr: str) -> str:
         """What recogniser `asr` heard in the estimate ("" if nothing). Raises: Unscorable: it failed or never ran."""

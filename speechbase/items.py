@@ -39,6 +39,9 @@ TASKS = {
         Task("noise_isolation"),
         Task("speech_isolation"),
         Task("acoustic_matching", needs=("source", "prompt")),
+        Task("asr", needs=("source", "text"), gives="text", length="free"),
+        Task("lid", needs=("source", "label"), gives="label", length="free"),
+        Task("gid", needs=("source", "label"), gives="label", length="free"),
     )
 }
 

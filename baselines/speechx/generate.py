@@ -8,24 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from baselines.speechx.layout import EDITS, TARGET, Request, condition, kept, refined_so_far, spoken_so_far
 from baselines.speechx.network import Autoregressive, Refining
-from speechbase.tokens.sampling import Drawing, draw
-from speechbase.tokens.sequences import NO_CODE, Tokens, collate
-
-
-@dataclass(frozen=True)
-class Length:
-    """How an output ends: at `frames`, said to be of `reason`; else where one is drawn, `least` to `most` frames."""
-
-    frames: int | None = None
-    reason: str = "source"
-    least: int = 1
-    most: int = 0
+from speechbase.tokens.generation import Length, Run, continued, one_position
+from speechbase.tokens.sampling import Drawing
+from speechbase.tokens.sequences import collate
 
 
 @dataclass(frozen=True)
@@ -66,49 +56,15 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
     sequences = [
         spoken_so_far(condition(job.request, levels, network.prompt_layers), before) for job, before in zip(jobs, given)
     ]
-    tokens, cache = collate(sequences, left=True).to(device), network.lm.new_cache()
-    hidden = network.lm(network.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:]  # [b, 1, d]
-    rngs = [np.random.default_rng(job.seed) for job in jobs]
-    drawn = torch.zeros(len(jobs), 0, dtype=torch.long)
-    ended: list[tuple[int, str] | None] = [None] * len(jobs)
-    while True:
-        logits = network.logits(hidden)[:, 0].float().cpu()  # [b, k + 1]
-        for row, job in enumerate(jobs):
-            if job.length.frames is not None or drawn.shape[1] < job.length.least:
-                logits[row, network.end] = -torch.inf
-        new = torch.cat(
-            [draw(logits[r : r + 1], rngs[r : r + 1], job.how, drawn[r : r + 1]) for r, job in enumerate(jobs)]
-        )
-        for row, job in enumerate(jobs):
-            if ended[row] is None:
-                ended[row] = _ended(job.length, drawn.shape[1], int(new[row]) == network.end)
-        if all(ended):
-            break
-        drawn = torch.cat([drawn, new.clamp(max=network.end - 1)[:, None]], 1)
-        places = torch.tensor([len(before) + drawn.shape[1] for before in given])
-        tokens, visible = _one_more(tokens, drawn[:, -1], places, levels)
-        hidden = network.lm(network.embed(tokens), tokens.places, visible, cache)
-        tokens.real = visible[:, 0, 0]
-    return [(row[: end[0]], end[1]) for row, end in zip(drawn, ended) if end]
+    tokens = collate(sequences, left=True).to(device)
+    first = torch.tensor([len(before) for before in given])
 
+    def step(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        places = (first + count)[:, None]
+        return network.embed(one_position(TARGET, places, levels, codes).to(device)), places
 
-def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | None:
-    """(frames, why) where an output that has so many frames is at its end."""
-    if length.frames is not None:
-        return (frames, length.reason) if frames >= length.frames else None
-    if end_drawn:
-        return frames, "end"
-    return (frames, "limit") if frames >= length.most else None
-
-
-def _one_more(before: Tokens, codes: Tensor, places: Tensor, levels: int) -> tuple[Tokens, Tensor]:
-    """The next position [b, 1] of each row, and what it sees: all real positions before it, and itself."""
-    b, device = len(codes), before.real.device
-    here = torch.full((b, 1, levels), NO_CODE)
-    here[:, 0, 0] = codes
-    one = torch.ones(b, 1, dtype=torch.bool)
-    tokens = Tokens(torch.full((b, 1), TARGET), torch.zeros(b, 1, dtype=torch.long), places[:, None], here, one, one)
-    return tokens.to(device), torch.cat([before.real, one.to(device)], 1)[:, None, None]
+    runs = [Run(job.length, job.how, job.seed) for job in jobs]
+    return continued(network.lm, tokens, network.embed(tokens), runs, network.logits, step)
 
 
 def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tensor], levels: int) -> list[Tensor]:

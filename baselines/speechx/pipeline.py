@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.speechx.generate import Job, Length, Output, generate
+from baselines.speechx.generate import Job, Output, generate
 from baselines.speechx.layout import Request
 from baselines.speechx.network import build_network
 from baselines.speechx.settings import NetworkConfig
@@ -19,6 +19,7 @@ from speechbase import editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
+from speechbase.tokens.generation import Length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 

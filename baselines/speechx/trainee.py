@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.speechx.layout import condition, kept, refined_so_far, spoken_so_far
@@ -20,106 +16,26 @@ from speechbase.codec.loading import load_token_codec
 from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError
 from speechbase.settings import checked, value_of
-from speechbase.tokens.sequences import Tokens, collate
+from speechbase.tokens.sequences import collate
+from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right
 from speechbase.training import checkpoint
-from speechbase.training.ahead import Ahead
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
-NO_LABEL = -100
 NEAR = 10  # codes among which token noise draws
-TOP = 10  # of token accuracy: what others watch (40 % before a model speaks)
 
 
-@dataclass
-class Batch:
-    """A micro-batch: what is heard, and labels [b, t] of the last t positions, `NO_LABEL` where there is nothing to
-    learn.
-
-    `level` [b] is the level that the labels are of, from 0 on.
-    """
-
-    tokens: Tokens
-    labels: Tensor
-    level: Tensor
-    task: str
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The batch on a device."""
-        return Batch(self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
-
-
-class Trainee:
-    """What the two have in common: batches, cross-entropy over the output's positions, accuracy by task or level.
-
-    `stream` names the batches: ("train", step, micro) or ("valid", task, number).
-    """
-
-    rivals: nn.Module | None = None
+class Trainee(TokenTrainee):
+    """What the two have in common."""
 
     def __init__(self, network: nn.Module, train: Drawer, valid: Drawer, sizes: dict, tokens: dict, accumulate: int):
-        self.network, self.drawer, self.sizes, self.tokens = network, train, sizes, tokens
+        self.drawer, self.sizes, self.tokens = train, sizes, tokens
         self.levels = train.codec.quantiser.levels
-        draw = partial(self.batch, train, "train")
-        self.ahead = Ahead(draw, train.config.workers, range(accumulate))
-        self.held_out = {task: list(self._held_out(valid, task)) for task in valid.config.tasks}
-
-    def _held_out(self, drawer: Drawer, task: str) -> Iterator[Batch]:
-        count = number = 0
-        while count < drawer.config.valid_items:
-            batch = self.batch(drawer, "valid", task, number, task=task)
-            count, number = count + len(batch.labels), number + 1
-            yield batch
+        super().__init__(network, train, valid, accumulate)
 
     def resolved(self) -> dict:
         """The network's sizes, and the token codec that the weights belong to."""
         return {"network": self.sizes, "tokens": self.tokens}
-
-    def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
-        """All of the averaged network."""
-        return averaged.state_dict()
-
-    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
-        """Mean cross-entropy over a micro-batch's output tokens, and the share of tokens among the likeliest ten."""
-        batch = self.ahead.take(step, micro).to(next(network.parameters()).device)
-        loss, right = self.scores(network, batch)
-        return {"loss": loss.mean(), "top10": right.float().mean()}
-
-    def scores(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of each labelled token: its cross-entropy, and whether it is among the likeliest ten."""
-        logits = self.logits(network, batch).float()
-        there = batch.labels != NO_LABEL
-        logits, labels = logits[there], batch.labels[there]  # [tokens, k], [tokens]
-        best = logits.topk(min(TOP, logits.shape[-1]), -1).indices
-        return F.cross_entropy(logits, labels, reduction="none"), (best == labels[:, None]).any(-1)
-
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss and accuracy by task on held-out speech, and their means; by level where there are several."""
-        figures: dict[str, float] = {}
-        by_level: dict[int, list[Tensor]] = {}
-        device = next(network.parameters()).device
-        for task, batches in self.held_out.items():
-            losses, hits = [], []
-            for batch in batches:
-                loss, right = self.scores(network, batch.to(device))
-                losses.append(loss)
-                hits.append(right.float())
-                levels = batch.level[:, None].expand_as(batch.labels)[batch.labels != NO_LABEL]
-                for level in levels.unique().tolist():
-                    by_level.setdefault(level, []).append(hits[-1][(levels == level).to(device)])
-            figures |= {f"{task}_loss": float(torch.cat(losses).mean()), f"{task}_top10": float(torch.cat(hits).mean())}
-        figures["loss"] = float(np.mean([figures[f"{task}_loss"] for task in self.held_out]))
-        if len(by_level) > 1:
-            figures |= {f"top10_level_{level + 1}": float(torch.cat(hits).mean()) for level, hits in by_level.items()}
-        return figures
-
-    def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
-        """A micro-batch of one task: what is heard, and the labels of the output's positions."""
-        raise NotImplementedError
-
-    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Logits [b, t, k] at the last t positions, those with labels."""
-        raise NotImplementedError
 
 
 class AutoregressiveTrainee(Trainee):
@@ -138,7 +54,7 @@ class AutoregressiveTrainee(Trainee):
         labels = [torch.cat([codes[:, 0], codes.new_tensor([end])]) for codes in outputs]
         return Batch(
             collate(sequences, left=True),
-            _aligned_right(labels),
+            aligned_right(labels),
             torch.zeros(len(labels), dtype=torch.long),
             requests[0].task,
         )
@@ -171,7 +87,7 @@ class RefiningTrainee(Trainee):
             sequences.append(refined_so_far(sequence, heard, level, given))
             labels.append(codes[:, level].masked_fill(given, NO_LABEL))
             levels.append(level)
-        return Batch(collate(sequences, left=True), _aligned_right(labels), torch.tensor(levels), requests[0].task)
+        return Batch(collate(sequences, left=True), aligned_right(labels), torch.tensor(levels), requests[0].task)
 
     def _disturbed(self, codes: Tensor, rng: np.random.Generator, share: float) -> Tensor:
         """Codes [n, q] of which a share became one of the nearest: in use, level 1 comes from samples."""
@@ -184,11 +100,6 @@ class RefiningTrainee(Trainee):
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
         return network(batch.tokens, batch.level, batch.labels.shape[1])
-
-
-def _aligned_right(labels: list[Tensor]) -> Tensor:
-    longest = max(map(len, labels))
-    return torch.stack([F.pad(one, (longest - len(one), 0), value=NO_LABEL) for one in labels])
 
 
 def build(config: dict, context: Context) -> Trainee:

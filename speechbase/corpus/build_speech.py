@@ -10,8 +10,10 @@ import soundfile
 from tqdm import tqdm
 
 from speechbase import audio
-from speechbase.corpus import jobs, speech, text
+from speechbase.corpus import jobs, languages, speech, text
+from speechbase.corpus.settings import Languages
 from speechbase.files import UserError, atomic, seed_of, sha256
+from speechbase.settings import checked
 
 # Raised when a change of this code changes the audio, so that files of an older version are made again.
 VERSION = 1
@@ -47,15 +49,8 @@ def plan(config: dict, split: str) -> list[dict]:
     for (voice, _), count in zip(shares, counts, strict=True):
         for number in range(count):
             identity = f"{split}-{voice['id']}-{number:04d}"
-            seed = seed_of(config["seed"], identity)
-            low, high = config["speech"]["speed"]
-            speed = round(float(np.random.default_rng(seed).uniform(low, high)), 3)
-            item = {"id": identity, "voice": voice, "text": next(texts), "seed": seed, "speed": speed}
-            spec = [voice.get(name) for name in _VOICE_KEYS]
-            item["key"] = (
-                f"{seed_of(VERSION, spec, item['text'], seed, speed, config['rate_hz'], config['level_dbfs']):016x}"
-            )
-            items.append(item)
+            item = {"id": identity, "voice": voice, "text": next(texts)} | _drawn(config, identity)
+            items.append(item | {"key": _key(config, item)})
     return items
 
 
@@ -68,11 +63,62 @@ def build(config: dict, split: str, folder: Path, workers: int = 1, spoken: Path
     Raises:
         UserError: an unknown split or voice, too few sentences, or a voice that cannot say a sentence sensibly.
     """
+    if split in language_splits(config):
+        return _said(config, plan_languages(config, speech.base_split(split)), split, folder, workers, spoken)
     if split not in config["speech"]["utterances"]:
         raise UserError(
-            f"corpus.speech.utterances has no split {split!r}; it has {', '.join(config['speech']['utterances'])}."
+            f"corpus.speech.utterances has no split {split!r}; it has {', '.join(config['speech']['utterances'])} "
+            "(and corpus.languages.utterances its own)."
         )
-    items = plan(config, split)
+    return _said(config, plan(config, split), split, folder, workers, spoken)
+
+
+def language_splits(config: dict) -> list[str]:
+    """The splits of several languages that the `corpus` sub-tree asks for; none where it has no `languages`."""
+    return [f"{languages.PREFIX}{base}" for base in config.get("languages", {}).get("utterances", {})]
+
+
+def plan_languages(config: dict, base: str) -> list[dict]:
+    """Every utterance of `languages_<base>`: each language in the same voices of that split, equally often.
+
+    Args:
+        config: the `corpus` sub-tree; `languages` as in `speechbase.corpus.settings.Languages`.
+
+    Raises:
+        UserError: a language without a matrix here, or a split without a voice of that synthesiser.
+    """
+    how = checked(Languages, config["languages"], "corpus.languages")
+    languages.check(how.spoken)
+    cast = [voice for voice in config["voices"] if (voice["split"], voice["model"]) == (base, how.synthesiser)]
+    if not cast:
+        raise UserError(f"corpus.voices has no voice of {how.synthesiser} whose split is {base!r}.")
+    items = []
+    count = getattr(how.utterances, base)
+    for language in how.spoken:
+        texts = languages.sentences(language, config["text"], base, count, config["seed"])
+        for number, said in enumerate(texts):
+            voice = cast[number % len(cast)]
+            identity = f"{base}-{language}-{voice['id']}-{number:04d}"
+            item = {"id": identity, "voice": voice, "text": said, "language": language} | _drawn(config, identity)
+            items.append(item | {"key": _key(config, item, language)})
+    return items
+
+
+def _drawn(config: dict, identity: str) -> dict:
+    """An utterance's seed and pace."""
+    seed = seed_of(config["seed"], identity)
+    return {"seed": seed, "speed": round(float(np.random.default_rng(seed).uniform(*config["speech"]["speed"])), 3)}
+
+
+def _key(config: dict, item: dict, *further) -> str:
+    """A digest of everything that decides an utterance's audio."""
+    spec = [item["voice"].get(name) for name in _VOICE_KEYS]
+    own = (item["text"], item["seed"], item["speed"], config["rate_hz"], config["level_dbfs"], *further)
+    return f"{seed_of(VERSION, spec, *own):016x}"
+
+
+def _said(config: dict, items: list[dict], split: str, folder: Path, workers: int, spoken: Path | None) -> Path:
+    """Speak what is missing of a plan, and write its table."""
     folder = Path(folder)
     missing = [item for item in items if not jobs.is_made(folder / _path_of(item, split), item["key"])]
     if spoken is not None:
@@ -91,7 +137,8 @@ def build(config: dict, split: str, folder: Path, workers: int = 1, spoken: Path
     items = [item for item in items if item["id"] not in failed]
     jobs.drop_strays(folder / "audio" / split, {folder / _path_of(item, split) for item in items})
     table = folder / f"{split}.csv"
-    speech.write_table(table, [_row(item, split, folder, config["rate_hz"]) for item in items], speech.COLUMNS)
+    columns = speech.COLUMNS + (["language"] if split.startswith(languages.PREFIX) else [])
+    speech.write_table(table, [_row(item, split, folder, config["rate_hz"]) for item in items], columns)
     return table
 
 
@@ -174,12 +221,13 @@ def _make(job: tuple[dict, Path, int, float]) -> tuple[str, str] | None:
     from speechbase.corpus import voices
 
     item, path, rate_hz, level_dbfs = job
-    phones = g2p.phone_count(item["text"])
+    signs = languages.phonemes(item["text"], item["language"]) if "language" in item else ""
+    phones = languages.sounds(signs) if signs else g2p.phone_count(item["text"])
     reasons = []
     for attempt in range(ATTEMPTS):
         seed = item["seed"] if attempt == 0 else seed_of(item["seed"], attempt)
         try:
-            wave = voices.speak(item["voice"], item["text"], seed, rate_hz, item["speed"])
+            wave = voices.speak(item["voice"], item["text"], seed, rate_hz, item["speed"], *filter(None, [signs]))
             wave = normalise_level(trim(wave, rate_hz), rate_hz, level_dbfs)
             pace = (len(wave) / rate_hz - 2 * EDGE_SECONDS) / phones * item["speed"]
             if not SECONDS_A_PHONE[0] < pace < SECONDS_A_PHONE[1]:
@@ -210,5 +258,5 @@ def _row(item: dict, split: str, folder: Path, rate_hz: int) -> dict:
     return {
         "id": item["id"], "speaker": voice["id"], "base": base_of(voice), "sex": voice["sex"], "split": split,
         "text": item["text"], "path": path, "rate_hz": rate_hz, "seconds": round(seconds, 4), "phones": phones,
-        "sha256": sha256(folder / path),
+        "sha256": sha256(folder / path), "language": item.get("language", "en"),
     }  # fmt: skip

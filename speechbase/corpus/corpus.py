@@ -48,7 +48,9 @@ def speech(
     out: Out,
     split: Annotated[
         list[str] | None,
-        typer.Option("--split", help="train, valid, test, test_more or real; several; all by default."),
+        typer.Option(
+            "--split", help="train, valid, test, test_more, languages_train, ... or real; several; all by default."
+        ),
     ] = None,
     workers: Workers = 2,
     respeak: Annotated[
@@ -59,7 +61,8 @@ def speech(
     from speechbase.corpus import build_speech, real
 
     settings = read_config(config)
-    for name in split or [*settings["speech"]["utterances"], *(["real"] if settings.get("real") else [])]:
+    named = [*settings["speech"]["utterances"], *build_speech.language_splits(settings)]
+    for name in split or [*named, *(["real"] if settings.get("real") else [])]:
         made = real.build(settings, out / "speech") if name == "real" else None
         spoken = None if respeak else build_speech.SPOKEN
         typer.echo(made or build_speech.build(settings, name, out / "speech", workers, spoken))

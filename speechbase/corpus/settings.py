@@ -163,19 +163,30 @@ class Rooms(Settings):
     rt60_s: Pair = needed("reverberation time")
 
 
+class Languages(Settings):
+    """Speech of several languages in the same voices (speechbase/corpus/languages.py), for hubert, lid and gid."""
+
+    spoken: Annotated[tuple[Name, ...], LISTED, Field(min_length=2)] = needed(
+        "languages that have a matrix of sentences"
+    )
+    synthesiser: Literal["heart", "kokoro"] = needed("speaks them all, in its voices of the cast")
+    utterances: BySplit = needed("of each language")
+
+
 class TestSet(Settings):
     """A test set: task, speakers, size and degradation."""
 
     __test__ = False  # no test, whatever pytest makes of its name
 
     task: Name = needed("a task of speechbase/items.py")
-    split: Annotated[str, Field(pattern="^((train|valid|test)(_[a-z0-9_]+)?|real|recorded)$")] = needed(
+    split: Annotated[str, Field(pattern="^((languages_)?(train|valid|test)(_[a-z0-9_]+)?|real|recorded)$")] = needed(
         "whose speakers and noises (test_more and real have those of test)"
     )
     size: Count
     prompt: bool = key(True, "False: no prompts, for speakers with one utterance")
     sentences: Count = key(1, "of one speaker, joined by pauses")
     pause_s: Pair = (0.15, 0.35)
+    crop_s: Positive | None = key(None, "asr, lid and gid hear so much of each, from a random place; else all of it")
     level_db: Range = key((-5.0, 5.0), "the other talker against the target")
     degradation: Degradation | None = None
     snr_steps_db: Annotated[tuple[float, ...], LISTED, Field(min_length=1)] | None = key(
@@ -251,6 +262,7 @@ class PackagedCorpus(Corpus):
 
     text: Sentences
     speech: Speech
+    languages: Languages | None = key(None, "speech of several languages in the same voices")
     noise: Noises
     rir: Rooms
     testsets: dict[Name, TestSet]

@@ -27,14 +27,17 @@ KEPT_HOURS = 24  # of tables of fewer hours what was decoded is kept
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
 
 
-def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True, ahead: bool = False) -> SpeechTable:
+def open_speech(
+    data: Path, split: str, rate_hz: int, eager: bool = True, ahead: bool = False, languages: bool = False
+) -> SpeechTable:
     """The speech of a split of `data/<scale>`: its shards where there are any (resampled as read), else its tables in
     memory.
 
     Without `eager` audio is decoded when it is asked for, and of shards none is kept: where it is read once. With
     `ahead` few shards are decoded now: processes that draw ahead are forks, each of which would decode for itself.
 
-    `train` has the rows of `train.csv` and of all further tables of that kind, `train_2.csv` or `train_recorded.csv`.
+    `train` has the rows of `train.csv` and of all further tables of that kind, `train_2.csv` or `train_recorded.csv`;
+    with `languages` those of `languages_train.csv` as well, whose texts are not English.
 
     Raises:
         UserError: neither, a torn archive, or a table at another rate than `rate_hz`.
@@ -46,6 +49,7 @@ def open_speech(data: Path, split: str, rate_hz: int, eager: bool = True, ahead:
             sharded.keep(ahead)
         return sharded
     further = sorted((data / "speech").glob(f"{split}_*.csv"))
+    further += [data / "speech" / f"languages_{split}.csv"] if languages else []
     table = SpeechTable.load(data / "speech" / f"{split}.csv", *further, eager=eager)
     if table.rate_hz != rate_hz:
         raise UserError(f"{data} holds audio at {table.rate_hz} Hz, and the codec works at {rate_hz} Hz.")

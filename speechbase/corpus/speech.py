@@ -19,8 +19,8 @@ RECORDED = "recorded"  # the `base` of real voices
 
 
 def base_split(split: str) -> str:
-    """The split whose speakers, noises and rooms a table has: `test` for `test` and for `test_more`."""
-    return split.partition("_")[0]
+    """The split whose speakers, noises and rooms a table has: `test` for `test_more` and for `languages_test`."""
+    return split.removeprefix("languages_").partition("_")[0]
 
 
 @dataclass

@@ -22,6 +22,7 @@ COLUMNS = [
     "degradation", "seed", "sha256_source", "sha256_reference",
 ]  # fmt: skip
 PROMPT_SECONDS = 3.0
+MOST_SECONDS = 600  # of a crop: everything
 
 
 @dataclass
@@ -113,7 +114,8 @@ def build(config: dict, name: str, folder: Path) -> Path:
         if row.get(part)
     }
     jobs.drop_strays(folder / "testsets" / name, written)
-    speech.write_table(folder / "testsets" / f"{name}.csv", rows, COLUMNS)
+    columns = COLUMNS + list(LABELS.get(settings.task, {}))
+    speech.write_table(folder / "testsets" / f"{name}.csv", rows, columns)
     return folder / "testsets" / f"{name}.csv"
 
 
@@ -282,7 +284,25 @@ def _edit(rng, deal, materials, settings, config):
     return _finish(row, drawn, params), {"source": heard, "reference": heard, "prompt": drawn["_prompt"]}
 
 
+def _recognition(rng, deal, materials, settings, config):
+    """Speech to be written down or named: whole, or a random crop of it (`crop_s`), in noise where there is any."""
+    row, clean, drawn = _content(rng, deal, settings.model_copy(update={"prompt": False}))
+    count = min(len(clean), round((settings.crop_s or MOST_SECONDS) * deal.table.rate_hz))
+    start = int(rng.integers(len(clean) - count + 1))
+    crop = clean[start : start + count]
+    params = None if settings.degradation is None else materials.draw(rng, settings.effects)
+    heard = crop if params is None else materials.degraded(crop, params).source[0].numpy()
+    place = drawn["_places"][0]
+    row |= {name: deal.table.rows[column].iat[place] for name, column in LABELS.get(settings.task, {}).items()}
+    drawn["crop_start_s"] = start / deal.table.rate_hz
+    return _finish(row, drawn, params), {"source": heard, "reference": crop}
+
+
+LABELS = {"lid": {"label": "language"}, "gid": {"label": "sex"}}  # of the answers, by task: a column of the speech
 MAKERS = {
+    "asr": _recognition,
+    "lid": _recognition,
+    "gid": _recognition,
     "enhancement": _enhancement,
     "noise_isolation": _enhancement,
     "speech_isolation": _enhancement,

@@ -61,9 +61,14 @@ def sentences(config: dict, split: str, count: int, seed: int) -> list[str]:
     """
     how = checked(Sentences, config, "corpus.text")
     rng = np.random.default_rng(seed_of(seed, "text", split))
+    return distinct(SOURCES[how.source](how, rng), how, split, count)
+
+
+def distinct(drawn: Iterator[str], how: Sentences, split: str, count: int) -> list[str]:
+    """The first `count` different sentences of a split among those drawn; errors as `sentences`."""
     chosen: dict[str, None] = {}
     misses = 0
-    for text in SOURCES[how.source](how, rng):
+    for text in drawn:
         if len(chosen) == count:
             break
         known = len(chosen)

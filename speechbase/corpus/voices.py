@@ -29,7 +29,7 @@ def base_of(voice: dict) -> str:
     return "+".join(sorted(voice["style"])) if voice["model"] == "kokoro" else voice["model"]
 
 
-def speak(voice: dict, text: str, seed: int, rate_hz: int, speed: float = 1.0) -> np.ndarray:
+def speak(voice: dict, text: str, seed: int, rate_hz: int, speed: float = 1.0, signs: str = "") -> np.ndarray:
     """Say `text` with one voice.
 
     Args:
@@ -38,6 +38,7 @@ def speak(voice: dict, text: str, seed: int, rate_hz: int, speed: float = 1.0) -
             `formant_ratio`, `median_f0_hz`, `pitch_range` (Praat's "Change gender").
         seed: decides every random number of the synthesis; the same seed gives the same samples.
         speed: 1.0 is the model's own pace, more is faster.
+        signs: the text's phonemes, where it is not English (`languages.phonemes`); joe reads English alone.
 
     Returns:
         float32 [n] at `rate_hz`.
@@ -45,7 +46,7 @@ def speak(voice: dict, text: str, seed: int, rate_hz: int, speed: float = 1.0) -
     if voice["model"] not in MODELS:
         raise UserError(f"Voice {voice['id']!r} names the model {voice['model']!r}; choose one of {', '.join(MODELS)}.")
     prompt = text[0].upper() + text[1:] + "."
-    wave, from_hz = MODELS[voice["model"]](voice, prompt, seed, speed)
+    wave, from_hz = MODELS[voice["model"]](voice, prompt, seed, speed, *([signs] if signs else []))
     if "median_f0_hz" in voice:
         jitter = np.random.default_rng(seed_of(seed, "f0")).normal(0, 0.03)
         wave = change_gender(
@@ -94,9 +95,10 @@ def median_f0_hz(wave: np.ndarray, rate_hz: int) -> float:
     return float(np.median(voiced)) if len(voiced) else 0.0
 
 
-def _heart(voice: dict, prompt: str, seed: int, speed: float) -> tuple[np.ndarray, int]:
+def _heart(voice: dict, prompt: str, seed: int, speed: float, signs: str = "") -> tuple[np.ndarray, int]:
     model = hibari()
-    return model(prompt, speed=speed, seed=seed), model.sample_rate
+    said = model.from_phonemes(signs, speed=speed, seed=seed) if signs else model(prompt, speed=speed, seed=seed)
+    return said, model.sample_rate
 
 
 @functools.cache
@@ -199,9 +201,9 @@ def _kokoro_style(voice: dict, styles: dict, tokens: int) -> np.ndarray:
     return style
 
 
-def _speak_kokoro(voice: dict, prompt: str, seed: int, speed: float) -> tuple[np.ndarray, int]:
+def _speak_kokoro(voice: dict, prompt: str, seed: int, speed: float, signs: str = "") -> tuple[np.ndarray, int]:
     session, vocabulary, styles = _kokoro()
-    tokens = [vocabulary[sign] for sign in " ".join(hibari().phonemize(prompt)) if sign in vocabulary]
+    tokens = [vocabulary[sign] for sign in signs or " ".join(hibari().phonemize(prompt)) if sign in vocabulary]
     style = _kokoro_style(voice, styles, len(tokens))
     inputs = {
         "tokens": np.array([[0, *tokens, 0]], np.int64),

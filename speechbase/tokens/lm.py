@@ -100,6 +100,14 @@ class TokenLM(nn.Module):
             use_cache=cache is not None,
         ).last_hidden_state  # fmt: skip
 
+    def layers(self, vectors: Tensor, places: Tensor, visible: Tensor) -> tuple[Tensor, ...]:
+        """What each layer makes of vectors [b, n, d], the vectors themselves first; arguments as `forward`'s."""
+        made = self.model(
+            inputs_embeds=vectors, position_ids=places, attention_mask=visible, use_cache=False,
+            output_hidden_states=True,
+        )  # fmt: skip
+        return made.hidden_states
+
     def new_cache(self) -> DynamicCache:
         """An empty cache."""
         return DynamicCache(config=self.model.config)

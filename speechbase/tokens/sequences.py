@@ -53,10 +53,15 @@ class Sequence:
     causal: list[bool] = field(default_factory=list)
     codes: list[Tensor] = field(default_factory=list)
 
-    def add_symbols(self, kind: int, symbols: Series[int], place: int = 0, causal: bool = False) -> Sequence:
-        """Append symbols at places from `place` on."""
+    def add_symbols(
+        self, kind: int, symbols: Series[int], place: int = 0, causal: bool = False, step: float = 1.0
+    ) -> Sequence:
+        """Append symbols at places from `place` on, `step` apart (rounded)."""
         nothing = torch.full((len(symbols), self.levels), NO_CODE)
-        return self._add(kind, list(symbols), nothing, place, causal)
+        self._add(kind, list(symbols), nothing, place, causal)
+        if step != 1:
+            self.places[len(self) - len(symbols) :] = [place + round(number * step) for number in range(len(symbols))]
+        return self
 
     def add_codes(self, kind: int, codes: Tensor, place: int = 0, causal: bool = False) -> Sequence:
         """Append frames of codes [n, up to q] at places from `place` on."""

@@ -26,6 +26,10 @@ KINDS = {
     "sepformer": "baselines.sepformer.trainee:build",
     "speechx_ar": "baselines.speechx.trainee:build",  # level 1 of the output's codes
     "speechx_nar": "baselines.speechx.trainee:build",  # its further levels
+    "hubert": "baselines.polyspeech.hubert_trainee:build",  # semantic embeddings, by masked prediction
+    "sset": "baselines.polyspeech.sset_trainee:build",  # tokens of them, learned or by k-means
+    "polyspeech_decoder": "baselines.polyspeech.decoder_trainee:build",  # tokens and a voice to the codec's latents
+    "polyspeech": "baselines.polyspeech.trainee:build",  # the language model, of all tasks or of one
 }
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from baselines import registry
 from baselines.speechx import layout, trainee
 from baselines.speechx.__main__ import app, main
-from baselines.speechx.generate import Job, Length, _one_more, generate, speak
+from baselines.speechx.generate import Job, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
 from baselines.speechx.network import Autoregressive, Refining
 from baselines.speechx.pairs import Drawer, TokenPairs
@@ -26,6 +26,7 @@ from speechbase import audio, editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
 from speechbase.systems.runner import run_manifest
+from speechbase.tokens.generation import Length, one_position
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.sequences import NO_CODE, collate
 from speechbase.tokens.settings import LMConfig
@@ -287,9 +288,9 @@ def test_a_cache_gives_the_logits_of_the_whole_sequence(speaking):
     tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS), drawn[:0])], left=True)
     hidden.append(speaking.lm(speaking.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:])
     for number, code in enumerate(drawn, 1):
-        step, visible = _one_more(tokens, code[None], torch.tensor([number]), LEVELS)
-        hidden.append(speaking.lm(speaking.embed(step), step.places, visible, cache))
-        tokens.real = visible[:, 0, 0]
+        step = one_position(layout.TARGET, torch.tensor([[number]]), LEVELS, code[None])
+        tokens.real = torch.cat([tokens.real, step.real], 1)
+        hidden.append(speaking.lm(speaking.embed(step), step.places, tokens.real[:, None, None], cache))
     torch.testing.assert_close(speaking.logits(torch.cat(hidden, 1))[0], whole, atol=1e-4, rtol=0)
 
 

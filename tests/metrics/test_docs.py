@@ -21,4 +21,6 @@ def test_every_metric_is_documented_and_named_once():
         assert all(
             (metric.definition, metric.unit, metric.range, metric.rate, metric.source, metric.pitfalls, metric.version)
         )
-        assert set(metric.needs) <= {"reference", "mixture", "prompt", "text", "transcript", "others"}
+        assert set(metric.needs) <= {
+            *("reference", "mixture", "prompt", "text", "transcript", "others", "label", "answer")
+        }

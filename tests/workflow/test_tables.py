@@ -10,6 +10,7 @@ from speechbase.files import UserError, write_json, write_jsonl
 from workflow.plan.planning import ROOT
 from workflow.record import explain
 from workflow.tables import build as tables
+from workflow.tables import figures
 
 PRESET = {
     "title": "Trial",
@@ -218,3 +219,16 @@ def test_a_cell_can_be_explained_back_to_its_inputs(folders, monkeypatch, capsys
     with pytest.raises(SystemExit) as stopped:
         explain.main(["results/table3.csv", "nobody", "pesq"])
     assert stopped.value.code == 2 and "noisy (Noisy)" in capsys.readouterr().err
+
+
+def test_confusions_are_drawn_of_every_row_that_has_labels(tmp_path):
+    preset = {"title": "Trial", "set": "lid", "rows": [{"system": "one", "label": "One"}, {"label": "printed"}]}
+    told = [("es", "es"), ("es", "pt"), ("pt", "pt"), ("it", "unknown")]
+    rows = [score(f"u{n}", "accuracy", 0.0, label=label, answer=answer) for n, (label, answer) in enumerate(told)]
+    write_jsonl(tmp_path / "scores/lid/one/accuracy.jsonl", [*rows, score("bad", "accuracy", None, "no_answer")])
+    (panel,) = [axis for axis in figures.confusion(preset, tmp_path, "accuracy").axes if axis.has_data()]
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["es", "pt", "unknown"]
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["es (2)", "it (1)", "pt (1)"]
+    assert [text.get_text() for text in panel.texts] == ["50", "50", "0", "0", "0", "100", "0", "100", "0"]
+    with pytest.raises(UserError, match="has scores of accuracy"):
+        figures.confusion(preset | {"set": "gid"}, tmp_path, "accuracy")

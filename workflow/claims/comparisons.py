@@ -40,6 +40,7 @@ class Comparison:
         second: the role of the judge that guided nothing, for word errors: both must agree.
         over: the row beyond which `of` must lie for a threshold's direction to hold, whatever becomes of its size.
         needs: what a scale must have for the comparison to be able to come out either way.
+        ceiling: the row that must itself lie above a threshold, or no system could.
         since: the rows from which `of` and `against` are counted, where two gains are compared instead of two values.
     """
 
@@ -56,6 +57,7 @@ class Comparison:
     second: str | None = None
     over: str | None = None
     needs: str | None = None
+    ceiling: str | None = None
     since: tuple[str, str] | None = None
 
     def at(self, base: float | None) -> Comparison:

@@ -88,6 +88,8 @@ class Ours:
         none."""
         if reason := self.lacks.get(comparison.needs or ""):
             return Result(comparison, None, reason, untestable=True)
+        if reason := self._too_high(comparison):
+            return Result(comparison, None, reason, untestable=True)
         result = self._one(comparison)
         if comparison.second:
             result = replace(result, second=self._one(replace(comparison, role=comparison.second, second=None)))
@@ -95,6 +97,15 @@ class Ours:
             beyond = replace(comparison, against=comparison.over, expect="higher", bound=0.0, over=None)
             result = replace(result, direction=self._one(beyond).estimate)
         return result
+
+    def _too_high(self, comparison: Comparison) -> str | None:
+        """Why nothing could pass a threshold: its ceiling does not."""
+        if not comparison.ceiling:
+            return None
+        top = self._one(replace(comparison, of=comparison.ceiling, ceiling=None, second=None)).cells[0]
+        if top is None or top > comparison.bound:
+            return None
+        return f"{comparison.ceiling} itself has {top:.3g} where more than {comparison.bound:g} is asked for"
 
     def _one(self, comparison: Comparison) -> Result:
         try:

@@ -101,6 +101,7 @@ def _claim(stated: dict, presets: dict[str, dict], judges: dict[str, str], where
                 second=judges.get(role),
                 over=entry.get("over"),
                 needs=entry.get("needs"),
+                ceiling=entry.get("ceiling"),
                 since=tuple(entry["since"]) if "since" in entry else None,
             )
             for name in filter(None, (table, comparison.larger)):
@@ -144,6 +145,8 @@ def _bound(entry: dict, where: str) -> float:
             raise UserError(f"{where}: `{entry['expect']}` {'needs' if key == needed else 'takes no'} {key}.")
     if (entry["expect"] in ("above", "below")) == ("against" in entry):
         raise UserError(f"{where}: above and below are about one cell, everything else about two (`against`).")
+    if "ceiling" in entry and entry["expect"] != "above":
+        raise UserError(f"{where}: `ceiling` belongs to `above`.")
     return float(entry.get("margin", entry.get("margin_percent", entry.get("value", 0.0))))
 
 
@@ -157,7 +160,9 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
         preset = presets[table]
         rows = [name for row in preset["rows"] for name in names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * ("curves" in preset)
-    for row in filter(None, (comparison.of, comparison.against, comparison.over, *(comparison.since or ()))):
+    for row in filter(
+        None, (comparison.of, comparison.against, comparison.over, comparison.ceiling, *(comparison.since or ()))
+    ):
         if row not in rows:
             raise UserError(f"{where}: {comparison.table} has no row {row!r}{did_you_mean(row, set(rows))}.")
         if rows.count(row) > 1:

@@ -34,6 +34,7 @@ class Compared(Settings):
     since: Annotated[list[Text], Field(min_length=2, max_length=2)] = key(
         None, "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
     )
+    ceiling: Text = key(None, "above: the row whose own value must lie above the bound, or nothing could")
     value: float = key(None, "the bound of above, below and fraction")
     paper_only: bool = key(None, "a system that nobody here runs: checked on the printed values")
     larger: str = key(None, "a table with these rows on more utterances, which decides where a scale has its set")
@@ -42,7 +43,7 @@ class Compared(Settings):
 class StatedClaim(Settings):
     """One sentence of the paper and the comparisons that must hold for it."""
 
-    id: Annotated[str, Field(pattern="^[CEXN][0-9]{1,2}[a-z]?$")]
+    id: Annotated[str, Field(pattern="^[CEXNP][0-9]{1,2}[a-z]?$")]
     table: Name
     evidence: Literal["toy"] = key(None, "the toy study's samples instead of a preset's scores")
     claim: str

@@ -336,6 +336,12 @@ def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None])
     return list(found)
 
 
+def labelled(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> str:
+    """The metric of a table whose scores hold labels, for its confusion matrices; nothing where none does."""
+    metrics = {metric for _, _, metric in cells(preset, absent, measures)}
+    return next((metric for metric in sorted(metrics) if find_metric(metric).judges == "label"), "")
+
+
 def models_needed(preset: dict, systems: dict[str, dict], absent: dict[str, str]) -> set[str]:
     """The models trained here that a table's systems need."""
     rows = [row for row in preset["rows"] if row.get("system") and not why_absent(preset, row, absent)]
@@ -414,12 +420,18 @@ def training_modules(config: dict, model: str) -> list[str]:
     return ["speechbase.training.__main__", kinds.module_of(config["models"][model]["kind"])]
 
 
-def training_tables(corpus: dict, environment: Mapping[str, str]) -> list[str]:
+MANY_LANGUAGES = ("hubert", "sset", "polyspeech_decoder", "polyspeech")  # kinds that learn from all of them
+
+
+def training_tables(corpus: dict, environment: Mapping[str, str], kind: str = "") -> list[str]:
     """The speech tables that a training reads, by name: of every split of training or validation, and of real voices.
+
+    Kinds that learn from several languages read those too.
 
     The real voices take part where `corpus.real_voices` names their folder, or the environment does.
     """
     splits = [split for split in corpus["speech"]["utterances"] if split.partition("_")[0] in ("train", "valid")]
+    splits += ["languages_train", "languages_valid"] if kind in MANY_LANGUAGES else []
     return splits + (["train_recorded", "valid_recorded"] if has_recordings(corpus, "real_voices", environment) else [])
 
 
@@ -438,6 +450,7 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
         name: of the split or the test set.
     """
     others = {"noise", "rir", "degradation", "testsets", "real", "real_voices", "real_tests"} - {part, name}
+    others |= set() if name.startswith("languages_") else {"languages"}
     kept = {key: value for key, value in corpus.items() if key not in others}
     if part == "testset":
         kept["testsets"] = {name: corpus["testsets"][name]}
@@ -448,6 +461,12 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
     counts = {split: sizes[split] for split in before if split.partition("_")[0] == name.partition("_")[0]}
     kept["speech"] = corpus["speech"] | {"utterances": counts}
     return kept
+
+
+def speech_splits(corpus: dict) -> list[str]:
+    """The speech tables that packaged voices are made for."""
+    languages = [f"languages_{base}" for base in corpus.get("languages", {}).get("utterances", {})]
+    return [*corpus["speech"]["utterances"], *languages, "real"]
 
 
 def sounds_of(config: dict, test_set: str) -> str:

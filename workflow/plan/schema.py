@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from baselines.polyspeech.settings import HubertModel, PolySpeechDecoderModel, PolySpeechModel, SsetModel
 from baselines.predictive.settings import PredictiveModel
 from baselines.sepformer.settings import SepFormerModel
 from baselines.speechx.settings import SpeechXModel
@@ -35,6 +36,10 @@ MODELS: dict[str, type[Model]] = {  # by kind (speechbase/training/kinds.py)
     "sepformer": SepFormerModel,
     "speechx_ar": SpeechXModel,
     "speechx_nar": SpeechXModel,
+    "hubert": HubertModel,
+    "sset": SsetModel,
+    "polyspeech_decoder": PolySpeechDecoderModel,
+    "polyspeech": PolySpeechModel,
 }
 
 

@@ -120,7 +120,8 @@ def _environment() -> jinja2.Environment:
 
 def _figures(presets: dict[str, dict], results: Path, store) -> list[dict]:
     drawn = {name: f"{preset['source']}: validation losses" for name, preset in presets.items() if "curves" in preset}
-    titles = drawn | FIGURES
+    named = {f"{name}_confusion": f"{preset['title']}: labels and answers" for name, preset in presets.items()}
+    titles = drawn | FIGURES | named
     paths = {name: results / f"{name}.png" for name in titles}
     return [
         {"name": name, "title": titles[name], "picture": store.picture(name, path.read_bytes())}

@@ -14,7 +14,7 @@ rule speech_table:
     benchmark:
         "<benchmarks>/corpora/speech_{split}.tsv"
     wildcard_constraints:
-        split=planning.any_of([*config["corpus"]["speech"]["utterances"], "real"]),
+        split=planning.any_of(planning.speech_splits(config["corpus"])),
     conda:
         "../../environment.yml"
     threads: 16

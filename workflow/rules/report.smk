@@ -47,6 +47,13 @@ CURVES = {
     if "curves" in PRESETS[name]
 }
 
+# Tables of labels, with the metric whose scores hold them.
+CONFUSIONS = {
+    name: metric
+    for name in [*PAPER_TABLES, *NEIGHBOUR_TABLES]
+    if (metric := planning.labelled(PRESETS[name], ABSENT, MEASURES))
+}
+
 # Of a model that was trained in several runs, those that ship, or all where none does.
 TRAINED_MODELS = [
     name
@@ -85,6 +92,41 @@ rule curves:
         " --outputs {output.figure:q} --"
         " python -m workflow.tables.figures curves --preset {input.preset:q} --models {params.models:q}"
         " --out {output.figure:q}"
+
+
+rule confusion:
+    input:
+        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        scores=lambda wildcards: [
+            f"<results>/scores/{name}/{system}/{metric}.jsonl"
+            for name, system, metric in planning.cells(
+                PRESETS[wildcards.table], ABSENT, MEASURES
+            )
+            if metric == CONFUSIONS[wildcards.table]
+        ],
+        src=sources("workflow.tables.figures"),
+    output:
+        figure=report(
+            "<results>/{table}_confusion.png",
+            caption="../report/confusion.rst",
+            category="Figures",
+            labels={"figure": "{table}, confusions"},
+        ),
+        record="<results>/{table}_confusion.provenance.json",
+    log:
+        "<logs>/{table}_confusion.log",
+    wildcard_constraints:
+        table=planning.any_of(CONFUSIONS),
+    conda:
+        "../../environment.yml"
+    params:
+        results=planning.results_folder(SCALE),
+        metric=lambda wildcards: CONFUSIONS[wildcards.table],
+    shell:
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.scores:q}"
+        " --outputs {output.figure:q} --"
+        " python -m workflow.tables.figures confusion --preset {input.preset:q} --results {params.results:q}"
+        " --metric {params.metric} --out {output.figure:q}"
 
 
 rule training_curves:
@@ -156,6 +198,7 @@ rule report_page:
         claims="<results>/claims.csv",
         tables=expand("<results>/{table}.csv", table=PAPER_TABLES + NEIGHBOUR_TABLES),
         figures=expand("<results>/{name}.png", name=[*CURVES, *TOY_TABLES, "training"]),
+        confusions=expand("<results>/{name}_confusion.png", name=CONFUSIONS),
         sweeps=SWEEP_FIGURES,
         src=sources("workflow.report.__main__"),
         templates=[

@@ -2,11 +2,6 @@
 SHIPPED = [] if config["retrain"] else planning.shipped_models(SCALE)
 # At the scale of real corpora training streams shards, on as many nodes as were allotted.
 RECORDED_SPEECH = "recorded" in config["corpus"]
-TRAINED_ON = (
-    ["train", "valid"]
-    if RECORDED_SPEECH
-    else planning.training_tables(config["corpus"], os.environ)
-)
 
 
 rule shipped_model:
@@ -38,7 +33,18 @@ rule shipped_model:
 
 rule trained_model:
     input:
-        tables=expand("<data>/speech/{split}.csv", split=TRAINED_ON),
+        tables=lambda wildcards: expand(
+            "<data>/speech/{split}.csv",
+            split=(
+                ["train", "valid"]
+                if RECORDED_SPEECH
+                else planning.training_tables(
+                    config["corpus"],
+                    os.environ,
+                    config["models"][wildcards.model]["kind"],
+                )
+            ),
+        ),
         noise="<data>/noise.csv",
         rir="<data>/rir.csv",
         before=lambda wildcards: [

@@ -3,6 +3,7 @@
 python -m workflow.tables.figures curves --preset P.yaml --models M --out fig2.png
 python -m workflow.tables.figures training --models M --names codec tts multitask --out training.png
 python -m workflow.tables.figures sweep --preset P.yaml --table T.csv --out T.png
+python -m workflow.tables.figures confusion --preset P.yaml --results R --metric accuracy --out T_confusion.png
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import pandas as pd
 import typer
 
 from speechbase.commands import command_line, words
-from speechbase.files import UserError, atomic
+from speechbase.files import UserError, atomic, read_jsonl
 from workflow.plan import planning
 from workflow.record.curves import LOSS, TEXT_GAP, first_at, read, validation
-from workflow.record.options import Models
+from workflow.record.options import Models, Results
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
 
@@ -44,6 +45,13 @@ def draw_training(models: Models, names: Annotated[list[str], words("models", "N
 def draw_sweep(preset: Preset, table: Annotated[Path, typer.Option()], out: Out) -> None:
     """One panel a metric, one line a series."""
     _save(sweep(planning.read_preset(preset), pd.read_csv(table)), out)
+
+
+def draw_confusion(
+    preset: Preset, results: Results, metric: Annotated[str, typer.Option(help="whose scores hold labels")], out: Out
+) -> None:
+    """Which label was answered to which, a panel a row of the table that has labels."""
+    _save(confusion(planning.read_preset(preset), results, metric), out)
 
 
 def _save(figure: plt.Figure, out: Path) -> None:
@@ -139,6 +147,40 @@ def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:
     return figure
 
 
+def confusion(preset: dict, results: Path, metric: str) -> plt.Figure:
+    """Shares in % of answers (across) by the right label (down), of every row of a table whose scores hold labels."""
+    found = {}
+    for row in preset["rows"]:
+        path = results / "scores" / row.get("set", preset["set"]) / row.get("system", "") / f"{metric}.jsonl"
+        rows = [score["detail"] for score in read_jsonl(path) if score["status"] == "ok"] if path.is_file() else []
+        if rows:
+            found[row["label"]] = pd.crosstab(*(pd.DataFrame(rows)[name] for name in ("label", "answer")))
+    if not found:
+        raise UserError(
+            f"no row of {preset['title']!r} has scores of {metric} under {results}: score its systems first."
+        )
+    columns = min(3, len(found))
+    lines = -(-len(found) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(4 * columns, 3.4 * lines), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(found) :]:
+        axis.axis("off")
+    for axis, (title, counts) in zip(axes.flat, found.items()):
+        _matrix(axis, counts, title)
+    return figure
+
+
+def _matrix(axis: plt.Axes, counts: pd.DataFrame, title: str) -> None:
+    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for down, across in np.ndindex(*shares.shape):
+        share = shares.iat[down, across]
+        axis.text(across, down, f"{share:.0f}", ha="center", va="center", color="white" if share > 60 else "black")
+    axis.set_xticks(range(len(shares.columns)), shares.columns)
+    axis.set_yticks(range(len(shares.index)), [f"{name} ({n})" for name, n in counts.sum(axis=1).items()])
+    axis.set(title=title, xlabel="answered, %", ylabel="right (how many)")
+    axis.title.set_fontsize(9)
+
+
 def _series(preset: dict) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {}
     for row in preset["rows"]:
@@ -172,7 +214,13 @@ def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:
         axis.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#8a8f98", ls=":", zorder=0)
 
 
-main = command_line(about="Figures from a run's files.", curves=draw_curves, training=draw_training, sweep=draw_sweep)
+main = command_line(
+    about="Figures from a run's files.",
+    curves=draw_curves,
+    training=draw_training,
+    sweep=draw_sweep,
+    confusion=draw_confusion,
+)
 
 
 if __name__ == "__main__":

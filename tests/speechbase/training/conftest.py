@@ -11,7 +11,10 @@ from speechbase.corpus.speech import COLUMNS
 
 
 def write_corpus(root: Path) -> Path:
-    """Two speakers (tones of two pitches), three sentences each, one noise and one impulse response a split."""
+    """Two speakers (tones of two pitches), three sentences each, one noise and one impulse response a split.
+
+    The same speech stands in a table of two languages.
+    """
     rng = np.random.default_rng(0)
     for split in ("train", "valid"):
         rows = []
@@ -21,10 +24,13 @@ def write_corpus(root: Path) -> Path:
                 time = np.arange(16_000 + 800 * number) / 16_000
                 wave = 0.1 * np.sign(np.sin(2 * np.pi * hz * time)) * np.sin(2 * np.pi * 3 * time) ** 2
                 audio.write(root / "speech" / f"{identity}.flac", wave.astype(np.float32), 16_000)
-                rows.append({"id": identity, "speaker": speaker, "base": "x", "sex": "f", "split": split, "phones": 9,
+                rows.append({"id": identity, "speaker": speaker, "base": "x", "sex": "m" if speaker == "low" else "f",
+                             "split": split, "phones": 9, "language": "en" if number else "it",
                              "text": f"sentence {['one', 'two', 'three'][number]}", "path": f"{identity}.flac",
                              "rate_hz": 16_000, "seconds": len(wave) / 16_000, "sha256": ""})  # fmt: skip
         pd.DataFrame(rows, columns=COLUMNS).to_csv(root / "speech" / f"{split}.csv", index=False)
+        several = pd.DataFrame(rows, columns=[*COLUMNS, "language"])
+        several.to_csv(root / "speech" / f"languages_{split}.csv", index=False)
     sounds = {
         "noise": rng.standard_normal(16_000) * 0.1,
         "rir": np.exp(-np.arange(2000) / 300) * rng.standard_normal(2000),

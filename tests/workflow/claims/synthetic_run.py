@@ -31,7 +31,7 @@ def write_scores(root, test_set, system, metric, ids, shift=0.0, noise=0.05, see
     rows = []
     for i, (name, value) in enumerate(zip(ids, values)):
         row = {"id": name, "metric": metric, "value": float(value), "status": "ok", "detail": None, "version": "1"}
-        if metric.startswith("wer"):
+        if metric.startswith(("wer", "cer")):
             wrong = int(np.clip(round(value), 0, 10))
             row["detail"] = {
                 "hits": 10 - wrong,
@@ -39,6 +39,7 @@ def write_scores(root, test_set, system, metric, ids, shift=0.0, noise=0.05, see
                 "deletions": 0,
                 "insertions": 0,
                 "reference_words": 10,
+                "reference_characters": 10,
             }
             row["value"] = 10.0 * wrong
         if i < failed:

@@ -38,6 +38,7 @@ def test_every_claim_of_the_paper_is_stated(presets):
     ids = [claim.id for claim in found if claim.id[-1].isdigit()]
     assert [name for name in ids if name[0] == "C"] == [f"C{i:02d}" for i in range(1, 26)]
     assert [name for name in ids if name[0] == "X"] == [f"X{i:02d}" for i in range(1, 16)]
+    assert [name for name in ids if name[0] == "P"] == [f"P{i:02d}" for i in range(1, 9)]
     assert [name for name in ids if name[0] == "N"] == [f"N{i:02d}" for i in range(1, 6)]
     assert sum(len(claim.comparisons) for claim in found) > 80
     words = [x for claim in found for x in claim.comparisons if x.role.startswith("wer")]
@@ -62,6 +63,7 @@ def test_every_claim_of_the_paper_is_stated(presets):
         ({"compare": {"expect": "within", "margin": 0.1, "margin_percent": 3}}, "`within` takes one margin"),
         ({"compare": {"needs": "fase"}}, "needs is 'fase': input should be 'phase'"),
         ({"compare": {"over": "noise"}}, "no row 'noise' .did you mean 'noisy'"),
+        ({"compare": {"ceiling": "noise"}}, "`ceiling` belongs to `above`"),
         ({"beside": "C99"}, "no claim 'C99'"),
         ({"compare": {"since": ["speechop", "nosy"]}}, "no row 'nosy' .did you mean 'noisy'"),
         ({"floor": "nosy"}, "no row 'nosy' .did you mean 'noisy'"),
@@ -128,7 +130,10 @@ def test_claims_printed_without_errors_only_hold_or_fail_as_printed(paper):
         assert rows[name]["paper_verdict"] == "holds as printed", name
     assert rows["C25"]["paper_verdict"] == "not printed"
     # Of SpeechX's tables single values are known: no comparison but X12's has both of its sides printed.
-    others = {name: row["paper_verdict"] for name, row in rows.items() if name[0] in "XN" and name != "X12"}
+    # Of PolySpeech's, P03's have.
+    assert rows["P03"]["paper_verdict"] == "holds as printed"
+    open_ones = {name: row for name, row in rows.items() if name[0] in "XNP" and name not in ("X12", "P03")}
+    others = {name: row["paper_verdict"] for name, row in open_ones.items()}
     assert set(others.values()) == {"not printed"}, others
 
 
@@ -296,6 +301,19 @@ def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
     ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=100)
     result = ours(Comparison("table3", "pesq", "speechop_itc", "speechop", "higher"))
     assert result.estimate.units == "199 utterances of 6 speakers"
+
+
+def test_a_threshold_that_clean_speech_does_not_reach_is_not_testable(presets, tmp_path):
+    metric, ids = MEASURES["sim_prompt"], write_manifest(tmp_path, "tts")
+    comparison = Comparison("polyspeech_table1", "sim_prompt", "polyspeech@tts", None, "above", 0.9, ceiling="clean")
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=200)
+    for clean, untestable in ((0.8, True), (0.95, False)):
+        for system, value in (("clean", clean), ("polyspeech", 0.7)):
+            rows = [{"id": name, "metric": metric, "value": value, "status": "ok", "detail": {}} for name in ids]
+            write_jsonl(tmp_path / "results/scores/tts" / system / f"{metric}.jsonl", rows)
+        result = ours(comparison)
+        assert result.untestable == untestable and (result.estimate is None) == untestable
+        assert not untestable or "clean itself has 0.8 where more than 0.9" in result.reason
 
 
 def curves(folder, name, losses):

@@ -1,0 +1,245 @@
+"""PolySpeech on audio: `PolySpeech(models).listen(wave)` and `.speak(text, voice)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.polyspeech import weights
+from baselines.polyspeech.decoder import load_decoder
+from baselines.polyspeech.drawing import embeddings
+from baselines.polyspeech.generate import named, spoken, transcribed
+from baselines.polyspeech.hubert import Semantic
+from baselines.polyspeech.layout import NAMING, Request
+from baselines.polyspeech.network import PolySpeechLM
+from baselines.polyspeech.sset import load_sset
+from speechbase.codec.loading import load_codec
+from speechbase.files import UserError
+from speechbase.settings import Settings, checked
+from speechbase.tokens.generation import Length, Run
+from speechbase.tokens.sampling import Drawing
+from speechbase.tokens.sequences import text_bytes
+from speechbase.tokens.settings import LMConfig
+from speechbase.training import checkpoint
+
+SILENT = 1e-4  # peak below which a recording holds nothing
+PROMPT_SECONDS = 10.0  # the longest prompt
+CHUNK_FRAMES = 400  # of coding and decoding
+MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
+UNKNOWN = "unknown"
+
+
+class Sampling(Settings):
+    """How answers are made.
+
+    Attributes:
+        speech: how tokens of speech are drawn.
+        frames_per_phone: most tokens a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
+        sure: the probability below which a label is `unknown`.
+    """
+
+    speech: Drawing = Drawing(top_p=0.8, repeats=0.3)
+    frames_per_phone: int = 9
+    sure: float = 0.5
+
+
+@dataclass(frozen=True)
+class Said:
+    """Audio float32 [s], and how its generation ended: `end` or `limit` (cut)."""
+
+    wave: np.ndarray
+    rate_hz: int
+    reason: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """A label, or `unknown`, with the probability of each that the model knows ({} where nothing was heard)."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a recording says, in which language, and the speaker's sex."""
+
+    text: str
+    language: Named
+    sex: Named
+
+
+class PolySpeech:
+    """The language model with its encoder, tokens, decoder and codec.
+
+    Args:
+        models: the folder with the models' folders.
+        lm, semantic, tokens, decoder, codec: their names.
+
+    Raises:
+        UserError: missing or broken weights, or weights that do not belong together.
+    """
+
+    def __init__(
+        self,
+        models: Path,
+        lm: str = "polyspeech",
+        semantic: str = "hubert_2",
+        tokens: str = "sset",
+        decoder: str = "polyspeech_decoder",
+        codec: str = "codec",
+        device: str = "cpu",
+        sampling: Sampling | None = None,
+    ):
+        models = Path(models)
+        self.device, self.sampling = device, sampling or Sampling()
+        self.codec = load_codec(models / codec).to(device)
+        self.rate_hz = self.codec.rate_hz
+        self.semantic = Semantic(models / semantic, device)
+        self.sset, record = load_sset(models / tokens, self.semantic.record, device)
+        self.decoder = load_decoder(models / decoder, record, self.codec.latent_dim, device)
+        self.network, self.config = self._language_model(checkpoint.folder_of(models, lm), record)
+        self.labels: dict[str, list[str]] = self.config["labels"]
+        self.tasks = tuple(self.config["batches"]["tasks"])
+
+    def _language_model(self, folder: Path, tokens: dict) -> tuple[PolySpeechLM, dict]:
+        tensors, config = weights.read(folder, "polyspeech")
+        weights.check(config, "semantic", self.semantic.record, folder)
+        weights.check(config, "tokens", tokens, folder)
+        with checkpoint.building(folder):
+            network = dict(config["network"])
+            heard, sizes = network.pop("heard"), checked(LMConfig, network, "network")
+            counts = {task: len(names) for task, names in config["labels"].items()}
+            model = PolySpeechLM(self.sset.codewords.cpu(), sizes, heard, counts)
+        checkpoint.load_into(model, tensors, folder)
+        return model.to(self.device).eval().requires_grad_(False), config
+
+    # -- one recording ---------------------------------------------------------------------------------------------
+
+    def listen(self, wave: np.ndarray) -> Heard:
+        """Text, language and speaker's sex of audio float32 [s] at `rate_hz`.
+
+        Raises:
+            UserError: a recording shorter than a frame, or longer than half of the model's window.
+        """
+        return Heard(self.recognise([wave])[0], self.name("lid", [wave])[0], self.name("gid", [wave])[0])
+
+    def speak(self, text: str, voice: np.ndarray, seed: int = 0) -> Said:
+        """A text in the voice of a prompt float32 [s].
+
+        Raises:
+            UserError: a text without letters, or a prompt that is silent or shorter than a frame.
+        """
+        return self.speak_all([text], [voice], [seed])[0]
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def recognise(self, waves: Sequence[np.ndarray]) -> list[str]:
+        """Texts of recordings; nothing where there is silence. Errors as `listen`."""
+        self._trained_for("asr")
+        audible = [place for place, wave in enumerate(waves) if not self.silent(wave)]
+        texts = [""] * len(waves)
+        if audible:
+            rate = self.rate_hz / self.codec.hop
+            said = transcribed(self.network, self._embedded([waves[p] for p in audible]), rate, self.config["stretch"])
+            for place, (text, _) in zip(audible, said):
+                texts[place] = text
+        return texts
+
+    def name(self, task: str, waves: Sequence[np.ndarray]) -> list[Named]:
+        """Labels of recordings by a naming task; `unknown` where nothing is heard, or no label is sure."""
+        self._trained_for(task)
+        audible = [p for p, wave in enumerate(waves) if not self.silent(wave) and len(wave) >= self.codec.hop]
+        found = [Named(UNKNOWN, {})] * len(waves)
+        if audible:
+            heard = self._embedded([waves[place] for place in audible])
+            for place, row in zip(audible, named(self.network, task, heard, self.config["stretch"])):
+                shares = dict(zip(self.labels[task], row.tolist()))
+                best = max(shares, key=lambda label: shares[label])
+                found[place] = Named(best if shares[best] >= self.sampling.sure else UNKNOWN, shares)
+        return found
+
+    def speak_all(self, texts: Sequence[str], voices: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Said]:
+        """Texts in the voices of prompts, each by its own seed; errors as `speak`."""
+        from speechbase.corpus.phones import phone_count
+
+        self._trained_for("tts")
+        for text in texts:
+            text_bytes(text)  # says what is wrong before any work
+        prompts = [self._voice(voice) for voice in voices]
+        phones = [max(1, phone_count(text)) for text in texts]
+        lengths = [Length(least=count, most=count * self.sampling.frames_per_phone) for count in phones]
+        runs = [Run(length, self.sampling.speech, seed) for length, seed in zip(lengths, seeds)]
+        requests = [Request("tts", text=text) for text in texts]
+        drawn = spoken(self.network, requests, runs, self.config["stretch"])
+        return [
+            Said(self.audible(tokens, prompt), self.rate_hz, reason, len(tokens))
+            for (tokens, reason), prompt in zip(drawn, prompts)
+        ]
+
+    @torch.inference_mode()
+    def audible(self, tokens: Tensor, prompt: Tensor) -> np.ndarray:
+        """Audio float32 [s] of tokens [n] in the voice of a prompt's latents [p, c]."""
+        if not len(tokens):
+            return np.zeros(0, np.float32)
+        said = self.sset.decode(tokens[None].to(self.device))
+        wave = self.codec.decode(self.decoder(said, prompt[None]), CHUNK_FRAMES)[0].float().cpu().numpy()
+        return wave.clip(-1, 1)
+
+    @torch.inference_mode()
+    def resynthesised(self, wave: np.ndarray, voice: np.ndarray) -> np.ndarray:
+        """A recording float32 [s] as tokens, and those in a voice: what no speech of this system can surpass."""
+        latents = self.latents(wave, "The recording")
+        tokens = self.sset.encode(self.semantic(latents[None]))[0]
+        return self.audible(tokens, self._voice(voice))
+
+    def _voice(self, wave: np.ndarray) -> Tensor:
+        if (seconds := len(wave) / self.rate_hz) > PROMPT_SECONDS:
+            raise UserError(
+                f"The voice's recording lasts {seconds:.1f} s; at most {PROMPT_SECONDS:.0f} are used, 2 or 3 are best: "
+                "cut it."
+            )
+        return self.latents(wave, "The voice's recording")
+
+    @staticmethod
+    def silent(wave: np.ndarray) -> bool:
+        """Whether nothing is to be heard."""
+        return bool(np.abs(wave).max(initial=0.0) < SILENT)
+
+    def latents(self, wave: np.ndarray, name: str) -> Tensor:
+        """Latents [n, c] of audio. Raises: UserError: too short, too long or silent; `name` begins the sentence."""
+        self._fits(wave, name)
+        if self.silent(wave):
+            raise UserError(f"{name} is silent: there is nothing to work on.")
+        heard = torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None].to(self.device)
+        return self.codec.encode(heard, CHUNK_FRAMES)[0]
+
+    def _fits(self, wave: np.ndarray, name: str) -> None:
+        """Not shorter than a frame, nor longer than half of the model's window: what is said is the other half."""
+        if len(wave) < self.codec.hop:
+            raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
+        most = self.network.lm.config.window // 2 * self.codec.hop
+        if len(wave) > most:
+            seconds, longest = len(wave) / self.rate_hz, most / self.rate_hz
+            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.0f} s are taken at once: cut it.")
+
+    def _embedded(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
+        for wave in waves:
+            self._fits(wave, "The recording")
+        tensors = [torch.from_numpy(np.ascontiguousarray(wave, np.float32)) for wave in waves]
+        padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(self.device)
+        hearing = self.semantic if self.config["hears"] == "semantic" else None
+        return embeddings(self.codec, hearing, padded, [len(wave) for wave in waves])
+
+    def _trained_for(self, task: str) -> None:
+        if task not in self.tasks:
+            what = "labels" if task in NAMING else "answers"
+            raise UserError(
+                f"This model gives no {what} of the task {task}: it was trained for {', '.join(self.tasks)}."
+            )

@@ -1,0 +1,124 @@
+"""Settings of PolySpeech's models: what they learn from, and their sizes where they are not a transformer's."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from speechbase.settings import Count, Name, Natural, NotNegative, Pair, Positive, Settings, Share, key, needed
+from speechbase.tokens.settings import LMConfig
+from speechbase.training.settings import Model
+
+Task = Literal["asr", "tts", "lid", "gid"]
+
+
+class CropConfig(Settings):
+    """Crops of speech in all languages."""
+
+    size: Count = key(24, "crops a micro-batch")
+    seconds: Positive = 3.0
+    noisy: Share = key(0.0, "share of crops that are heard degraded; none in validation")
+    prompt_seconds: Positive = key(2.0, "of the voice that a decoder hears")
+    valid_items: Count = key(48, "crops that validation has at least")
+
+
+class HubertBatches(CropConfig):
+    """Crops of which a part is masked."""
+
+    mask: Share = key(0.45, "share of frames that are hidden")
+    span: Count = key(10, "frames in a row that are")
+
+
+class TargetConfig(Settings):
+    """Clusters by which masked frames are to be named."""
+
+    of: str = key("latents", "latents without each crop's mean, or the encoder whose chosen layer is clustered")
+    clusters: Count = 100
+    frames: Count = key(60_000, "that the clusters are fitted to")
+    iterations: Count = key(20, "of k-means")
+
+
+class SsetConfig(Settings):
+    """Sizes of tokens of semantic embeddings."""
+
+    dim: Count = 192
+    kernel: Count = 5
+    layers: Natural = key(3, "convolutions of the encoder, and of the decoder")
+    codes: Count = 512
+    encoder: bool = key(True, "false: the codebook is k-means of the embeddings themselves")
+
+
+class SsetFit(Settings):
+    """K-means with which the codebook begins, or of which it is made."""
+
+    frames: Count = 60_000
+    iterations: Count = 20
+
+
+class SsetLosses(Settings):
+    """Beside the squared error of the embeddings."""
+
+    commitment: NotNegative = key(0.25, "what the distance of the encoder to its codeword costs")
+
+
+class BatchConfig(Settings):
+    """Batches of the language model; a micro-batch has one task."""
+
+    size: Count = key(8, "items a micro-batch")
+    tasks: dict[Task, Positive] = key(dict.fromkeys(get_args(Task), 1.0), "weight of each task")
+    draw: Literal["volume", "uniform"] = key("volume", "whether weights count by utterance of a task's data")
+    alike: Count = key(500, "among how many utterances next in length to a random one a batch of asr or tts is drawn")
+    crop_seconds: Pair = key((0.5, 3.0), "of lid and gid")
+    speed: Pair = key((1.0, 1.0), "range of speed perturbation of training items")
+    noisy: Share = key(0.5, "share of items of asr, lid and gid that are heard degraded; none in validation")
+    valid_items: Count = key(32, "items that validation has of each task at least")
+    workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
+
+
+class LossConfig(Settings):
+    """Beside the cross-entropy of what is wanted."""
+
+    ctc: NotNegative = key(0.0, "weight of CTC over the positions of speech, of asr; not the paper's")
+
+
+class HubertModel(Model):
+    """A semantic encoder, by masked prediction."""
+
+    network: LMConfig
+    batches: HubertBatches = HubertBatches()
+    targets: TargetConfig = TargetConfig()
+    codec: Name = key("codec", "the folder of its codec")
+
+
+class SsetModel(Model):
+    """Tokens of semantic embeddings."""
+
+    network: SsetConfig
+    fit: SsetFit = SsetFit()
+    batches: CropConfig = CropConfig()
+    losses: SsetLosses = SsetLosses()
+    semantic: Name = needed("the encoder whose embeddings they are of")
+    codec: Name = key("codec", "the folder of its codec")
+
+
+class PolySpeechDecoderModel(Model):
+    """From tokens and a voice to the codec's latents."""
+
+    network: LMConfig
+    batches: CropConfig = CropConfig()
+    semantic: Name = needed("the semantic encoder")
+    tokens: Name = needed("the tokens that it decodes")
+    codec: Name = key("codec", "the folder of its codec")
+
+
+class PolySpeechModel(Model):
+    """PolySpeech's language model."""
+
+    network: LMConfig
+    batches: BatchConfig = BatchConfig()
+    losses: LossConfig = LossConfig()
+    hears: Literal["semantic", "latents"] = key(
+        "semantic", "of speech: the encoder's embeddings, or the codec's latents"
+    )
+    semantic: Name = needed("the semantic encoder")
+    tokens: Name = needed("the tokens that it speaks")
+    codec: Name = key("codec", "the folder of its codec")

@@ -1,0 +1,104 @@
+"""SSET: semantic embeddings as tokens and back, by convolutions around a vector quantiser (arXiv 2406.07801).
+
+The codebook follows the encoder by moving averages, and a code that nothing falls on any more begins anew at a frame of
+the batch (van den Oord et al. 2017; Zeghidour et al. 2021). Its rival, k-means on the same embeddings, is the same
+model without the encoder: clusters, and the same decoder.
+
+Legend: b batch, n frames, d width of the embeddings, h inner width, k codes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from baselines.polyspeech import weights
+from baselines.polyspeech.settings import SsetConfig
+from speechbase.codec.mel import ConvNeXtBlock
+from speechbase.settings import checked
+from speechbase.training import checkpoint
+
+DECAY = 0.97  # of the codebook's averages, a step
+DEAD = 0.05  # frames a batch, on average, below which a code begins anew
+
+
+class Sset(nn.Module):
+    """Embeddings [b, n, d] <-> tokens [b, n] in 0..k-1."""
+
+    codewords: Tensor  # [k, h] (of k-means [k, d])
+    counts: Tensor  # [k], averages of how many frames a batch fall on each
+    sums: Tensor  # [k, h], and of what these frames sum up to
+
+    def __init__(self, width: int, sizes: SsetConfig):
+        super().__init__()
+        inner = sizes.dim if sizes.encoder else width
+        self.encoder = _convolutions(width, inner, sizes) if sizes.encoder else nn.Identity()
+        self.decoder = nn.Sequential(nn.Linear(inner, sizes.dim), _convolutions(sizes.dim, width, sizes))
+        self.learned = sizes.encoder
+        self.register_buffer("codewords", torch.zeros(sizes.codes, inner))
+        self.register_buffer("counts", torch.ones(sizes.codes))
+        self.register_buffer("sums", torch.zeros(sizes.codes, inner))
+
+    def begin(self, codewords: Tensor) -> None:
+        """Start from codewords [k, h]."""
+        self.codewords.copy_(codewords)
+        self.sums.copy_(codewords)
+
+    def nearest(self, inner: Tensor) -> Tensor:
+        """Token [b, n] whose codeword is nearest to each vector [b, n, h]; in full precision."""
+        with torch.autocast(inner.device.type, enabled=False):
+            words = self.codewords
+            return (words.square().sum(1) / 2 - inner.float() @ words.T).argmin(-1)
+
+    def encode(self, embeddings: Tensor) -> Tensor:
+        """Tokens [b, n] of embeddings [b, n, d]."""
+        return self.nearest(self.encoder(embeddings))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Embeddings [b, n, d] of tokens [b, n]."""
+        return self.decoder(self.codewords[tokens])
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction [b, n, d], what the encoder gave [b, n, h], and tokens [b, n]; gradients pass straight."""
+        inner = self.encoder(embeddings)
+        tokens = self.nearest(inner)
+        words = self.codewords[tokens].to(inner.dtype)
+        return self.decoder(inner + (words - inner).detach() if self.learned else words), inner, tokens
+
+    @torch.no_grad()
+    def follow(self, inner: Tensor, tokens: Tensor) -> None:
+        """Move the codewords towards the encoder's outputs [b, n, h], and dead ones to random frames."""
+        flat, found = inner.detach().float().flatten(0, 1), tokens.flatten()
+        one_hot = torch.zeros(len(found), len(self.codewords), device=flat.device).scatter_(1, found[:, None], 1.0)
+        self.counts.lerp_(one_hot.sum(0), 1 - DECAY)
+        self.sums.lerp_(one_hot.T @ flat, 1 - DECAY)
+        dead = self.counts < DEAD
+        if dead.any():
+            self.sums[dead] = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
+            self.counts[dead] = 1.0
+        self.codewords.copy_(self.sums / self.counts[:, None])
+
+
+def _convolutions(enter: int, leave: int, sizes: SsetConfig) -> nn.Sequential:
+    blocks = [ConvNeXtBlock(sizes.dim, 2 * sizes.dim, sizes.kernel) for _ in range(sizes.layers)]
+    return nn.Sequential(nn.Linear(enter, sizes.dim), *blocks, nn.LayerNorm(sizes.dim), nn.Linear(sizes.dim, leave))
+
+
+def load_sset(folder: Path, semantic: dict, device: torch.device | str = "cpu") -> tuple[Sset, dict]:
+    """A trained tokeniser, and the record of it that models of its tokens carry.
+
+    Args:
+        semantic: the record of the encoder whose embeddings it must be for.
+
+    Raises:
+        UserError: missing or foreign weights, a model of another kind, or one of another encoder's embeddings.
+    """
+    tensors, config = weights.read(folder, "sset")
+    weights.check(config, "semantic", semantic, folder)
+    with checkpoint.building(folder):
+        network = dict(config["network"])
+        sset = Sset(network.pop("width"), checked(SsetConfig, network, "network"))
+    checkpoint.load_into(sset, tensors, folder)
+    return sset.to(device).eval().requires_grad_(False), weights.record(folder, config)

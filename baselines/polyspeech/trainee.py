@@ -1,0 +1,187 @@
+"""Training of PolySpeech's language model, kind `polyspeech`: of all tasks, or of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.polyspeech import weights
+from baselines.polyspeech.crops import Crops
+from baselines.polyspeech.drawing import COLUMNS, Drawer
+from baselines.polyspeech.hubert import Semantic
+from baselines.polyspeech.layout import Request, given, heard_in, with_text, with_tokens
+from baselines.polyspeech.network import PolySpeechLM
+from baselines.polyspeech.settings import BatchConfig, LossConfig, PolySpeechModel
+from baselines.polyspeech.sset import Sset, load_sset
+from speechbase.codec import Codec
+from speechbase.codec.loading import load_codec
+from speechbase.corpus.shards import open_speech
+from speechbase.corpus.speech import SpeechTable
+from speechbase.settings import checked, value_of
+from speechbase.tokens.sequences import Sequence, collate
+from speechbase.tokens.settings import LMConfig
+from speechbase.tokens.trainee import Batch, TokenTrainee, aligned_right
+from speechbase.training import checkpoint
+from speechbase.training.kinds import Context
+from speechbase.training.settings import TrainingConfig
+
+SEMANTIC = "semantic"  # what the model is given of speech: the encoder's embeddings, or else the codec's latents
+
+
+@dataclass
+class HeardBatch(Batch):
+    """A micro-batch whose positions also hear: `heard` [b, n, e], and `speech`, where in each row the speech stands."""
+
+    heard: Tensor | None = None
+    speech: list[tuple[int, int]] | None = None
+    wanted: list[Tensor] | None = None
+
+    def to(self, device: torch.device | str) -> HeardBatch:
+        """The batch on a device."""
+        heard = None if self.heard is None else self.heard.to(device)
+        moved = (self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
+        return HeardBatch(*moved, heard, self.speech, self.wanted)
+
+
+class PolySpeechTrainee(TokenTrainee):
+    """What the training loop needs."""
+
+    network: PolySpeechLM
+    top = 1
+
+    def __init__(
+        self,
+        network: PolySpeechLM,
+        train: Drawer,
+        valid: Drawer,
+        losses: LossConfig,
+        stretch: float,
+        record: dict,
+        accumulate: int,
+    ):
+        self.cost, self.stretch, self.record = losses, stretch, record
+        self.width = network.hear.in_features
+        super().__init__(network, train, valid, accumulate)
+
+    def batch(self, drawer: Drawer, *stream, task: str = "") -> HeardBatch:
+        """A micro-batch of one task."""
+        requests, wanted = drawer.draw(*stream, task=task)
+        task = requests[0].task
+        sequences = [given(request, self.stretch) for request in requests]
+        labels = wanted
+        if task == "asr":
+            sequences = [with_text(one, (said + 1).tolist(), self.stretch) for one, said in zip(sequences, wanted)]
+            labels = [torch.cat([said, said.new_tensor([self.network.text.out_features - 1])]) for said in wanted]
+        elif task == "tts":
+            end = self.network.embed.table.codewords.shape[1]
+            sequences = [with_tokens(one, said) for one, said in zip(sequences, wanted)]
+            labels = [torch.cat([said, said.new_tensor([end])]) for said in wanted]
+        tokens = collate(sequences, left=True)
+        heard = heard_in(sequences, requests, self.width)
+        level = torch.zeros(len(labels), dtype=torch.long)
+        return HeardBatch(tokens, aligned_right(labels), level, task, heard, _speech(sequences, requests), wanted)
+
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits of the labelled positions."""
+        assert isinstance(batch, HeardBatch)
+        return network(batch.task, batch.tokens, batch.heard, batch.labels.shape[1])[0]
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """Mean cross-entropy over what is wanted, the share of it that is likeliest, and CTC where it is asked for."""
+        batch: HeardBatch = self.ahead.take(step, micro).to(next(network.parameters()).device)
+        logits, hidden = network(batch.task, batch.tokens, batch.heard, batch.labels.shape[1])
+        loss, right = self.judged(logits, batch)
+        figures = {"loss": loss.mean(), "top1": right.float().mean()}
+        if self.cost.ctc and batch.task == "asr":
+            figures["loss"] = figures["loss"] + self.cost.ctc * self._ctc(network, hidden, batch)
+        return figures
+
+    @staticmethod
+    def _ctc(network: nn.Module, hidden: Tensor, batch: HeardBatch) -> Tensor:
+        assert batch.speech is not None and batch.wanted is not None
+        rows = [row[first:last] for row, (first, last) in zip(hidden, batch.speech)]
+        scores = network.aligned(nn.utils.rnn.pad_sequence(rows, batch_first=True)).float()  # type: ignore[operator]
+        lengths = torch.tensor([len(row) for row in rows]), torch.tensor([len(said) for said in batch.wanted])
+        flat = torch.cat(batch.wanted) + 1
+        return F.ctc_loss(scores.log_softmax(-1).transpose(0, 1), flat.to(scores.device), *lengths, zero_infinity=True)
+
+    def resolved(self) -> dict:
+        """Sizes, labels, and the weights that it was trained with."""
+        return self.record
+
+
+def _speech(sequences: list[Sequence], requests: list[Request]) -> list[tuple[int, int]] | None:
+    """Where the speech stands in each row, padded at the left."""
+    longest = max(map(len, sequences))
+    if requests[0].heard is None:
+        return None
+    firsts = [longest - len(sequence) + 1 for sequence in sequences]
+    return [
+        (first, first + len(request.heard)) for first, request in zip(firsts, requests) if request.heard is not None
+    ]
+
+
+def build(config: dict, context: Context) -> PolySpeechTrainee:
+    """The trainee of a language model that speaks the tokens of `tokens` over the embeddings of `semantic`.
+
+    Raises:
+        UserError: an unknown key, missing models, or models that do not belong together.
+    """
+    hears = value_of(PolySpeechModel, config, "hears")
+    codec, semantic, sset, tokens = parts(context.models, config, context.accelerator.device)
+    how = checked(BatchConfig, config.get("batches", {}), "batches")
+    train, valid = (_tables(context.data, split, codec.rate_hz) for split in ("train", "valid"))
+    labels = {task: sorted(set(train[1].rows[column])) for task, column in COLUMNS.items()}
+    stretch = round(_frames_a_byte(train[0], codec), 3)
+    torch.manual_seed(config["seed"])
+    sizes = checked(LMConfig, config["network"], "network")
+    width = semantic.dim if hears == SEMANTIC else codec.latent_dim
+    counts = {task: len(names) for task, names in labels.items()}
+    network = PolySpeechLM(sset.codewords.cpu(), sizes, width, counts)
+    record = {
+        "network": sizes.model_dump() | {"heard": width}, "labels": labels, "stretch": stretch, "hears": hears,
+        "semantic": semantic.record, "tokens": tokens,
+    }  # fmt: skip
+    if context.init is not None:
+        tensors, before = weights.read(context.init, "polyspeech")
+        weights.check(before, "semantic", semantic.record, context.init)
+        weights.check(before, "tokens", tokens, context.init)
+        checkpoint.load_into(network, tensors, context.init)
+    share = (context.accelerator.process_index, context.accelerator.num_processes)
+    drawers = []
+    for split, tables in (("train", train), ("valid", valid)):
+        training = split == "train"
+        drawn = how if training else how.model_copy(update={"speed": (1.0, 1.0), "noisy": 0.0, "draw": "uniform"})
+        where = "cpu" if training and how.workers else context.accelerator.device
+        own = parts(context.models, config, where)
+        first = Crops.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=tables[0])
+        second = Crops(tables[1], first.noises, first.rirs, config["degradation"], where)
+        hearing = own[1] if hears == SEMANTIC else None
+        ranks = share if training else (0, 1)
+        drawers.append(Drawer(first, second, own[0], hearing, (own[1], own[2]), drawn, labels, config["seed"], *ranks))
+    losses = checked(LossConfig, config.get("losses", {}), "losses")
+    accumulate = checked(TrainingConfig, config["training"], "training").accumulate
+    network = network.to(context.accelerator.device)
+    return PolySpeechTrainee(network, drawers[0], drawers[1], losses, stretch, record, accumulate)
+
+
+def parts(models: Path, config: dict, device) -> tuple[Codec, Semantic, Sset, dict]:
+    """Codec, semantic encoder and tokeniser that a model's configuration names, and the tokeniser's record."""
+    codec = load_codec(models / value_of(PolySpeechModel, config, "codec")).to(device)
+    semantic = Semantic(models / config["semantic"], device)
+    sset, tokens = load_sset(models / config["tokens"], semantic.record, device)
+    return codec, semantic, sset, tokens
+
+
+def _tables(data: Path, split: str, rate_hz: int) -> tuple[SpeechTable, SpeechTable]:
+    """English speech with its words, and speech of all languages."""
+    return open_speech(data, split, rate_hz).with_text(), open_speech(data, f"languages_{split}", rate_hz)
+
+
+def _frames_a_byte(speech: SpeechTable, codec: Codec) -> float:
+    letters = sum(len(text.encode()) for text in speech.rows["text"])
+    return float(speech.rows["seconds"].sum()) * codec.rate_hz / codec.hop / letters

@@ -1,0 +1,97 @@
+"""Autoregressive generation with a cache: a batch whose rows draw, and end, each for itself.
+
+Legend: b items, n positions, d width, k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechbase.tokens.lm import TokenLM
+from speechbase.tokens.sampling import Drawing, draw
+from speechbase.tokens.sequences import NO_CODE, Tokens
+
+
+@dataclass(frozen=True)
+class Length:
+    """How an output ends: at `frames`, said to be of `reason`; else where one is drawn, `least` to `most` frames."""
+
+    frames: int | None = None
+    reason: str = "source"
+    least: int = 1
+    most: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one row goes on: its length, how its tokens are drawn, and its seed."""
+
+    length: Length
+    how: Drawing
+    seed: int
+
+
+def continued(
+    lm: TokenLM,
+    tokens: Tokens,
+    vectors: Tensor,
+    runs: Sequence[Run],
+    logits: Callable[[Tensor], Tensor],
+    step: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+) -> list[tuple[Tensor, str]]:
+    """The tokens [n] that follow each row, and why it ended: `end`, `limit`, or the length's reason.
+
+    Args:
+        tokens, vectors: what stands before, padded at the left, and its embedding [b, n, d].
+        logits: hidden states [b, 1, d] -> [b, 1, k + 1]; the last class is the end.
+        step: (drawn tokens [b], how many were drawn) -> the next position's vectors [b, 1, d] and places [b, 1].
+    """
+    cache, real = lm.new_cache(), tokens.real
+    hidden = lm(vectors, tokens.places, tokens.visible(), cache)[:, -1:]  # [b, 1, d]
+    rngs = [np.random.default_rng(run.seed) for run in runs]
+    drawn = torch.zeros(len(runs), 0, dtype=torch.long)
+    ended: list[tuple[int, str] | None] = [None] * len(runs)
+    while True:
+        scores = logits(hidden)[:, 0].float().cpu()  # [b, k + 1]
+        end = scores.shape[1] - 1
+        for row, run in enumerate(runs):
+            if run.length.frames is not None or drawn.shape[1] < run.length.least:
+                scores[row, end] = -torch.inf
+        new = torch.cat(
+            [draw(scores[r : r + 1], rngs[r : r + 1], run.how, drawn[r : r + 1]) for r, run in enumerate(runs)]
+        )
+        for row, run in enumerate(runs):
+            if ended[row] is None:
+                ended[row] = _ended(run.length, drawn.shape[1], int(new[row]) == end)
+        if all(ended):
+            return [(row[: stop[0]], stop[1]) for row, stop in zip(drawn, ended) if stop]
+        drawn = torch.cat([drawn, new.clamp(max=end - 1)[:, None]], 1)
+        vector, places = step(drawn[:, -1], drawn.shape[1])
+        real = torch.cat([real, real.new_ones(len(runs), 1)], 1)
+        hidden = lm(vector, places.to(vector.device), real[:, None, None], cache)
+
+
+def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | None:
+    """(frames, why) where an output that has so many frames is at its end."""
+    if length.frames is not None:
+        return (frames, length.reason) if frames >= length.frames else None
+    if end_drawn:
+        return frames, "end"
+    return (frames, "limit") if frames >= length.most else None
+
+
+def one_position(
+    kind: int, places: Tensor, levels: int, codes: Tensor | None = None, symbols: Tensor | None = None
+) -> Tokens:
+    """A position [b, 1] of each row at places [b, 1]: codes [b] of level 1, or symbols [b]."""
+    here = torch.full((len(places), 1, levels), NO_CODE)
+    if codes is not None:
+        here[:, 0, 0] = codes
+    one = torch.ones(len(places), 1, dtype=torch.bool)
+    said = torch.zeros_like(places) if symbols is None else symbols[:, None]
+    return Tokens(torch.full_like(places, kind), said, places, here, one, one)

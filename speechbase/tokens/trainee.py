@@ -1,0 +1,122 @@
+"""Training of token models: labels at the last positions of left-padded batches, cross-entropy, accuracy by task.
+
+A drawer draws what batches are made of; its `config` has `tasks`, `valid_items` and `workers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechbase.tokens.sequences import Tokens
+from speechbase.training.ahead import Ahead
+
+NO_LABEL = -100
+
+
+@dataclass
+class Batch:
+    """A micro-batch: what is heard, and labels [b, t] of the last t positions, `NO_LABEL` where there is nothing to
+    learn.
+
+    `level` [b] is the level that the labels are of, from 0 on.
+    """
+
+    tokens: Tokens
+    labels: Tensor
+    level: Tensor
+    task: str
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on a device."""
+        return Batch(self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
+
+
+class TokenTrainee:
+    """What token models have in common: batches, cross-entropy over the output's positions, accuracy by task or level.
+
+    `stream` names the batches: ("train", step, micro) or ("valid", task, number).
+    """
+
+    rivals: nn.Module | None = None
+    top = 10  # of token accuracy: what others watch (40 % before a model speaks)
+
+    def __init__(self, network: nn.Module, train: Any, valid: Any, accumulate: int):
+        self.network = network
+        draw = partial(self.batch, train, "train")
+        self.ahead = Ahead(draw, train.config.workers, range(accumulate))
+        self.held_out = {task: list(self._held_out(valid, task)) for task in valid.config.tasks}
+
+    def _held_out(self, drawer: Any, task: str) -> Iterator[Batch]:
+        count = number = 0
+        while count < drawer.config.valid_items:
+            batch = self.batch(drawer, "valid", task, number, task=task)
+            count, number = count + len(batch.labels), number + 1
+            yield batch
+
+    def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
+        """All of the averaged network."""
+        return averaged.state_dict()
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """Mean cross-entropy over a micro-batch's output tokens, and the share of tokens among the likeliest `top`."""
+        batch = self.ahead.take(step, micro).to(next(network.parameters()).device)
+        loss, right = self.scores(network, batch)
+        return {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
+
+    def scores(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Of each labelled token: its cross-entropy, and whether it is among the likeliest `top`."""
+        return self.judged(self.logits(network, batch), batch)
+
+    def judged(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same of logits [b, t, k] that are there already."""
+        there, logits = batch.labels != NO_LABEL, logits.float()
+        logits, labels = logits[there], batch.labels[there]  # [tokens, k], [tokens]
+        best = logits.topk(min(self.top, logits.shape[-1]), -1).indices
+        return F.cross_entropy(logits, labels, reduction="none"), (best == labels[:, None]).any(-1)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Loss and accuracy by task on held-out speech, and their means; by level where there are several."""
+        figures: dict[str, float] = {}
+        by_level: dict[int, list[Tensor]] = {}
+        device = next(network.parameters()).device
+        for task, batches in self.held_out.items():
+            losses, hits = [], []
+            for batch in batches:
+                loss, right = self.scores(network, batch.to(device))
+                losses.append(loss)
+                hits.append(right.float())
+                levels = batch.level[:, None].expand_as(batch.labels)[batch.labels != NO_LABEL]
+                for level in levels.unique().tolist():
+                    by_level.setdefault(level, []).append(hits[-1][(levels == level).to(device)])
+            figures |= {
+                f"{task}_loss": float(torch.cat(losses).mean()),
+                f"{task}_top{self.top}": float(torch.cat(hits).mean()),
+            }
+        figures["loss"] = float(np.mean([figures[f"{task}_loss"] for task in self.held_out]))
+        if len(by_level) > 1:
+            figures |= {
+                f"top{self.top}_level_{level + 1}": float(torch.cat(hits).mean()) for level, hits in by_level.items()
+            }
+        return figures
+
+    def batch(self, drawer: Any, *stream, task: str = "") -> Batch:
+        """A micro-batch of one task: what is heard, and the labels of the output's positions."""
+        raise NotImplementedError
+
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """Logits [b, t, k] at the last t positions, those with labels."""
+        raise NotImplementedError
+
+
+def aligned_right(labels: list[Tensor]) -> Tensor:
+    """Labels [n] of each item as [b, longest], `NO_LABEL` before them."""
+    longest = max(map(len, labels))
+    return torch.stack([F.pad(one, (longest - len(one), 0), value=NO_LABEL) for one in labels])
