@@ -71,9 +71,10 @@ class Sset(nn.Module):
     def follow(self, inner: Tensor, tokens: Tensor) -> None:
         """Move the codewords towards the encoder's outputs [b, n, h], and dead ones to random frames."""
         flat, found = inner.detach().float().flatten(0, 1), tokens.flatten()
-        one_hot = torch.zeros(len(found), len(self.codewords), device=flat.device).scatter_(1, found[:, None], 1.0)
-        self.counts.lerp_(one_hot.sum(0), 1 - DECAY)
-        self.sums.lerp_(one_hot.T @ flat, 1 - DECAY)
+        counts = torch.bincount(found, minlength=len(self.codewords)).float()
+        sums = torch.zeros_like(self.sums).index_add_(0, found, flat)  # no product: autocast would round it
+        self.counts.lerp_(counts, 1 - DECAY)
+        self.sums.lerp_(sums, 1 - DECAY)
         dead = self.counts < DEAD
         if dead.any():
             self.sums[dead] = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]

@@ -36,7 +36,7 @@ from tests.speechbase.training.test_training import CODEC
 SIZES = {"dim": 32, "ff_dim": 48, "layers": 2, "heads": 2}
 SHARED = {
     "seed": 1,
-    "training": {"steps": 2, "lr": 1e-3, "warmup": 1, "precision": "fp32", "accumulate": 1, "validate_every": 2,
+    "training": {"steps": 2, "lr": 1e-3, "warmup": 1, "precision": "bf16", "accumulate": 1, "validate_every": 2,
                  "save_minutes": 0.0, "ema": 0.5},
     "degradation": {"noise": {"probability": 1, "snr_db": [0, 10]}},
     "store": "fp32",
