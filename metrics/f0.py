@@ -70,6 +70,6 @@ METRICS = (
         "the tracker weigh heavily.",
         version="1",
         min_seconds=0.13,
-        libraries=("praat-parselmouth", "pysptk", "fastdtw", "soxr"),
+        libraries=("praat-parselmouth", "numpy", "fastdtw", "soxr"),
     ),
 )
