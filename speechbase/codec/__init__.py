@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from speechbase.codec.base import Codec
-from speechbase.codec.dac import DacCodec
-from speechbase.codec.encodec import EncodecCodec
-from speechbase.codec.mel import MelCodec
-from speechbase.codec.settings import DacConfig, EncodecConfig, MelConfig
-from speechbase.files import UserError, did_you_mean
-from speechbase.settings import Settings, checked
+if TYPE_CHECKING:
+    from speechbase.codec.build import Codec, DacCodec, EncodecCodec, MelCodec, build_codec
 
-KINDS: dict[str, tuple[type[Settings], Callable[[Any], Codec]]] = {
-    "dac": (DacConfig, DacCodec),
-    "encodec": (EncodecConfig, EncodecCodec),
-    "mel": (MelConfig, MelCodec),
-}
+__all__ = ["Codec", "DacCodec", "EncodecCodec", "MelCodec", "build_codec"]
 
 
-def build_codec(config: dict) -> Codec:
-    """A codec with fresh weights from its configuration: its kind and sizes (speechbase/codec/settings.py).
+def __getattr__(name: str) -> Any:
+    """What `build` has, loaded when it is asked for: planning reads the settings beside it, and torch takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module 'speechbase.codec' has no attribute {name!r}")
+    from speechbase.codec import build
 
-    Raises:
-        UserError: an unknown kind or size.
-    """
-    kind = config.get("kind", "")
-    if kind not in KINDS:
-        raise UserError(f"There is no codec of the kind {kind!r}{did_you_mean(kind, KINDS)}.")
-    sizes, codec = KINDS[kind]
-    return codec(checked(sizes, config, f"the codec {kind}"))
+    return getattr(build, name)
