@@ -20,6 +20,7 @@ rule speechop_audio:
         "<benchmarks>/audio/{set}/{system}.tsv"
     wildcard_constraints:
         system=planning.any_of(SYSTEMS.keys() - COMPARED.keys()),
+    priority: 1  # what others wait for goes before their scores
     conda:
         "../../environment.yml"
     resources:
@@ -68,6 +69,7 @@ rule baseline_audio:
         "<benchmarks>/audio/{set}/{system}.tsv"
     wildcard_constraints:
         system="|".join(COMPARED),
+    priority: 1  # what others wait for goes before their scores
     conda:
         "../../environment.yml"
     resources:

@@ -12,6 +12,7 @@ rule transcripts:
         "<logs>/transcripts/{set}/{system}/{asr}.log",
     benchmark:
         "<benchmarks>/transcripts/{set}/{system}/{asr}.tsv"
+    priority: 1  # what others wait for goes before their scores
     conda:
         "../../environment.yml"
     resources:
