@@ -28,6 +28,14 @@ KEPT_S = 600  # how long a clip stays on the disk; at the end of the page all go
 FOLDER = "speechop-demo-"  # and the process id: where a page keeps its clips
 ANALYTICS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 CSS = ".tab-container.visually-hidden {visibility: hidden}"  # Gradio's hidden copy of the tabs would take the focus
+# Gradio names what is empty (a result that is not there yet) without saying what kind of thing it is.
+ROLES = """<script>
+const nameless = "div[aria-label]:not([role])";
+const name_all = () => document.querySelectorAll(nameless).forEach(found => found.setAttribute("role", "img"));
+new MutationObserver(name_all).observe(
+  document.documentElement, {childList: true, subtree: true, attributeFilter: ["aria-label"]}
+);
+</script>"""
 LINE = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*:(.*)")
 ABOUT = f"""# SpeechOp
 
@@ -291,6 +299,7 @@ def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
             max_file_size=MAX_MEGABYTES * 2**20,
             theme=theme,
             css=CSS,
+            head=ROLES,
             prevent_thread_lock=not wait,
             quiet=True,
             show_error=True,

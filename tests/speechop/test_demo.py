@@ -1,6 +1,7 @@
 """The local page, in a real headless Chromium: drop a file, wait, listen by samples, mend the transcript, hear a
 change."""
 
+import json
 import os
 import socket
 import subprocess
@@ -139,8 +140,9 @@ def sound(browser, label: str) -> str | None:
     return found[0].get_attribute("href") if found else None
 
 
-def press(browser, name: str):
-    button = until(lambda: by_xpath(browser, f"//button[normalize-space() = '{name}']"), name)[0]
+def press(browser, name: str, which: str = "true()"):
+    path = f"//button[normalize-space() = '{name}' and {which}]"
+    button = until(lambda: [found for found in by_xpath(browser, path) if found.is_displayed()], name)[0]
     browser.execute_script("arguments[0].focus()", button)
     button.send_keys("\n")  # by the keyboard
 
@@ -173,21 +175,42 @@ def test_drop_a_file_listen_mend_the_transcript_and_hear_a_change(page, clips):
     assert by_xpath(browser, "//img[contains(@src, 'data:image') or contains(@src, 'file=')]"), "no spectrogram"
 
 
+def serious(browser) -> list:
+    """What axe finds wrong with what the page shows."""
+    until(lambda: by_xpath(browser, "//button[@role = 'tab']"), "its tabs")
+    axe = pytest.importorskip("axe_core_python.base", reason="axe-core-python is not installed (pip install '.[dev]')")
+    browser.execute_script(axe.AXE_SCRIPT)
+    found = browser.execute_async_script("axe.run({runOnly: ['wcag2a', 'wcag2aa']}).then(arguments[0])")
+    return [
+        (v["id"], [node["html"][:200] for node in v["nodes"]])
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_everything_has_a_name_and_nothing_is_asked_of_other_machines(page):
-    import json
-
-    axe = pytest.importorskip("axe_core_python.base", reason="axe-core-python is not installed (pip install '.[dev]')")
     browser, port = page
-    browser.execute_script(axe.AXE_SCRIPT)
-    found = browser.execute_async_script("axe.run({runOnly: ['wcag2a', 'wcag2aa']}).then(arguments[0])")
-    serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-    assert not serious, json.dumps([(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in serious], indent=1)
+    assert not serious(browser)
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
     foreign = {url for url in asked if not url.startswith((f"http://127.0.0.1:{port}", "data:", "blob:"))}
     assert not foreign, foreign
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("tab, what", [("Separate", "mixture"), ("Speak", "prompt")])
+def test_the_other_tabs_are_named_too_and_say_a_mistake_in_a_sentence(page, tab, what):
+    browser, _ = page
+    press(browser, tab, "@role = 'tab'")
+    until(
+        lambda: by_xpath(browser, f"//button[@role = 'tab' and @aria-selected = 'true' and contains(., '{tab}')]"), tab
+    )
+    assert not serious(browser)
+    press(browser, tab, "not(@role)")
+    until(lambda: by_xpath(browser, f"//*[contains(text(), 'There is no {what} yet')]"), "the sentence")
 
 
 @pytest.mark.browser
