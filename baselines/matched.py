@@ -35,7 +35,7 @@ class MatchedTrainee:
     Args:
         loss: (network, pair, noiseless mixture [b, n]) -> scalar.
         task: the task whose pairs are drawn.
-        batches: `size` items of `seconds`.
+        batches: `size` items of `seconds`; `speed`: range of speed perturbation, where there is any.
     """
 
     rivals: nn.Module | None = None
@@ -52,10 +52,13 @@ class MatchedTrainee:
     ):
         self.network, self.loss, self.task, self.train, self.valid, self.seed = network, loss, task, train, valid, seed
         self.size, self.samples = batches.size, round(batches.seconds * train.speech.rate_hz)
+        self.speed = batches.speed
 
     def _loss_of(self, network: nn.Module, pairs: MatchedPairs, *stream) -> Tensor:
         rngs = [np.random.default_rng(seed_of(self.seed, self.task, *stream, item)) for item in range(self.size)]
-        pair: Pair = pairs.pairs([self.task] * self.size, rngs, self.samples, 0)
+        perturbed = self.speed if pairs is self.train else None
+        speeds = [float(rng.uniform(*perturbed)) for rng in rngs] if perturbed else None
+        pair: Pair = pairs.pairs([self.task] * self.size, rngs, self.samples, 0, speeds)
         return self.loss(network, pair, pairs.last.speech)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechbase.settings import Count, Positive, Settings, key
+from speechbase.settings import Count, Pair, Positive, Settings, key
 from speechbase.training.settings import Model
 
 
@@ -11,6 +11,7 @@ class MatchedBatches(Settings):
 
     size: Count = key(..., "items of a micro-batch")
     seconds: Positive = key(..., "of an item")
+    speed: Pair | None = key(None, "range of speed perturbation of training items, as of SpeechOp's")
 
 
 class MatchedModel(Model):

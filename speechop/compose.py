@@ -17,6 +17,7 @@ from speechop.settings import Composed
 class Conditions:
     """Latents and texts of a batch of requests for one task; `None` where the task or request has none.
 
+    `voice_heard`: the voice as the source has it, where that is not the clean one.
     `transcript` is what the free frames (and, for TTS, the contexts) say; `voice_transcript` the same with the voice
     prompt's words before it.
     """
@@ -27,6 +28,7 @@ class Conditions:
     left: Sequence[Tensor] | None = None
     right: Sequence[Tensor] | None = None
     voice: Sequence[Tensor] | None = None
+    voice_heard: Sequence[Tensor] | None = None
     voice_transcript: Sequence[str] | None = None
 
 
@@ -40,10 +42,10 @@ def expression(model: NetworkEvaluator, what: Conditions, how: Composed) -> Expr
     if what.task in ("tts", "edit"):
         text = model.term("tts", transcript=what.transcript, left=what.left, right=what.right)
         return cfg(text, how.tts_scale if what.task == "tts" else how.edit_scale)
-    left = what.left
+    left, heard = what.left, None
     if what.voice is not None and "source" in how.voice_in and left is None:
-        left = what.voice
-    base = cfg(model.term(what.task, source=what.source, left=left), how.s2s_scale)
+        left, heard = what.voice, what.voice_heard
+    base = cfg(model.term(what.task, source=what.source, left=left, left_heard=heard), how.s2s_scale)
     if what.transcript is None or how.composition == "none":
         return base
     if what.voice_transcript is not None and "tts" in how.voice_in:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from speechbase.files import UserError
 from speechop import transcripts
 from speechop.recordings import SILENT_PEAK, WINDOW_S, Joined, Level, Recording, Spool, Window, level, windows
 from speechop.request import Request
-from speechop.transcripts import MIN_CONFIDENCE, Line
+from speechop.transcripts import MIN_CONFIDENCE, Line, Trust
 
 SAME_LOUDNESS = ("enhancement", "acoustic_matching")  # results that take the recording's place, and not a part of it
 
@@ -86,8 +86,8 @@ class Done:
 class _Work:
     """A job under way."""
 
-    def __init__(self, job: Job, rate_hz: int):
-        self.job, self.rate_hz, self.done = job, rate_hz, Done(job)
+    def __init__(self, job: Job, rate_hz: int, trust: Trust | None = None):
+        self.job, self.rate_hz, self.trust, self.done = job, rate_hz, trust, Done(job)
         self.windows: list[Window] = []
         self.joined: list[Joined] = []
         self.given: list[Line] | None = None
@@ -136,13 +136,13 @@ class _Work:
                 )
                 for track in self.source.tracks
             ]
-            text = self._text(number, window, parts)
+            line = self._line(number, window, parts)
             for joined, part in zip(self.joined, parts):
                 silent = float(np.abs(part).max(initial=0.0)) < SILENT_PEAK
-                request = None if silent else self._request(number, part, text)
+                request = None if silent else self._request(number, part, line)
                 yield _Piece(self, joined, window, request)
 
-    def _text(self, number: int, window: Window, parts: list[np.ndarray]) -> str | None:
+    def _line(self, number: int, window: Window, parts: list[np.ndarray]) -> Line | None:
         if self.given is not None:
             line = self.given[number]
         elif self.job.recogniser is not None:
@@ -150,17 +150,19 @@ class _Work:
             heard = _heard(self.job.recogniser, np.asarray(np.mean(parts, 0, dtype=np.float32)), self.rate_hz)
             span = Line(window.start / rate_hz, window.stop / rate_hz, "")
             line = transcripts.judged(heard, span, window.first / rate_hz, self.job.min_confidence)
+            line = line if self.trust is None else self.trust.weigh(line)
             self.done.wall_s += time.perf_counter() - started
         else:
             return None
         self.done.lines.append(line)
-        return line.guide
+        return line
 
-    def _request(self, number: int, part: np.ndarray, text: str | None) -> Request:
-        job = self.job
+    def _request(self, number: int, part: np.ndarray, line: Line | None) -> Request:
+        job, text = self.job, line.guide if line else None
         # The id seeds the noise: by window and not by name, so that a copy of a file, or its other channel, gets the
         # same.
-        return Request(f"{job.task}-{number}", job.task, part, text, job.prompt, job.voice, job.voice_text)
+        made = Request(f"{job.task}-{number}", job.task, part, text, job.prompt, job.voice, job.voice_text)
+        return replace(made, gamma=line.gamma) if line and text else made
 
     def finish(self) -> Done:
         """The answer of a job whose windows are all there."""
@@ -218,7 +220,7 @@ def answer(
             yield work.done if work.done.error else work.finish()
 
     for job in jobs:
-        work = _Work(job, model.rate_hz)
+        work = _Work(job, model.rate_hz, how.trust)
         under_way.append(work)
         try:
             for piece in work.pieces():
@@ -270,8 +272,12 @@ def _process(model, queue: list[_Piece], how, progress, steps) -> None:
 
 
 def _kind(request: Request) -> tuple:
-    """What requests of one batch have in common: the task, and which parts are given."""
-    return request.task, *(getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
+    """What requests of one batch have in common: the task, gamma, and which parts are given."""
+    return (
+        request.task,
+        request.gamma,
+        *(getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text")),
+    )
 
 
 def _together(model, pieces: list[_Piece], how, steps: str | None) -> list[np.ndarray | None]:

@@ -18,7 +18,7 @@ from speechbase import audio, editing
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError, seed_of
 from speechbase.settings import checked, value_of
-from speechop import DEFAULT_WEIGHTS
+from speechop import DEFAULT_WEIGHTS, voice_noise
 from speechop import jobs as jobs_module
 from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
@@ -147,16 +147,18 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
 
     @torch.inference_mode()
     def process(self, requests: Sequence[Request], settings: Composed, progress: str | None = None) -> list[np.ndarray]:
-        """Answer requests of one kind (same task, same parts given) as one batch: float32 audio at `rate_hz` each.
+        """Answer requests of one kind (task, gamma, parts given) as one batch: float32 audio at `rate_hz` each.
 
         A request's result does not depend on the others: noise is seeded by (settings.seed, id).
         """
         requests = [self._paused(request, settings.prompt_pause_s) for request in requests]
         first = requests[0]
+        if first.gamma is not None:
+            settings = settings.model_copy(update={"gamma": first.gamma})
         frames = [self._frames(request) for request in requests]
         model = NetworkEvaluator(self.network, frames, precision=settings.precision)
         noise = Noise([seed_of(settings.seed, r.id) for r in requests], frames, self.codec.latent_dim, self.device)
-        composed = expression(model, self._conditions(requests, first.task), settings)
+        composed = expression(model, self._conditions(requests, settings), settings)
         latents = sample(composed, noise, settings, progress=progress)
         return [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
 
@@ -195,7 +197,9 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         decoded = self.codec.decode(self._encode(wave)[None], chunk_frames=400)[0]
         return decoded[: len(wave)].float().cpu().numpy()
 
-    def _conditions(self, requests: Sequence[Request], task: str) -> Conditions:
+    def _conditions(self, requests: Sequence[Request], settings: Composed) -> Conditions:
+        task, snr_db = requests[0].task, settings.voice_snr_db
+
         def each(take: Callable[[Request], object]):
             values = [take(request) for request in requests]
             if all(value is None for value in values):
@@ -203,6 +207,12 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
             if any(value is None for value in values):
                 raise ValueError("the requests of a batch must have the same parts")
             return [self._encode(v) if isinstance(v, np.ndarray) else v for v in values]
+
+        def in_noise(request: Request) -> np.ndarray | None:
+            if snr_db is None or request.voice is None:
+                return None
+            seed = seed_of(settings.seed, "voice", request.id)
+            return voice_noise.in_noise(request.voice, _needed(request.source, "source"), snr_db, seed)
 
         voiced = all(request.voice_text for request in requests)
         return Conditions(
@@ -212,6 +222,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
             left=each(lambda r: r.left if task == "edit" else r.prompt),
             right=each(lambda r: r.right),
             voice=each(lambda r: r.voice),
+            voice_heard=each(in_noise),
             voice_transcript=each(lambda r: f"{r.voice_text} {r.transcript}" if voiced and r.transcript else None),
         )
 

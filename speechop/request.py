@@ -13,7 +13,7 @@ class Request:
 
     `source` [s]; `prompt` [p] the clean prompt that the task needs (TTS, separation, acoustic matching); `voice` [p] a
     prompt for personalisation; `left`, `right` given audio around an edit; `seconds` length of the free part where no
-    source sets it.
+    source sets it. `gamma`: strength of the transcript's guidance, one in a batch (None: that of the settings).
     """
 
     id: str
@@ -26,3 +26,4 @@ class Request:
     left: np.ndarray | None = None
     right: np.ndarray | None = None
     seconds: float | None = None
+    gamma: float | None = None

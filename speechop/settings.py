@@ -25,6 +25,7 @@ from speechbase.settings import (
 )  # fmt: skip
 from speechbase.training.settings import Model
 from speechop.tasks import ROWS, TABLE9
+from speechop.transcripts import Trust
 
 
 def _task(name: str) -> str:
@@ -131,6 +132,10 @@ class BatchConfig(Settings):
         None, "speech of a TTS batch, whatever its number of items, of about one length: little is padded"
     )
     alike: Count = key(1000, "how many utterances next in length they are drawn among")
+    s2s_voices: Share | None = key(
+        None,
+        "share of the training voices that speech-to-speech tasks hear (less than TTS, as in the paper); else all",
+    )
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
     tasks: Annotated[tuple[Trained, ...], LISTED, Field(min_length=1)] = tuple(name for name in TABLE9 if name != "tts")
 
@@ -179,6 +184,10 @@ class Answering(Sampling):
     prompt_pause_s: Annotated[NotNegative, WRITTEN] = key(
         0.0, "silence after a prompt that its own speaker's speech follows, where training joined sentences with pauses"
     )
+    voice_snr_db: Annotated[float, WRITTEN] | None = key(
+        None, "noise like the source's over its copy of the voice prompt, dB; none by default"
+    )
+    trust: Trust | None = key(None, "how a recogniser's confidence decides how far its transcript guides")
     precision: Literal["bf16", "fp32"] = "bf16"
     batch: Count = 8
     seed: Natural = 0
@@ -195,6 +204,7 @@ class System(Composed):
 
     model: Name = needed("the model's folder")
     transcript: Literal["none", "asr", "gold"] = "none"
+    snap: bool = key(False, "its transcripts are those of the corpus's grammar nearest to what was heard")
     voice: bool = key(False, "hears a clean prompt of the target speaker as well")
     codec_only: bool = key(False, "the clean reference through the model's codec and back: a ceiling")
     chunk_seconds: Positive | Literal["crop"] | None = key(

@@ -26,6 +26,7 @@ from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
 from speechop.settings import Composed, DiffusionModel, System
 from speechop.tasks import TABLE9
+from speechop.transcripts import Line, judged
 
 
 class ComposedSpeechOp(Contract):
@@ -53,7 +54,15 @@ class ComposedSpeechOp(Contract):
         with torch.device("meta"):  # its rate, without its weights
             self.rate_hz = build_codec(self.weights[codec]["network"]).rate_hz
         self.batch = self.how.batch
+        self._check_confidences()
         self._prepared: dict[str, tuple[Request, editing.Edit | None]] = {}
+
+    def _check_confidences(self) -> None:
+        """Refuse (UserError) transcripts without confidences where these decide how far a transcript guides."""
+        if self.how.trust and self.how.transcript == "asr":
+            for row in self.transcripts.values():
+                if row["status"] == "ok":
+                    self.how.trust.weigh(judged(row, Line(0.0, 1.0, ""), 0.0, min_confidence=0.0))
 
     def load(self, device: str) -> None:
         """Load codec and network."""
@@ -61,7 +70,9 @@ class ComposedSpeechOp(Contract):
 
     def identity(self) -> object:
         """Composition, sampling settings and the checksums of the weights."""
-        how = {name: getattr(self.how, name) for name in Composed.model_fields}
+        how = {name: value for name in Composed.model_fields if (value := getattr(self.how, name)) is not None}
+        if self.how.trust:
+            how["trust"] = self.how.trust.model_dump()
         return [self.given, how, [config["sha256"] for config in self.weights.values()]]
 
     def evidence(self, item: Item) -> object:
@@ -74,7 +85,7 @@ class ComposedSpeechOp(Contract):
         parts = (request.source, request.prompt, request.voice, request.left, request.right)
         length = sum(len(part) for part in parts if part is not None) + (request.seconds or 0) * 16_000
         kind = (getattr(request, name) is None for name in ("transcript", "prompt", "voice", "voice_text"))
-        return tuple(kind), length
+        return (*kind, request.gamma or 0.0), length
 
     def answer(self, items: Sequence[Item]) -> list[Answer]:
         """Audio at the codec's rate; an edit's new part is pasted into its recording."""
@@ -109,20 +120,23 @@ class ComposedSpeechOp(Contract):
             return self._tts(item), None
         prompt = item.wave("prompt") if item.task in ("separation", "acoustic_matching") else None
         voice = item.wave("prompt") if self.how.voice else None
+        transcript, gamma = self._transcript(item)
         return Request(
             item.id,
             item.task,
             source=item.wave("source"),
-            transcript=self._transcript(item),
+            transcript=transcript,
+            gamma=gamma,
             prompt=prompt,
             voice=voice,
             voice_text=(item.row.get("prompt_text") or None) if self.how.voice else None,
         ), None
 
-    def _transcript(self, item: Item) -> str | None:
-        kind = self.how.transcript
+    def _transcript(self, item: Item) -> tuple[str | None, float | None]:
+        """What guides an item, and how strongly where the recogniser's confidence decides that."""
+        kind, gamma = self.how.transcript, None
         if kind == "none":
-            return None
+            return None, None
         if kind == "gold":
             text = item.text
         else:
@@ -130,10 +144,13 @@ class ComposedSpeechOp(Contract):
             if row is None or row["status"] != "ok":
                 raise UserError(f"no transcript of the input: {'not transcribed' if row is None else row['status']}")
             text = row["text"]
+            if self.how.trust:
+                line = self.how.trust.weigh(judged(row, Line(0.0, 1.0, ""), 0.0, min_confidence=0.0))
+                text, gamma = line.guide or "", line.gamma
         plain = spoken(text)
         if plain:
             tokenize([plain])  # too long is a row's failure, not its batch's
-        return plain or None  # the recogniser heard nothing: there is nothing to guide by
+        return plain or None, gamma  # the recogniser heard nothing: there is nothing to guide by
 
     @staticmethod
     def _tts(item: Item) -> Request:

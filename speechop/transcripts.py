@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
 
 from speechbase.files import UserError, write_text
+from speechbase.settings import Settings
 from speechbase.texts import check_text, read_text, spoken
 
 MIN_CONFIDENCE = 0.5  # noise, chords and clicks came below .43, speech at 5 dB and more above .69 (Whisper base)
@@ -29,7 +33,7 @@ class Line:
     """What is said between `start` and `end` (seconds).
 
     `confidence`: the mean over the words, None where no recogniser was asked. `untrusted`: why it does not guide, "" if
-        it does.
+        it does. `gamma`: the strength of its guidance (Eq. 3), None: that of the settings.
     """
 
     start: float
@@ -38,11 +42,56 @@ class Line:
     words: list[Word] = field(default_factory=list)
     confidence: float | None = None
     untrusted: str = ""
+    gamma: float | None = None
 
     @property
     def guide(self) -> str | None:
         """The text in the form that the model knows; None where there is nothing to be guided by."""
         return None if self.untrusted else spoken(self.text) or None
+
+
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Trust(Settings):
+    """How far a recogniser's words guide, by its confidence in them."""
+
+    min_word: NotNegative = Field(0.0, description="words with less confidence are left out")
+    gamma: list[Annotated[list[NotNegative], Field(min_length=2, max_length=2)]] = Field(
+        min_length=1,
+        description="[confidence, gamma] rising: from that confidence on (the mean over the words) text guides with "
+        "that strength; below the first one it does not",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Trust:
+        levels = [level for level, _ in self.gamma]
+        if levels != sorted(set(levels)):
+            raise ValueError("the confidences must rise")
+        return self
+
+    def weigh(self, line: Line) -> Line:
+        """The line with the words that are trusted, and the strength of their guidance.
+
+        Raises:
+            UserError: a word without confidence.
+        """
+        if line.untrusted or not spoken(line.text):
+            return line
+        if not line.words or any(word.confidence is None for word in line.words):
+            raise UserError(
+                f"{line.text[:40]!r} was transcribed without confidences, which decide how far it guides: take a "
+                "recogniser that tells them, or a system without `trust`."
+            )
+        kept = [word for word in line.words if (word.confidence or 0.0) >= self.min_word]
+        sure = line.confidence or 0.0
+        gamma = next((gamma for level, gamma in reversed(self.gamma) if sure >= level), 0.0)
+        if not gamma or not kept:
+            reason = (
+                "none of its words is trusted" if gamma else f"its confidence {sure:.2f} is below {self.gamma[0][0]}"
+            )
+            return replace(line, untrusted=reason)
+        return replace(line, text=" ".join(word.word for word in kept), words=kept, gamma=gamma)
 
 
 def judged(heard, window: Line, offset: float, min_confidence: float = MIN_CONFIDENCE) -> Line:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from metrics.judges import whisper
 from speechbase import audio
 from speechbase.commands import command_line
-from speechbase.files import UserError, write_jsonl
+from speechbase.files import UserError, read_jsonl, write_jsonl
 from speechbase.texts import read_table
 
 RATE_HZ = whisper.RATE_HZ
@@ -81,27 +81,36 @@ def _first_frames(alignments: list[tuple[int, int]], tokens: int) -> np.ndarray:
     return np.maximum.accumulate(first)
 
 
-def align_manifest(manifest: Path, out: Path) -> None:
-    """Word times of `orig_text` in `source` for every row of an editing test set, as transcript rows (JSONL)."""
-    rows = read_table(manifest, ("id", "source", "orig_text"))
+def align_manifest(manifest: Path, out: Path, transcripts: Path | None = None) -> None:
+    """Word times in every `source` of a test set, as transcript rows (JSONL): of `orig_text`, or of what transcripts
+    say, and then with the confidence that the recogniser has in each word."""
+    rows = read_table(manifest, ("id", "source") if transcripts else ("id", "source", "orig_text"))
+    told = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
     done = []
     for row in tqdm(rows, desc="aligning", unit="utt", mininterval=2):
-        entry = {"id": row["id"], "text": row["orig_text"], "words": [], "status": "ok", "asr": "whisper_base align"}
+        entry = {"id": row["id"], "words": [], "status": "ok", "asr": "whisper_base align"}
+        entry |= told.get(row["id"], {"status": "not transcribed"}) if transcripts else {}
+        text = entry.setdefault("text", row.get("orig_text", ""))
+        done.append(entry)
+        if entry["status"] != "ok" or (transcripts and not text.split()):
+            continue  # nothing was heard: there is nothing to be sure of
         try:
             wave, _ = audio.read(manifest.parent / row["source"], RATE_HZ, resampled=True)
-            entry["words"] = align(wave, row["orig_text"])
+            entry["words"] = align(wave, text, confidence=transcripts is not None)
         except UserError as error:
             entry["status"] = str(error)
-        done.append(entry)
     write_jsonl(out, done)
 
 
 def write(
     manifest: Annotated[Path, typer.Option(help="test set with columns id, source, orig_text")],
     out: Annotated[Path, typer.Option(help="JSON lines")],
+    transcripts: Annotated[
+        Path | None, typer.Option(help="JSON lines of the sources' transcripts, whose words get confidences")
+    ] = None,
 ) -> None:
-    """Place the words of every original of an editing test set."""
-    align_manifest(manifest, out)
+    """Place the words of every original of an editing test set, or of every transcript."""
+    align_manifest(manifest, out, transcripts)
 
 
 main = command_line(write)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speechbase.codec.build import Codec, DacCodec, EncodecCodec, MelCodec, build_codec
+    from speechbase.codec.build import Codec, DacCodec, EncodecCodec, MelCodec, WaveCodec, build_codec
 
-__all__ = ["Codec", "DacCodec", "EncodecCodec", "MelCodec", "build_codec"]
+__all__ = ["Codec", "DacCodec", "EncodecCodec", "MelCodec", "WaveCodec", "build_codec"]
 
 
 def __getattr__(name: str) -> Any:

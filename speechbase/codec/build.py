@@ -9,7 +9,8 @@ from speechbase.codec.base import Codec
 from speechbase.codec.dac import DacCodec
 from speechbase.codec.encodec import EncodecCodec
 from speechbase.codec.mel import MelCodec
-from speechbase.codec.settings import DacConfig, EncodecConfig, MelConfig
+from speechbase.codec.settings import DacConfig, EncodecConfig, MelConfig, WaveConfig
+from speechbase.codec.wave import WaveCodec
 from speechbase.files import UserError, did_you_mean
 from speechbase.settings import Settings, checked
 
@@ -17,6 +18,7 @@ KINDS: dict[str, tuple[type[Settings], Callable[[Any], Codec]]] = {
     "dac": (DacConfig, DacCodec),
     "encodec": (EncodecConfig, EncodecCodec),
     "mel": (MelConfig, MelCodec),
+    "wave": (WaveConfig, WaveCodec),
 }
 
 

@@ -50,7 +50,22 @@ class EncodecConfig(Settings):
     upsampling_ratios: Counts = key((8, 5, 4, 2), "their product is the hop")
 
 
-CodecNetwork = Annotated[MelConfig | DacConfig | EncodecConfig, Field(discriminator="kind")]
+class WaveConfig(Settings):
+    """Sizes of the small codec with phase (speechbase/codec/wave.py)."""
+
+    kind: Literal["wave"] = "wave"
+    rate_hz: Count = 16_000
+    hop: Count = key(400, "samples a latent frame")
+    latent_dim: Count = 64
+    frames_per_latent: Count = key(4, "spectral frames a latent frame")
+    n_fft: Count = 512
+    encoder_dim: Count = 256
+    encoder_layers: Count = 6
+    decoder_dim: Count = 256
+    decoder_layers: Count = 8
+
+
+CodecNetwork = Annotated[MelConfig | DacConfig | EncodecConfig | WaveConfig, Field(discriminator="kind")]
 
 
 class CodecLossConfig(Settings):

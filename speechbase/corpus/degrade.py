@@ -20,7 +20,9 @@ from scipy.fft import next_fast_len
 from speechbase.files import UserError
 
 EQ_POINTS_HZ = (60, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
-RIR_SECONDS = 0.6  # longer impulse responses are cut: at the longest decay in use (0.9 s) the rest lies below -40 dB
+# Longer impulse responses are cut, unless `reverb.seconds` says otherwise: at the longest simulated decay (0.9 s) the
+# rest lies below -40 dB.
+RIR_SECONDS = 0.6
 FRAME_SECONDS = 0.005
 PEAK = 0.98
 SILENCE_POWER = 1e-10
@@ -85,6 +87,7 @@ def draw(rng: np.random.Generator, config: dict, noises: Sequence, rirs: Sequenc
         "noise_start": round(start, 6) if use[3] else None,
         "snr_db": round(snr, 3) if use[3] else None,
         "cutoff_hz": round(cutoff, 1) if use[4] else None,
+        **({"rir_seconds": reverb["seconds"]} if "seconds" in reverb else {}),
         **_draw_ending(rng, config),
     }
 
@@ -128,13 +131,14 @@ def apply(
             f"{tuple(clean.shape)} clean, {tuple(noise.shape)} noise, {len(rirs)} rirs, {len(params)} params"
         )
     n = clean.shape[1]
-    n_fft = next_fast_len(n + int(RIR_SECONDS * rate_hz), real=True)
+    limit = int(max(param.get("rir_seconds", RIR_SECONDS) for param in params) * rate_hz)
+    n_fft = next_fast_len(n + limit, real=True)
     valid = _valid(lengths, clean)
     clean = torch.nan_to_num(clean, posinf=0.0, neginf=0.0) * valid
     speech = _equalise_and_compress(clean, params, rate_hz, n_fft, valid)
     band = _band_gains(params, rate_hz, n_fft, clean.device)
     spectrum = torch.fft.rfft(speech, n_fft)
-    _reverberate_(spectrum, rirs, rate_hz, n_fft)
+    _reverberate_(spectrum, rirs, limit, n_fft)
     if band is not None:
         spectrum *= band
     speech = torch.fft.irfft(spectrum, n_fft)[:, :n] * valid
@@ -243,11 +247,10 @@ def _column(values: list[float], device: torch.device) -> torch.Tensor:
     return torch.tensor(values, device=device)[:, None]
 
 
-def _reverberate_(spectrum: torch.Tensor, rirs, rate_hz: int, n_fft: int) -> None:
+def _reverberate_(spectrum: torch.Tensor, rirs, limit: int, n_fft: int) -> None:
     rows = [row for row, rir in enumerate(rirs) if rir is not None]
     if not rows:
         return
-    limit = int(RIR_SECONDS * rate_hz)
     padded = torch.zeros(len(rows), limit, device=spectrum.device)
     for place, row in enumerate(rows):
         response = rirs[row][:limit]

@@ -45,6 +45,7 @@ class Reverb(Settings):
 
     probability: Share
     max_rt60_s: Positive | None = key(None, "test sets leave longer decays out")
+    seconds: Positive | None = key(None, "impulse responses are cut there; 0.6 by default")
 
 
 class Noise(Settings):
@@ -186,6 +187,7 @@ class TestSet(Settings):
     prompt: bool = key(True, "False: no prompts, for speakers with one utterance")
     sentences: Count = key(1, "of one speaker, joined by pauses")
     pause_s: Pair = (0.15, 0.35)
+    seconds: Positive | None = key(None, "of every item: shorter speech stands in silence, longer is not taken")
     crop_s: Positive | None = key(None, "asr, lid and gid hear so much of each, from a random place; else all of it")
     level_db: Range = key((-5.0, 5.0), "the other talker against the target")
     degradation: Degradation | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 
 from speechbase import audio
-from speechbase.files import UserError, write_text
+from speechbase.files import UserError, seed_of, write_text
 
 COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "seconds", "phones", "sha256"]
 
@@ -99,12 +99,21 @@ class SpeechTable:
 
     def with_text(self) -> SpeechTable:
         """The utterances whose words are known: all but real voices whose transcript is not sure."""
-        known = self.rows["text"].to_numpy() != ""
-        if known.all():
+        return self._only(self.rows["text"].to_numpy() != "")
+
+    def of_voices(self, share: float) -> SpeechTable:
+        """The utterances of a share of the speakers, two at least, chosen by their names alone."""
+        names = sorted(self.by_speaker, key=lambda name: seed_of("voices", name))
+        kept = names[: max(2, round(share * len(names)))]
+        return self._only(self.rows["speaker"].isin(kept).to_numpy())
+
+    def _only(self, kept: np.ndarray) -> SpeechTable:
+        """The rows that are kept [n]; what was read of them is not read again."""
+        if kept.all():
             return self
-        table = type(self)(self.rows[known].reset_index(drop=True), self.folder, self.rate_hz)
+        table = type(self)(self.rows[kept].reset_index(drop=True), self.folder, self.rate_hz)
         if self._waves is not None:
-            table._waves = [wave for wave, keep in zip(self._waves, known) if keep]
+            table._waves = [wave for wave, keep in zip(self._waves, kept) if keep]
         return table
 
     def is_recorded(self, place: int) -> bool:

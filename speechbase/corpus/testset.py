@@ -23,6 +23,7 @@ COLUMNS = [
 ]  # fmt: skip
 PROMPT_SECONDS = 3.0
 MOST_SECONDS = 600  # of a crop: everything
+FITTING = 100  # items that are drawn to find one that is short enough
 
 
 @dataclass
@@ -169,12 +170,23 @@ class Deal:
 def _content(rng, deal: Deal, settings: TestSet) -> tuple[dict, np.ndarray, dict]:
     """The speech of an item: sentences of one speaker joined by pauses; its row so far and the places used."""
     table = deal.table
+    for _ in range(FITTING):
+        places = deal.next(settings.sentences, settings.prompt)
+        gaps = [round(rng.uniform(*settings.pause_s), 3) for _ in places[1:]]
+        parts = [table.wave(places[0])]
+        for place, gap in zip(places[1:], gaps, strict=True):
+            parts += [np.zeros(int(gap * table.rate_hz), np.float32), table.wave(place)]
+        lacking = round((settings.seconds or 0) * table.rate_hz) - sum(map(len, parts))
+        if lacking >= 0 or settings.seconds is None:
+            break
+    else:
+        raise UserError(
+            f"{FITTING} items in turn are longer than the test set's {settings.seconds} s: raise `seconds`."
+        )
+    if settings.seconds is not None:
+        before = int(rng.integers(lacking + 1))
+        parts = [np.zeros(before, np.float32), *parts, np.zeros(lacking - before, np.float32)]
     prompted = settings.prompt
-    places = deal.next(settings.sentences, prompted)
-    gaps = [round(rng.uniform(*settings.pause_s), 3) for _ in places[1:]]
-    parts = [table.wave(places[0])]
-    for place, gap in zip(places[1:], gaps, strict=True):
-        parts += [np.zeros(int(gap * table.rate_hz), np.float32), table.wave(place)]
     prompt = deal.prompt(places, rng) if prompted else -1
     rows = table.rows
     row = {

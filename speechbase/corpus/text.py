@@ -85,10 +85,12 @@ def distinct(drawn: Iterator[str], how: Sentences, split: str, count: int) -> li
     return list(chosen)
 
 
+SLOTS = {"matrix": MATRIX, "grid": GRID}  # the sources that are grammars
+
+
 def words_of(source: str) -> list[str]:
     """Every word that a slot source can say, sorted; empty for the open source."""
-    slots = {"matrix": MATRIX, "grid": GRID}.get(source, ())
-    return sorted({word for slot in slots for word in slot})
+    return sorted({word for slot in SLOTS.get(source, ()) for word in slot})
 
 
 def _from_slots(slots) -> Callable[[Sentences, np.random.Generator], Iterator[str]]:

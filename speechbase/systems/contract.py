@@ -104,10 +104,10 @@ class Baseline(System):
         self.card, self.seed = card, settings.pop("seed", 0)
         self.transcripts: dict[str, dict] = {}
         self.models_dir = Path(settings.pop("models_dir", MODELS_DIR))
-        self.model_dir = self.models_dir / card.name
         self.weights_dir = Path(settings.pop("weights_dir", WEIGHTS_DIR)) / card.name
         refuse_unknown(settings, card.settings, f"{card.file}, settings")
         self.settings = {**card.settings, **settings}
+        self.model_dir = (self.model_folders or [self.models_dir / card.name])[0]
         self.name, self.tasks = card.name, card.tasks
 
     def skip(self) -> str | None:

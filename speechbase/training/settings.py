@@ -41,6 +41,13 @@ class TrainingConfig(Settings):
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup)) * fall
 
 
+class Study(Settings):
+    """Further trainings of a model, on request: `<model>_1of<part>_seed<seed>`, each with a cooldown of its own."""
+
+    seeds: list[Count] = needed("beside the configuration's own")
+    parts: list[Annotated[int, Field(ge=2)]] = needed("n: runs of 1/n of the model's steps, beside whole ones")
+
+
 class Model(Settings):
     """What every trained model says."""
 
@@ -49,6 +56,9 @@ class Model(Settings):
     init: Annotated[str, Field(pattern="^[a-z0-9_]+(@[0-9]+)?$")] | None = key(
         None, "the model whose weights this one starts from; name@1: after its first run"
     )
+    seed: Natural | None = key(None, "of its weights, batches and noise; the configuration's by default")
+    study: Study | None = key(None, "trained with several seeds and over several lengths (Figure 2)")
+    on_request: bool = key(False, "trained only when it is asked for by name; tables have its rows from then on")
     store: Literal["fp16", "fp32"] = key("fp16", "precision of the released weights")
     training: TrainingConfig
 

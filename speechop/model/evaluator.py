@@ -27,7 +27,8 @@ class Condition:
 
     `source` [n_i, c] latents; `transcript` text; `left` and `right` [p_i, c] clean latents around the free frames (a
     prompt
-    is a left context: it is prepended to source and latent alike, section 5). Conditions are equal when they name the
+    is a left context: it is prepended to source and latent alike, section 5); `left_heard` [p_i, c] is prepended to the
+    source instead of `left`, where it is given. Conditions are equal when they name the
     same task and the very same tensors and texts.
     """
 
@@ -36,13 +37,14 @@ class Condition:
     transcript: tuple[str, ...] | None = None
     left: tuple[Tensor, ...] | None = None
     right: tuple[Tensor, ...] | None = None
+    left_heard: tuple[Tensor, ...] | None = None
 
     def null(self) -> Condition:
         """The task alone: no source, transcript or prompt."""
         return Condition(self.task)
 
     def _key(self):
-        tensors = (self.source, self.left, self.right)
+        tensors = (self.source, self.left, self.right, self.left_heard)
         return self.task, self.transcript, *(None if group is None else tuple(map(id, group)) for group in tensors)
 
     def __eq__(self, other) -> bool:
@@ -151,11 +153,8 @@ class NetworkEvaluator:
                     canvas[row, start : start + len(context[i])] = context[i]
                     clean[row, start : start + len(context[i])] = True
             if condition.source is not None:
-                heard = (
-                    condition.source[i]
-                    if condition.left is None
-                    else torch.cat([condition.left[i], condition.source[i]])
-                )
+                before = condition.left if condition.left_heard is None else condition.left_heard
+                heard = condition.source[i] if before is None else torch.cat([before[i], condition.source[i]])
                 source[row, : len(heard)] = heard
             index += [[row, left + frame, i, frame] for frame in range(free)]
         rows, places, utterances, frames = torch.tensor(index, device=self.device).T

@@ -53,9 +53,10 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     weight = SigmoidWeight(diffusion.bias, diffusion.elbo_jacobian, ShiftedCosine(diffusion.schedule_scale))
     stored = latents.folder_of(context.data, split)
     rank, ranks = (accelerator.process_index, accelerator.num_processes) if training else (0, 1)
+    seed = config["seed"] if training else config.get("valid_seed", config["seed"])
     resident = heard = spoken = degrader = None
     if "tts" in kinds and stored.is_dir():
-        frame_rate_hz, seed = codec.rate_hz / codec.hop, config["seed"]
+        frame_rate_hz = codec.rate_hz / codec.hop
         read = latents.read(stored)
         resident = Resident(read, drawn, weight, seed, accelerator.device, network, frame_rate_hz, rank)
     elif "tts" in kinds:
@@ -64,12 +65,15 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     encoder = load_codec(context.models / value_of(DiffusionModel, config, "codec")) if drawn.workers else codec
     if "s2s" in kinds:
         same = spoken is not None and tts_split(context.data, split) == split
-        heard = spoken if same else open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers))
+        again = not same or spoken is None
+        heard = open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers)) if again else spoken
+        if training and drawn.s2s_voices is not None:
+            heard = heard.of_voices(drawn.s2s_voices)
         degrader = Pairs.load(
             context.data, split, config["degradation"], codec.rate_hz, encoder.mean.device, drawn.recorded, heard
         )
     speech = heard if spoken is None else spoken
-    return Drawer(speech, encoder, drawn, weight, config["seed"], degrader, rank, ranks, network.tasks, resident)
+    return Drawer(speech, encoder, drawn, weight, seed, degrader, rank, ranks, network.tasks, resident)
 
 
 def _network(config: dict, context: Context) -> SpeechOpNetwork:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from baselines import registry
-from baselines.matched import MatchedPairs
+from baselines.matched import MatchedPairs, MatchedTrainee
 from baselines.permutation import remix, si_sdr_db, target_of
 from baselines.predictive.model import Enhancer, spectral_loss
 from baselines.predictive.settings import Size as PredictiveSize
 from baselines.sepformer.model import negative_si_snr
+from baselines.settings import MatchedBatches
 from speechbase import audio
 from speechbase.files import UserError, read_json, read_jsonl
 from speechbase.items import read_items
@@ -85,8 +86,8 @@ def test_training_lowers_the_loss_and_the_adapter_runs(name, data, manifest, tmp
 
 def test_bad_configurations_are_sentences(data, tmp_path):
     for changes, message in (
-        ({"network": {"speed": 1}}, "unknown key 'speed' in network"),
-        ({"training": {"step": 1}}, "unknown key 'step' in training"),
+        ({"network": {"speed": 1}}, "network has no setting 'speed'"),
+        ({"training": {"step": 1}}, "training has no setting 'step'"),
         ({"network": {"rate_hz": 8000}}, "8000 Hz"),
     ):
         model = {"rate_hz": RATE_HZ} | changes.get("network", {})
@@ -140,3 +141,27 @@ def test_weights_of_another_size_are_refused(data, tmp_path):
     config.write_text(json.dumps(values))
     with pytest.raises(UserError, match="does not fit"):
         registry.create("predictive", {"models_dir": str(tmp_path / "models")}).load("cpu")
+
+
+def test_speed_perturbation_is_of_training_items_alone(data):
+    network = torch.nn.Linear(1, 1)
+    pairs = {split: MatchedPairs.load(data, split, DEGRADATION, RATE_HZ) for split in ("train", "valid")}
+    heard = []
+
+    def loss(_, pair, mixture):
+        heard.append(pair.target)
+        return pair.target.mean()
+
+    for speed in ({}, {"speed": [0.8, 0.9]}):
+        batches = MatchedBatches(**{"size": 2, "seconds": 0.5} | speed)
+        trainee = MatchedTrainee(network, loss, "enhancement", pairs["train"], pairs["valid"], 1, batches)
+        trainee._loss_of(network, trainee.train, "train", 0, 0)
+        trainee._loss_of(network, trainee.valid, "valid", 0)
+    plain, valid, slow, same = heard
+    assert not torch.equal(plain, slow) and torch.equal(valid, same)
+
+
+def test_a_second_training_of_a_method_is_a_setting(data, manifest, tmp_path):
+    settings = {"models_dir": str(tmp_path / "models"), "model": "predictive_fair"}
+    system = registry.create("predictive", settings)
+    assert system.model_dir == tmp_path / "models" / "predictive_fair" and "predictive_fair" in system.skip()

@@ -17,6 +17,7 @@ from speechop import pipeline
 from speechop.pipeline import Request, SpeechOp
 from speechop.settings import Composed
 from speechop.system import ComposedSpeechOp
+from speechop.voice_noise import in_noise
 from tests.speechop.test_cli import Heard
 from workflow.plan.planning import ROOT
 
@@ -163,6 +164,48 @@ def test_guided_runs_differ_from_plain_ones_and_voices_from_none(manifest, model
     assert len({table["sha256"][0] for table in outs.values()}) == 4
     chunked = run(manifest, models, tmp_path / "e", chunk_seconds=0.2)
     assert set(chunked["status"]) == {"ok"} and chunked["seconds"].tolist() == outs["plain"]["seconds"].tolist()
+
+
+def test_a_voice_s_copy_in_the_source_may_be_noisy(manifest, models, tmp_path):
+    asked = {"transcript": "gold", "composition": "tc_cfg", "voice": True, "voice_in": ["source"]}
+    clean, noisy, barely = (
+        run(manifest, models, tmp_path / str(snr), voice_snr_db=snr, **asked)["sha256"] for snr in (None, 5.0, 300.0)
+    )
+    assert (clean != noisy).all() and (clean == barely).all()
+    asked |= {"voice_in": ["tts"]}
+    deaf = [run(manifest, models, tmp_path / f"t{snr}", voice_snr_db=snr, **asked) for snr in (None, 5.0)]
+    assert (deaf[0]["sha256"] == deaf[1]["sha256"]).all(), "the text term has no source"
+
+
+def test_noise_over_a_voice_has_the_level_that_is_asked_for_and_the_source_s_colour():
+    rng = np.random.default_rng(0)
+    low = np.cumsum(rng.standard_normal(8000)) * 1e-3  # brown
+    voice = rng.standard_normal(8000).astype(np.float32) * 0.1
+    noise = in_noise(voice, low, 10.0, 1) - voice
+    assert 10 * np.log10(np.mean(voice**2) / np.mean(noise**2)) == pytest.approx(10.0, abs=0.01)
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    assert power[:400].sum() > 20 * power[-400:].sum()
+    assert np.isfinite(in_noise(voice, np.zeros(100), 10.0, 1)).all()
+
+
+def test_confidences_decide_who_is_guided(manifest, models, tmp_path):
+    def heard(path, confidence):
+        words = [{"word": w, "start": 0.0, "end": 0.1, **confidence} for w in ("ten", "boxes")]
+        rows = [{"id": f"u{i}", "text": "ten boxes", "words": words, "status": "ok"} for i in range(3)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    asked = {"transcript": "asr", "composition": "tc_cfg", "trust": {"gamma": [[0.5, 1.5], [0.9, 3.0]]}}
+    plain = run(manifest, models, tmp_path / "plain")["sha256"]
+    made = {}
+    for level in (0.2, 0.7, 0.95):
+        told = heard(tmp_path / "t", {"confidence": level})
+        made[level] = run(manifest, models, tmp_path / str(level), told, **asked)["sha256"]
+    itc = {"transcript": "asr", "composition": "tc_cfg", "gamma": 3.0}
+    assert (made[0.2] == plain).all() and (made[0.7] != plain).all()
+    assert (made[0.95] == run(manifest, models, tmp_path / "itc", tmp_path / "t", **itc)["sha256"]).all()
+    with pytest.raises(UserError, match="without confidences"):
+        run(manifest, models, tmp_path / "x", heard(tmp_path / "t", {}), **asked)
 
 
 def test_the_codec_alone_gives_back_the_reference_and_not_the_source(manifest, models, model, tmp_path):

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from speechbase.files import UserError
+from speechbase.settings import checked
 from speechbase.texts import spoken
 from speechop import recognisers, transcripts
-from speechop.transcripts import Line, Word
+from speechop.settings import Answering
+from speechop.transcripts import Line, Trust, Word
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,40 @@ def test_recognisers_are_found_by_name_and_their_options_checked():
     for options, said in ((["beam"], "key=value"), (["beem_size=2"], "beem_size"), (["beam_size=many"], "beam_size")):
         with pytest.raises(UserError, match=said):
             recognisers.load("whisper_base", options)
+
+
+def sure(text, *confidences):
+    words = [{"word": w, "start": 0.0, "end": 0.1, "confidence": c} for w, c in zip(text.split(), confidences)]
+    return transcripts.judged({"text": text, "words": words}, Line(0, 1, ""), 0.0, min_confidence=0.0)
+
+
+def test_a_recogniser_s_confidence_sets_gamma_and_drops_words():
+    trust = Trust(min_word=0.3, gamma=[[0.4, 0.75], [0.8, 1.5]])
+    assert trust.weigh(sure("ten small boxes", 0.9, 0.9, 0.9)).gamma == 1.5
+    doubted = trust.weigh(sure("ten small boxes", 0.9, 0.2, 0.9))
+    assert (doubted.guide, doubted.gamma) == ("ten boxes", 0.75)
+    lost = trust.weigh(sure("ten boxes", 0.3, 0.1))
+    assert lost.guide is None and "below 0.4" in lost.untrusted
+    assert trust.weigh(sure("")).guide is None
+
+
+def test_without_confidences_nothing_is_trusted_silently():
+    trust = Trust(gamma=[[0.5, 1.5]])
+    for heard in ("ten boxes", {"text": "ten boxes", "words": [{"word": "ten", "start": 0, "end": 1}]}):
+        line = transcripts.judged(heard, Line(0, 1, ""), 0.0)
+        with pytest.raises(UserError, match="transcribed without confidences"):
+            trust.weigh(line)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"gamma": [[0.8, 1.0], [0.5, 1.5]]}, "confidences must rise"),
+        ({"gamma": []}, "at least 1"),
+        ({"gamma": [[0.5, -1.0]]}, "greater than or equal to 0"),
+        ({"gamma": [[0.5, 1.0]], "min_wrod": 0.1}, "min_word"),
+    ],
+)
+def test_wrong_rules_of_trust_are_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        checked(Answering, {"trust": values}, "the system")

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from speechbase.files import UserError
-from workflow.plan import configuration, schema
+from workflow.plan import configuration, planning, schema
 
 BASE = {
     "seed": 0,
@@ -101,3 +101,36 @@ def test_a_broken_table_of_voices_stops_with_a_sentence(folder, text):
     (folder / "voices.tsv").write_text(text)
     with pytest.raises(UserError, match=r"voices\.tsv"):
         configuration.resolve({"scale": "tiny"}, folder)
+
+
+def test_a_study_adds_runs_of_a_model_with_their_own_length_and_seed():
+    models = {
+        "m": {"kind": "s2s", "study": {"seeds": [1], "parts": [4]}, "training": {"steps": 1500, "warmup": 50, "lr": 1}}
+    }
+    found = configuration.with_studies(models)
+    runs = ["m_1of1_seed0", "m_1of1_seed1", "m_1of4_seed0", "m_1of4_seed1"]
+    assert list(found) == ["m", *runs] and found["m"] == models["m"]
+    run = found["m_1of4_seed1"]
+    assert (run["training"], run["seed"], run["on_request"]) == ({"steps": 375, "warmup": 12, "lr": 1}, 1, True)
+    assert "seed" not in found["m_1of4_seed0"] and not run["study"]
+
+
+def test_a_run_with_a_seed_of_its_own_is_judged_on_the_same_items():
+    config = configuration.resolve({"scale": "nano"})
+    told = planning.training_config(config, "fig2_enh_tts_1of8_seed2")
+    assert (told["seed"], told["valid_seed"]) == (2, config["seed"]) and told["training"]["steps"] == 188
+    assert not {"study", "on_request", "after"} & set(told)
+    assert "valid_seed" not in planning.training_config(config, "fig2_enh_tts")
+    assert len(planning.runs_of(config, ["fig2_enh_tts", "nowhere"])) == 12
+
+
+def test_portable_figures_are_a_setting():
+    plain, portable = (configuration.resolve({"scale": "nano"} | over) for over in ({}, {"portable": True}))
+    assert {entry.get("compute_type") for entry in plain["evaluation"]["asr"].values()} == {None}
+    assert {entry["compute_type"] for entry in portable["evaluation"]["asr"].values()} == {"float32"}
+    system = {"model": "multitask", "transcript": "none"}
+    assert planning.sampling_settings(portable, system)["precision"] == "fp32"
+    assert "precision" not in planning.sampling_settings(plain, system)
+    assert planning.sampling_settings(portable, system | {"precision": "bf16"})["precision"] == "bf16"
+    moonshine = configuration.resolve({"scale": "mini", "portable": True})["evaluation"]["asr"]["moonshine_tiny_en"]
+    assert "compute_type" not in moonshine

@@ -40,6 +40,18 @@ def test_models_of_sweeps_on_request_are_trained_only_when_asked_for(project):
     assert "models/nano/e7_small/" in snakemake(project, *plan, "results/beyond/e7.png").stdout
 
 
+def test_matched_runs_and_fair_models_are_trained_only_when_asked_for(project):
+    plan = ("-n", "--cores", 2, "--")
+    assert not re.search("models/nano/(few_|[a-z0-9_]*_1of|[a-z]+_fair)", snakemake(project, *plan, "all").stdout)
+    jobs = planned(snakemake(project, *plan, "results/fig2_matched.png"))
+    assert jobs["trained_model"] == 2 * 4 * 4 * 3 + 1 and jobs["matched_runs"] == 1  # and small_tts, that does not ship
+
+
+def test_real_confusions_and_confidences_are_planned_from_validation_speech(project):
+    jobs = planned(snakemake(project, "-n", "--cores", 2, "--", "results/beyond/e3.csv", "results/beyond/trust.csv"))
+    assert (jobs["confusions"], jobs["confused_transcripts"], jobs["confidences"]) == (1, 5, 6)
+
+
 def test_other_papers_systems_are_trained_only_when_asked_for(project):
     """Their weights take hours and do not ship yet; the claims do not wait for their tables."""
     plan = ("-n", "--cores", 2, "--config", "retrain=True", "--")

@@ -119,8 +119,11 @@ def test_tables_come_in_the_paper_s_order_by_their_kind_and_not_by_their_names()
 
 def test_corrupted_transcripts_go_to_the_systems_that_a_table_names(write):
     told = {"transcripts": {"deaf": {"corrupted_percent": 30}}}
-    folder = write(PRESET | told | {"systems": {"deaf": {"base": "speechop_itc"}}})
-    assert planning.corrupted(planning.read_presets(folder)) == {"deaf": 30}
+    real = {"dull": {"corrupted_percent": 20, "confusions": "se_valid"}}
+    systems = {"systems": {name: {"base": "speechop_itc"} for name in ("deaf", "dull")}}
+    folder = write(PRESET | {"transcripts": told["transcripts"] | real} | systems)
+    found = {"deaf": "corrupted_30", "dull": "confused_se_valid_20"}
+    assert planning.corrupted(planning.read_presets(folder)) == found
     with pytest.raises(UserError, match="transcripts names 'deaf'"):
         planning.read_presets(write(PRESET | told))
 
@@ -265,8 +268,36 @@ def test_a_compared_system_may_be_made_of_several_models_and_be_told_the_words(t
     ]
     words = "<results>/transcripts/ed/words.jsonl"
     assert told == ["<results>/transcripts/ns/noisy/x.jsonl", [], [], words, [], words]
-    wrong = planning.transcripts_for(config, systems, "ns", "a", {"a": 20})
+    wrong = planning.transcripts_for(config, systems, "ns", "a", {"a": "corrupted_20"})
     assert wrong == "<results>/beyond/transcripts/ns/corrupted_20.jsonl"
+
+
+def test_transcripts_with_confidences_and_snapped_ones_lie_in_places_of_their_own():
+    config = {"evaluation": {"guide": "x"}, "corpus": {"testsets": {"se": {"task": "enhancement"}}}}
+    itc = {"model": "m", "transcript": "asr"}
+    systems = {"itc": itc, "snapped": itc | {"snap": True}, "sure": itc | {"trust": {"gamma": [[0.5, 1.5]]}}}
+    told = {name: planning.transcripts_for(config, systems, "se", name, {}) for name in systems}
+    assert told == {
+        "itc": "<results>/transcripts/se/noisy/x.jsonl",
+        "snapped": "<results>/beyond/transcripts/se/snapped.jsonl",
+        "sure": "<results>/confidences/se/x.jsonl",
+    }
+    wrong = planning.transcripts_for(config, systems, "se", "sure", {"sure": "corrupted_20"})
+    assert wrong == "<results>/confidences/se/corrupted_20.jsonl"
+    assert planning.heard(config, "se", "corrupted_20") == "<results>/beyond/transcripts/se/corrupted_20.jsonl"
+    lost = planning.absent({"scale": "mini", "models": {"m": {}}, "corpus": {"text": {"source": "open"}}}, systems, {})
+    assert list(lost) == ["snapped"] and "(open) have no grammar" in lost["snapped"]
+
+
+def test_a_model_on_request_is_absent_until_it_is_there(tmp_path):
+    config = {"scale": "tiny", "models": {"m": {"on_request": True}}}
+    systems = {"a": {"model": "m", "transcript": "none"}}
+    told = planning.absent(config, systems, {}, here=set())["a"]
+    assert told.endswith("trained on request alone (snakemake --cores all models/tiny/m/model.safetensors)")
+    weights = tmp_path / "models" / "tiny" / "m" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert planning.absent(config, systems, {}, planning.models_here("tiny", tmp_path)) == {}
 
 
 @pytest.mark.parametrize(
@@ -357,7 +388,7 @@ def test_chunks_are_as_long_as_training_crops_at_every_scale():
     systems = planning.read_systems(planning.read_presets())
     for scale, seconds in (("nano", 3.0), ("paper", 5.0)):
         config = config_of(scale)
-        found = planning.sampling_settings(config, systems["small_crossattn_chunked"])
+        found = planning.sampling_settings(config, systems["small_crossattn_paper_chunked"])
         assert found["chunk_seconds"] == seconds and found["seed"] == config["seed"]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from scipy.stats import norm
+import numpy as np
+from scipy.stats import norm, t
 
 from metrics.statistics import Bootstrap
 
@@ -17,6 +18,7 @@ UNTESTABLE = "not testable here"  # nothing could come out otherwise with this c
 VERDICTS = (SUPPORTED, LESS, OPPOSITE, INCONCLUSIVE, UNTESTABLE, NOT_RUN)
 HOLDS, FAILS = "holds as printed", "fails as printed"  # readings of numbers without errors, which decide nothing
 LEVEL = 0.05
+TINY = 1e-9  # for sums of decimal fractions
 EXPECTATIONS = {
     "lower": None,
     "higher": None,
@@ -140,7 +142,52 @@ class Bare:
         return None
 
 
-def p_values(comparison: Comparison, estimate: Resampled | Printed) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Seeded:
+    """One value a training seed: its mean with Student's law; of `ratio`s the geometric mean, with the law of the
+    logarithms. Values that are all alike (such as shares that no shorter run could tell apart) have no spread to judge
+    by: what they say is taken as it stands."""
+
+    values: tuple[float, ...]
+    units: str
+    ratio: bool = False
+
+    def _scaled(self) -> np.ndarray:
+        return np.log(self.values) if self.ratio else np.array(self.values)
+
+    def _error(self) -> float:
+        return float(self._scaled().std(ddof=1) / math.sqrt(len(self.values)))
+
+    @property
+    def point(self) -> float:
+        """The mean."""
+        mean = float(self._scaled().mean())
+        return math.exp(mean) if self.ratio else mean
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Two-sided."""
+        half = t.ppf((1 + confidence) / 2, len(self.values) - 1) * self._error()
+        low, high = (float(self._scaled().mean()) + side * half for side in (-1, 1))
+        return (math.exp(low), math.exp(high)) if self.ratio else (low, high)
+
+    def p_below(self, bound: float) -> float:
+        """p of "the mean is at least `bound`"."""
+        if not self._error():
+            return float(self.point > bound + TINY)
+        at = (math.log(bound) if bound > 0 else -math.inf) if self.ratio else bound
+        return float(t.cdf((self._scaled().mean() - at) / self._error(), len(self.values) - 1))
+
+    def p_above(self, bound: float) -> float:
+        """p of "the mean is at most `bound`"."""
+        if not self._error():
+            return float(self.point <= bound + TINY)
+        return 1 - self.p_below(bound)
+
+
+Sure = (Resampled, Printed, Seeded)
+
+
+def p_values(comparison: Comparison, estimate: Resampled | Printed | Seeded) -> tuple[float, float]:
     """(p that the claimed side is wrong, p that the other side is wrong), both to be held against LEVEL.
 
     Directions are two-sided (doubled), so that p < .05 and "the 95 % interval lies on that side" say the same; `within`
@@ -159,7 +206,7 @@ def p_values(comparison: Comparison, estimate: Resampled | Printed) -> tuple[flo
 def holds(comparison: Comparison, point: float) -> bool:
     """Whether a printed number without error is on the claimed side; the tolerance is for sums of decimal fractions
     only."""
-    bound, tiny = comparison.bound, 1e-9
+    bound, tiny = comparison.bound, TINY
     return {
         "lower": point < -tiny,
         "higher": point > tiny,
@@ -183,11 +230,11 @@ class Result:
     """
 
     comparison: Comparison
-    estimate: Resampled | Printed | Bare | None
+    estimate: Resampled | Printed | Seeded | Bare | None
     reason: str = ""
     cells: tuple[float | None, float | None] = (None, None)
     second: Result | None = None
-    direction: Resampled | Printed | Bare | None = None
+    direction: Resampled | Printed | Seeded | Bare | None = None
     untestable: bool = False
 
 
@@ -202,7 +249,7 @@ class Evidence:
 def own_p(result: Result) -> tuple[float, float] | None:
     """A comparison's `p_values`; of two judges, each must say it: the larger of both. None without errors or a
     judge."""
-    if not isinstance(result.estimate, (Resampled, Printed)):
+    if not isinstance(result.estimate, Sure):
         return None
     supports, opposes = p_values(result.comparison, result.estimate)
     if result.comparison.second is None:
@@ -232,9 +279,9 @@ def stance(result: Result) -> str:
 def _direction_holds(result: Result) -> bool:
     """Whether a threshold's direction is sure: fewer steps than the other needed, or beyond the row `over`."""
     comparison, estimate = result.comparison, result.estimate
-    if comparison.expect == "fraction" and isinstance(estimate, (Resampled, Printed)):
-        return 2 * estimate.p_below(1.0) < LEVEL
-    if not isinstance(result.direction, (Resampled, Printed)):
+    if comparison.expect == "fraction" and isinstance(estimate, Sure):
+        return estimate.point < 1.0 - TINY and 2 * estimate.p_below(1.0) < LEVEL
+    if not isinstance(result.direction, Sure):
         return False
     p = result.direction.p_above(0.0) if comparison.expect == "above" else result.direction.p_below(0.0)
     return 2 * p < LEVEL

@@ -13,7 +13,8 @@ from metrics import statistics
 from metrics.statistics import Bootstrap
 from metrics.summary import Difference, Summary, contrast, summarise
 from speechbase.files import read_jsonl, seed_of
-from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result
+from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result, Seeded
+from workflow.plan.configuration import run_of
 from workflow.plan.planning import why_absent
 from workflow.record import curves
 from workflow.tables import listened
@@ -113,7 +114,7 @@ class Ours:
                 return self._toy(comparison)
             if comparison.role == "steps":
                 return self._steps(comparison)
-            if comparison.role == "val_mse":
+            if comparison.role in curves.ROLES:
                 return self._final_loss(comparison)
             if comparison.role in listened.SCALES:
                 return self._listening(comparison)
@@ -210,15 +211,35 @@ class Ours:
         return curve
 
     def _steps(self, comparison: Comparison) -> Result:
-        of, against = (self._curve(name) for name in _rows(comparison))
-        whole = float(against["step"].iloc[-1])
-        first = curves.first_at(of, against[curves.LOSS].iloc[-1])
+        of, against = (curves.matched(self.models, name) for name in _rows(comparison))
+        shares = curves.shares(of, against)
+        if len(shares) > 1:
+            units = f"runs of several lengths, each with its own cooldown, over {len(shares)} training seeds"
+            found = Seeded(tuple(shares), units, ratio=True)
+            whole = next(iter(against.values()))[1][0]
+            return Result(comparison, found, cells=(found.point * whole, whole))
+        one, other = (self._curve(name) for name in _rows(comparison))
+        whole = float(other["step"].iloc[-1])
+        first = curves.first_at(one, other[curves.LOSS].iloc[-1])
         share = math.inf if first is None else first / whole
         return Result(comparison, Bare(share, "one training run each"), cells=(first, whole))
 
     def _final_loss(self, comparison: Comparison) -> Result:
-        of, against = (float(self._curve(name)[curves.LOSS].iloc[-1]) for name in _rows(comparison))
+        column, names = curves.ROLES[comparison.role], _rows(comparison)
+        seeds = [curves.matched(self.models, name).keys() for name in names]
+        pairs = [[self._final(run_of(name, 1, seed), column) for name in names] for seed in sorted(seeds[0] & seeds[1])]
+        if len(pairs) > 1:
+            found = Seeded(tuple(a - b for a, b in pairs), f"{len(pairs)} training seeds")
+            return Result(comparison, found, cells=tuple(sum(side) / len(side) for side in zip(*pairs)))
+        of, against = (self._final(name, column) for name in names)
         return Result(comparison, Bare(of - against, "one training run each"), cells=(of, against))
+
+    def _final(self, name: str, column: str) -> float:
+        self._curve(name)
+        value = curves.final(self.models / name, column)
+        if value is None:
+            raise NotRun(f"the model {name} was trained before its validation had {column.replace('_', ' ')}")
+        return value
 
 
 def _people(found: Bootstrap) -> str:

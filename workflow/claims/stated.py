@@ -28,9 +28,7 @@ class Compared(Settings):
     margin: NotNegative = key(None, "in the cell's units")
     margin_percent: NotNegative = key(None, "the margin in per cent of the value of `against`")
     over: Text = key(None, "the row beyond which `of` lies where a threshold's direction holds")
-    needs: Literal["phase", "printed_positions"] = key(
-        None, "what a scale must have for this to be able to come out either way"
-    )
+    needs: Literal["phase"] = key(None, "what a scale must have for this to be able to come out either way")
     since: Annotated[list[Text], Field(min_length=2, max_length=2)] = key(
         None, "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -46,8 +47,12 @@ def resolve(over: dict, folder: Path = FOLDER) -> dict:
         )
     own = merge(read_yaml(path) if there else {}, over)
     config = merge(read_yaml(folder / BASE), own)
-    models = {name: _follow(name, config["models"], ()) for name in own.get("models") or {}}
+    models = with_studies({name: _follow(name, config["models"], ()) for name in own.get("models") or {}})
     found = _without_nulls(config | {"models": models, "corpus": _corpus(config["corpus"] or {}, folder / VOICES)})
+    if found.get("portable"):
+        found["evaluation"]["asr"] = {
+            name: _in_float32(name, entry) for name, entry in found["evaluation"]["asr"].items()
+        }
     if "metrics" in found.get("evaluation", {}):
         found["evaluation"]["metrics"] = config["evaluation"]["metrics"]
     return found
@@ -89,6 +94,41 @@ def merge(beneath: dict, over: dict, at: str = "") -> dict:
             raise UserError(f"The configuration's {at}{key} must hold keys with values, and is {value!r}.")
         found[key] = merge(below, value, f"{at}{key}.") if isinstance(below, dict) and value is not None else value
     return found
+
+
+def _in_float32(name: str, entry: dict) -> dict:
+    """A recogniser's entry, Whisper's products in float32 unless it says otherwise."""
+    whisper = entry.get("engine") == "whisper" or str(entry.get("model", name)).startswith("whisper")
+    return {"compute_type": "float32"} | entry if whisper else entry
+
+
+def with_studies(models: dict[str, dict]) -> dict[str, dict]:
+    """The models, each followed by the runs of its `study`: parts of its steps, and other seeds."""
+    found = {}
+    for name, entry in models.items():
+        found[name] = entry
+        if study := entry.get("study"):
+            for part, seed in product((1, *study["parts"]), (0, *study["seeds"])):
+                found[run_of(name, part, seed)] = _run(entry, part, seed)
+    return found
+
+
+def run_of(model: str, part: int, seed: int) -> str:
+    """The name of a study's run over 1/part of the model's steps.
+
+    The whole run with the configuration's own seed is a run as well: a model that ships may be of another time.
+    """
+    return f"{model}_1of{part}_seed{seed}"
+
+
+def _run(entry: dict, part: int, seed: int) -> dict:
+    """A model's entry with a part of its steps (warm-up and validations in proportion) and another seed."""
+    training = entry["training"]
+    counts = {
+        key: max(1, round(training[key] / part)) for key in ("steps", "warmup", "validate_every") if training.get(key)
+    }
+    seeds = {"seed": seed} if seed else {}
+    return entry | {"study": None, "on_request": True, "training": training | counts} | seeds
 
 
 def _without_nulls(value):

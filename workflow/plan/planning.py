@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import Field
 
 from baselines import registry
 from metrics.registry import find as find_metric
+from speechbase.corpus.text import SLOTS
 from speechbase.files import UserError, did_you_mean, read_yaml
 from speechbase.items import Task, task_of
 from speechbase.settings import Settings, checked, refuse_unknown
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SCALE = "nano"
 PRESETS = ROOT / "workflow" / "presets"
 PAPER_KINDS = ("table", "words", "figure")
+NOT_TRAINING = ("kind", "after", "study", "on_request")  # keys of a model's entry that decide nothing of its training
+RUN = re.compile("_1of[0-9]+_seed[0-9]+$")  # what a study adds to a model's name
 NEIGHBOURS = "neighbour"  # the kind of tables of other papers' systems
 
 
@@ -84,10 +87,15 @@ def frozen(presets: dict[str, dict]) -> str:
     return found[0]
 
 
-def corrupted(presets: dict[str, dict]) -> dict[str, int]:
-    """System -> percent of wrong words in the transcripts that it is guided by, where a table asks for that."""
+def corrupted(presets: dict[str, dict]) -> dict[str, str]:
+    """System -> the name of the transcripts with wrong words that it is guided by, where a table asks for that."""
     told = [item for preset in presets.values() for item in preset.get("transcripts", {}).items()]
-    return {system: entry["corrupted_percent"] for system, entry in told}
+    return {system: _wrong(entry) for system, entry in told}
+
+
+def _wrong(entry: dict) -> str:
+    source = f"confused_{entry['confusions']}" if "confusions" in entry else "corrupted"
+    return f"{source}_{entry['corrupted_percent']}"
 
 
 def _check_columns(preset: dict, path: Path) -> None:
@@ -252,18 +260,51 @@ def sets_without_recordings(config: dict, environment: Mapping[str, str] = os.en
     return {name for name, entry in corpus.get("testsets", {}).items() if entry and entry.get("split") == "recorded"}
 
 
-def absent(config: dict, systems: dict[str, dict], presets: dict[str, dict]) -> dict[str, str]:
-    """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set."""
-    needed = {
-        name: [model for model in models_of(systems, name) if model.partition("@")[0] not in config["models"]]
-        for name in systems
-    }
-    where = f"not run at the scale {config['scale']}: its configuration has no"
-    found = {name: f"{where} model {models[0]!r}" for name, models in needed.items() if models}
+def absent(
+    config: dict, systems: dict[str, dict], presets: dict[str, dict], here: Collection[str] | None = None
+) -> dict[str, str]:
+    """System, or `set <name>`, -> why this scale cannot run it: its configuration has no such model or test set.
+
+    Args:
+        here: the models that are there; one that is trained on request alone and is not, is absent. None: all are.
+    """
+    scale = config["scale"]
+    where = f"not run at the scale {scale}: its configuration has no"
+    found = {name: reason for name in systems if (reason := _lacking(config, systems, name, here))}
     sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
     found |= {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
-    elsewhere = f"not run at the scale {config['scale']}: the recordings are not here (corpus.real_tests)"
+    elsewhere = f"not run at the scale {scale}: the recordings are not here (corpus.real_tests)"
     return found | {f"set {name}": elsewhere for name in sorted(sets_without_recordings(config))}
+
+
+def _lacking(config: dict, systems: dict[str, dict], name: str, here: Collection[str] | None) -> str | None:
+    """Why a system cannot run at this scale; None where it can."""
+    scale, models = config["scale"], config["models"]
+    for model in models_of(systems, name):
+        entry = models.get(model.partition("@")[0])
+        if entry is None:
+            return f"not run at the scale {scale}: its configuration has no model {model!r}"
+        if entry.get("on_request") and here is not None and model not in here:
+            asked = f"snakemake --cores all models/{scale}/{model}/model.safetensors"
+            return f"not run: the model {model!r} is trained on request alone ({asked})"
+    source = config.get("corpus", {}).get("text", {}).get("source", "recorded")
+    if systems[name].get("snap") and source not in SLOTS:
+        return f"not run at the scale {scale}: its sentences ({source}) have no grammar to snap to"
+    return None
+
+
+def runs_of(config: dict, names: Iterable[str]) -> list[str]:
+    """The runs of the studies of these models that a scale has."""
+    wanted = {name for name in names if name in config["models"]}
+    return [model for model in config["models"] if model not in wanted and RUN.sub("", model) in wanted]
+
+
+def models_here(scale: str, root: Path = Path()) -> set[str]:
+    """The models of a scale that ship or are trained already."""
+    return {
+        *shipped_models(scale),
+        *(path.parent.name for path in (root / "models" / scale).glob("*/model.safetensors")),
+    }
 
 
 def why_absent(preset: dict, row: dict, absent: dict[str, str]) -> str | None:
@@ -278,11 +319,6 @@ def lacks(config: dict) -> dict[str, str]:
         found["phase"] = (
             "the codec keeps no phase, so that every output of it, its own round trip included, has an SI-SDR far "
             "below zero"
-        )
-    if models.get("small_crossattn", {}).get("network", {}).get("cross_rotary"):
-        found["printed_positions"] = (
-            "the cross-attention model trained here has rotary positions, which align source and target frame by "
-            "frame; the paper's has not"
         )
     return found
 
@@ -388,8 +424,10 @@ def training_config(config: dict, model: str) -> dict:
 
     Sampling settings are released with the weights: tables, library and command line read them there.
     """
-    entry = {key: value for key, value in config["models"][model].items() if key not in ("kind", "after")}
-    shared = {"seed": config["seed"], "degradation": config["corpus"].get("degradation", {})}
+    entry = {key: value for key, value in config["models"][model].items() if key not in NOT_TRAINING}
+    shared = {"seed": entry.get("seed", config["seed"]), "degradation": config["corpus"].get("degradation", {})}
+    if "seed" in entry:  # other weights and batches, judged on the same items
+        shared["valid_seed"] = config["seed"]
     return {"sampling": config["sampling"]} | entry | shared
 
 
@@ -398,7 +436,8 @@ def sampling_settings(config: dict, system: dict) -> dict:
 
     `chunk_seconds: crop` becomes the length of the crops that the system's model was trained on.
     """
-    settings = system | {"seed": system.get("seed", config["seed"])}
+    portable = {"precision": "fp32"} if config.get("portable") else {}
+    settings = portable | system | {"seed": system.get("seed", config["seed"])}
     if settings.get("chunk_seconds") == "crop":
         settings["chunk_seconds"] = config["models"][system["model"]]["batches"]["crop_seconds"]
     return settings
@@ -488,7 +527,7 @@ def text_column(config: dict, test_set: str, system: str) -> str:
 
 
 def transcripts_for(
-    config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, int]
+    config: dict, systems: dict[str, dict], name: str, system: str, corrupted: dict[str, str]
 ) -> str | list:
     """What a system is told of a test set's words: their times in an edit's original, a recogniser's transcript, or
     nothing.
@@ -501,10 +540,17 @@ def transcripts_for(
         if "transcript" not in settings:
             return []
         entry = settings
-    if system in corrupted:
-        return f"<results>/beyond/transcripts/{name}/corrupted_{corrupted[system]}.jsonl"
-    if test_sets(config).get(name) == "edit":
+    told = corrupted.get(system)
+    if told is None and test_sets(config).get(name) == "edit":
         return f"<results>/transcripts/{name}/words.jsonl"
-    if entry["transcript"] == "asr":
-        return f"<results>/transcripts/{name}/noisy/{config['evaluation']['guide']}.jsonl"
-    return []
+    if told is None and entry["transcript"] != "asr":
+        return []
+    told = told or ("snapped" if entry.get("snap") else config["evaluation"]["guide"])
+    return f"<results>/confidences/{name}/{told}.jsonl" if entry.get("trust") else heard(config, name, told)
+
+
+def heard(config: dict, name: str, told: str) -> str:
+    """Where the transcripts `told` of a test set's input lie: the guide's own, or made of those or of the gold ones."""
+    if told == config["evaluation"]["guide"]:
+        return f"<results>/transcripts/{name}/noisy/{told}.jsonl"
+    return f"<results>/beyond/transcripts/{name}/{told}.jsonl"

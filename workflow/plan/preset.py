@@ -22,6 +22,11 @@ class Corrupted(Settings):
     """Transcripts with a known share of wrong words."""
 
     corrupted_percent: Annotated[int, Field(ge=0, le=100)] = needed("words of the gold transcript made wrong")
+    confusions: Name = key(
+        None,
+        "the test set on whose noisy speech the guide's own errors are counted, of which these are drawn; else they "
+        "are other words of the vocabulary",
+    )
 
 
 class Column(Settings):

@@ -80,6 +80,7 @@ class Config(Settings):
     seed: Natural = needed("of training, sampling and the bootstrap; every utterance draws from (seed, its id)")
     retrain: bool = needed("True trains models even where shipped weights exist")
     respeak: bool = needed("True speaks the test speech here; False copies what ships, where the corpus is the same")
+    portable: bool = key(False, "True: sampling and recognition in float32, which other processors move little")
     resources: Resources
     evaluation: Evaluation
     models: dict[Name, dict[str, Any]] = needed("every model by its folder's name: below")

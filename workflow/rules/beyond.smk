@@ -70,6 +70,91 @@ rule sweep_figure:
         " > {log:q} 2>&1"
 
 
+# What the guide makes of words in noise, on validation speech.
+rule confusions:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        transcripts=lambda wildcards: planning.heard(
+            config, wildcards.set, config["evaluation"]["guide"]
+        ),
+        src=sources("workflow.experiments.confusions"),
+    output:
+        csv="<results>/beyond/confusions/{set}.csv",
+    log:
+        "<logs>/beyond/confusions_{set}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m workflow.experiments.confusions --manifest {input.manifest:q} --transcripts {input.transcripts:q}"
+        " --out {output.csv:q} > {log:q} 2>&1"
+
+
+rule confused_transcripts:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        confusions="<results>/beyond/confusions/{heard}.csv",
+        src=sources("workflow.experiments.corrupt"),
+    output:
+        transcripts="<results>/beyond/transcripts/{set}/confused_{heard}_{percent}.jsonl",
+    log:
+        "<logs>/beyond/confused_{set}_{heard}_{percent}.log",
+    wildcard_constraints:
+        percent="[0-9]+",
+        heard="[a-z0-9_]+",
+    conda:
+        "../../environment.yml"
+    params:
+        seed=config["seed"],
+    shell:
+        "python -m workflow.experiments.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
+        " --confusions {input.confusions:q} --seed {params.seed} --out {output.transcripts:q} > {log:q} 2>&1"
+
+
+rule snapped_transcripts:
+    input:
+        transcripts=lambda wildcards: planning.heard(
+            config, wildcards.set, config["evaluation"]["guide"]
+        ),
+        src=sources("workflow.experiments.snap"),
+    output:
+        transcripts="<results>/beyond/transcripts/{set}/snapped.jsonl",
+    log:
+        "<logs>/beyond/snapped_{set}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        source=config["corpus"].get("text", {}).get("source", "recorded"),
+    shell:
+        "python -m workflow.experiments.snap --transcripts {input.transcripts:q} --source {params.source}"
+        " --out {output.transcripts:q} > {log:q} 2>&1"
+
+
+# How sure the guide is of each word of a transcript, given the audio that it was heard in.
+rule confidences:
+    input:
+        manifest="<data>/testsets/{set}.csv",
+        transcripts=lambda wildcards: planning.heard(
+            config, wildcards.set, wildcards.told
+        ),
+        src=sources("metrics.judges.alignment"),
+    output:
+        words="<results>/confidences/{set}/{told}.jsonl",
+        record="<results>/confidences/{set}/{told}.provenance.json",
+    log:
+        "<logs>/confidences/{set}/{told}.log",
+    wildcard_constraints:
+        told="[a-z0-9_]+",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+    shell:
+        "python -m workflow.record.job --log {log:q} --record {output.record:q}"
+        " --inputs {input.manifest:q} {input.transcripts:q} --outputs {output.words:q} --"
+        " python -m metrics.judges.alignment --manifest {input.manifest:q} --transcripts {input.transcripts:q}"
+        " --out {output.words:q}"
+
+
 # ITC guided by gold transcripts with a known share of wrong words.
 rule corrupted_transcripts:
     input:
@@ -94,7 +179,7 @@ rule error_sources:
     input:
         manifest=lambda wildcards: f"<data>/testsets/{PRESETS[wildcards.table]['set']}.csv",
         guides=lambda wildcards: [
-            f"<results>/beyond/transcripts/{PRESETS[wildcards.table]['set']}/corrupted_{CORRUPTED[system]}.jsonl"
+            f"<results>/beyond/transcripts/{PRESETS[wildcards.table]['set']}/{CORRUPTED[system]}.jsonl"
             for system in PRESETS[wildcards.table]["transcripts"]
         ],
         outputs=lambda wildcards: [
@@ -112,7 +197,7 @@ rule error_sources:
         "../../environment.yml"
     params:
         names=lambda wildcards: [
-            CORRUPTED[system] for system in PRESETS[wildcards.table]["transcripts"]
+            system for system in PRESETS[wildcards.table]["transcripts"]
         ],
     shell:
         "python -m workflow.experiments.error_sources --manifest {input.manifest:q} --guides {input.guides:q}"

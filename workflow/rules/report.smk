@@ -42,6 +42,7 @@ CURVES = {
         for panel in PRESETS[name]["curves"].values()
         for model in panel
         if model in config["models"]
+        and (model in HERE or not config["models"][model].get("on_request"))
     ]
     for name in PAPER_TABLES
     if "curves" in PRESETS[name]
@@ -61,6 +62,7 @@ TRAINED_MODELS = [
     if entry["kind"] in ("codec", "tts", "multitask")
     and (name in SHIPPED or not SHIPPED)
     and name not in ON_REQUEST_MODELS
+    and not entry.get("on_request")
 ]
 
 
@@ -129,6 +131,38 @@ rule confusion:
         " --metric {params.metric} --out {output.figure:q}"
 
 
+# On request: runs of several lengths and seeds; those that are not there are trained. The claims read those that are.
+rule matched_runs:
+    input:
+        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        curves=lambda wildcards: expand(
+            "<models>/{name}/curves.jsonl",
+            name=planning.runs_of(
+                config,
+                [
+                    model
+                    for panel in PRESETS[wildcards.table]["curves"].values()
+                    for model in panel
+                ],
+            ),
+        ),
+        src=sources("workflow.tables.figures"),
+    output:
+        figure="<results>/{table}_matched.png",
+        csv="<results>/{table}_matched.csv",
+    log:
+        "<logs>/{table}_matched.log",
+    wildcard_constraints:
+        table=planning.any_of(CURVES),
+    conda:
+        "../../environment.yml"
+    params:
+        models=lambda wildcards: f"models/{SCALE}",
+    shell:
+        "python -m workflow.tables.figures matched --preset {input.preset:q} --models {params.models:q}"
+        " --table {output.csv:q} --out {output.figure:q} > {log:q} 2>&1"
+
+
 rule training_curves:
     input:
         curves=expand("<models>/{name}/curves.jsonl", name=TRAINED_MODELS),
@@ -160,6 +194,11 @@ rule claims:
         tables=expand("<results>/{table}.csv", table=CLAIM_TABLES),
         toy=expand("<results>/{table}_seeds.csv", table=TOY_TABLES),
         curves=expand("<results>/{table}.png", table=CURVES),
+        runs=[
+            f"models/{SCALE}/{name}/curves.jsonl"
+            for name in sorted(HERE)
+            if planning.RUN.search(name)
+        ],
         src=sources("workflow.claims.judge"),
     output:
         csv="<results>/claims.csv",

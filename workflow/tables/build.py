@@ -65,7 +65,8 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
     rows = []
     systems = planning.read_systems({preset["title"]: preset})
     whose = {row["system"]: planning.provenance_of(systems, row["system"]) for row in preset["rows"] if "system" in row}
-    settings = settings | {"provenance": whose}
+    models = {name: systems.get(name, {}).get("model", name) for name in whose}
+    settings = settings | {"provenance": whose, "model_of": models}
     for row in preset["rows"]:
         for column in preset["metrics"]:
             metric = settings["metrics"][column["role"]]
@@ -99,8 +100,8 @@ def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict)
     if role in listened.SCALES:
         reason = planning.why_absent(preset, row, settings["absent"])
         found = {"status": reason} if reason else listened.cell(preset, row, role, results)
-    elif role == "val_mse" and "models" in settings:
-        found = curves.cell(Path(settings["models"]) / row["system"])
+    elif role in curves.ROLES and "models" in settings:
+        found = curves.cell(Path(settings["models"]) / settings["model_of"][row["system"]], curves.ROLES[role])
     return found and found | {"provenance": settings["provenance"][row["system"]]}
 
 

@@ -22,7 +22,7 @@ import typer
 from speechbase.commands import command_line, words
 from speechbase.files import UserError, atomic, read_jsonl
 from workflow.plan import planning
-from workflow.record.curves import LOSS, TEXT_GAP, first_at, read, validation
+from workflow.record.curves import DROPPED, LOSS, TEXT_GAP, first_at, matched_table, read, validation
 from workflow.record.options import Models, Results
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
@@ -66,19 +66,45 @@ def curves(preset: dict, models: Path) -> plt.Figure:
     Where a panel has two runs, a dotted line marks the first one's final loss, and where the second reaches it.
     """
     panels = preset["curves"]
-    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.8), squeeze=False, constrained_layout=True)
-    for axis, (task, runs) in zip(axes[0], panels.items()):
+    figure, axes = plt.subplots(2, len(panels), figsize=(5 * len(panels), 7), squeeze=False, constrained_layout=True)
+    for axis, below, (task, runs) in zip(*axes, panels.items()):
         found = {name: curve for name in runs if (curve := validation(models / name)) is not None}
         for colour, (name, curve) in zip(COLOURS, found.items()):
             axis.plot(curve["step"], curve[LOSS], color=colour, label=runs[name])
+            if DROPPED in curve:
+                below.plot(curve["step"], curve[DROPPED], color=colour, label=runs[name])
+        below.set(title=f"{task}, every condition dropped", xlabel="step")
         if len(found) == len(runs) == 2:
             _mark(axis, *found.values())
         missing = [label for name, label in runs.items() if name not in found]
         axis.set(title=task + (f" (not trained: {', '.join(missing)})" if missing else ""), xlabel="step")
         if found:
             axis.legend(frameon=False)
-    axes[0][0].set_ylabel("validation loss")
+    for row in axes:
+        row[0].set_ylabel("validation loss")
     return figure
+
+
+def draw_matched(
+    preset: Preset, models: Models, out: Out, table: Annotated[Path, typer.Option(help="CSV: a row a run")]
+) -> None:
+    """Final losses of runs of several lengths, each with its own cooldown, from two starts and with several seeds."""
+    panels = planning.read_preset(preset)["curves"]
+    runs = {task: matched_table(models, names) for task, names in panels.items()}
+    with atomic(table) as temporary:
+        pd.concat(runs.values()).to_csv(temporary, index=False, float_format="%.6g")
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.8), squeeze=False, constrained_layout=True)
+    for axis, (task, rows) in zip(axes[0], runs.items()):
+        for colour, (label, mine) in zip(COLOURS, rows.groupby("label")):
+            by_steps = mine.groupby("steps")["loss"]
+            mean = by_steps.mean()
+            bars = [mean - by_steps.min(), by_steps.max() - mean]
+            axis.errorbar(mean.index, mean, bars, color=colour, capsize=3, marker="o", label=label)
+        axis.set(title=task, xlabel="steps of the run", xscale="log")
+        if len(rows):
+            axis.legend(frameon=False)
+    axes[0][0].set_ylabel("validation loss at the end, mean and range of seeds")
+    _save(figure, out)
 
 
 def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> None:
@@ -217,6 +243,7 @@ def _scale(axis: plt.Axes, preset: dict, column: dict) -> None:
 main = command_line(
     about="Figures from a run's files.",
     curves=draw_curves,
+    matched=draw_matched,
     training=draw_training,
     sweep=draw_sweep,
     confusion=draw_confusion,

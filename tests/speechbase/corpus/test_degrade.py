@@ -181,3 +181,17 @@ def test_a_configuration_without_them_keeps_its_draws_and_keys():
     plain, ended = draws(EVERYTHING), draws(EVERYTHING | ENDED)
     assert [{key: value for key, value in row.items() if key in plain[0]} for row in ended] == plain
     assert set(ended[0]) - set(plain[0]) == {"clip_db", "coding"} and json.dumps(ended)
+
+
+def test_impulse_responses_are_cut_where_the_configuration_says():
+    rate_hz, echo = 8000, torch.zeros(8000)
+    echo[0], echo[7000] = 1.0, 0.5  # an echo after .875 s
+    clean = torch.zeros(1, 16000)
+    clean[0, :100] = 0.1
+    heard = {}
+    for seconds in (None, 1.0):
+        config = {"reverb": {"probability": 1.0} | ({"seconds": seconds} if seconds else {})}
+        params = degrade.draw(np.random.default_rng(0), config, [], ["a"])
+        out = degrade.apply(clean, torch.zeros_like(clean), [echo], [params], rate_hz)
+        heard[seconds] = float(out.speech[0, 7000:7100].abs().sum())
+    assert heard[None] < 1e-3 < heard[1.0]

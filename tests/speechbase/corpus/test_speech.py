@@ -212,3 +212,14 @@ def test_noises_and_rooms_of_one_split_are_those_of_all(built, config, tmp_path)
         assert all((built / path).is_file() for path in whole["path"])  # the other splits' are no strays
         with pytest.raises(UserError, match="nothing of the split 'tset'"):
             maker.build(config, tmp_path / "part", split="tset")
+
+
+def test_a_share_of_the_voices_is_chosen_by_name(tmp_path):
+    rows = pandas.DataFrame({"speaker": [f"s{i % 10}" for i in range(40)], "text": "a", "base": "b"})
+    table = speech.SpeechTable(rows, tmp_path, 8000)
+    few = table.of_voices(0.3)
+    assert (
+        len(few.by_speaker) == 3 and len(few) == 12 and few.of_voices(0.01).by_speaker.keys() <= few.by_speaker.keys()
+    )
+    assert len(table.of_voices(0.01).by_speaker) == 2 and table.of_voices(1.0) is table
+    assert table.of_voices(0.3).by_speaker.keys() == few.by_speaker.keys()

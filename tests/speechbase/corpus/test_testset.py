@@ -158,3 +158,16 @@ def test_an_edit_of_a_noisy_recording_keeps_its_noise_to_the_ends(built, config)
     rows, _ = rows_of(built, config, "edit")
     assert rows["snr_db"].between(0, 5).all() and (rows["orig_text"] != rows["text"]).all()
     assert (rows["sha256_source"] == rows["sha256_reference"]).all()
+
+
+def test_items_of_one_length_stand_in_silence_before_the_noise(built, config):
+    config["testsets"]["se"] |= {"sentences": 1, "seconds": 4.0}
+    rows, folder = rows_of(built, config, "se")
+    assert (rows["seconds"] == 4.0).all()
+    for row in rows.to_dict("records"):
+        clean, _ = audio.read(folder / row["reference"], RATE_HZ)
+        spoken = np.flatnonzero(np.abs(clean) > 1e-3)
+        assert 0.06 * len(row["text"]) / 0.8 * RATE_HZ >= spoken[-1] - spoken[0] > RATE_HZ
+    config["testsets"]["se"]["seconds"] = 0.5
+    with pytest.raises(UserError, match="longer than the test set"):
+        testset.build(config, "se", built)

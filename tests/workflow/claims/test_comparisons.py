@@ -22,6 +22,7 @@ from workflow.claims.comparisons import (
     Printed,
     Resampled,
     Result,
+    Seeded,
     evidence,
     p_values,
     reading,
@@ -152,3 +153,26 @@ def test_what_could_not_come_out_otherwise_is_not_testable_and_keeps_the_rest_fr
     for other, expected in ((-0.5, INCONCLUSIVE), (0.5, OPPOSITE)):
         results = [untestable, Result(compare("lower"), Printed(other, 0.1))]
         assert verdict(results, evidence(results)) == expected
+
+
+def test_seeds_are_judged_by_student_s_law():
+    """Against scipy's own one-sample t test."""
+    from scipy.stats import ttest_1samp
+
+    values = (-0.02, -0.035, -0.01)
+    seeds = Seeded(values, "3 training seeds")
+    test = ttest_1samp(values, 0.0)
+    assert seeds.point == pytest.approx(np.mean(values)) and 2 * seeds.p_below(0.0) == pytest.approx(test.pvalue)
+    assert seeds.interval(0.95) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert of(seeds) == INCONCLUSIVE and of(Seeded((-0.02, -0.021, -0.019), "seeds")) == SUPPORTED
+
+
+def test_shares_of_steps_are_judged_by_their_logarithms():
+    found = Seeded((0.2, 0.21, 0.19), "3 training seeds", ratio=True)
+    low, high = found.interval(0.95)
+    assert found.point == pytest.approx((0.2 * 0.21 * 0.19) ** (1 / 3)) and low < found.point < high < 0.25
+    assert of(found, "fraction", 0.25) == SUPPORTED
+    assert of(Seeded((0.5, 0.52, 0.48), "seeds", ratio=True), "fraction", 0.25) == LESS
+    alike = Seeded((0.125, 0.125, 0.125), "seeds", ratio=True)  # the shortest runs were there already
+    assert of(alike, "fraction", 0.25) == SUPPORTED and of(alike, "fraction", 0.125) == SUPPORTED
+    assert of(Seeded((1.0, 1.0, 1.0), "seeds", ratio=True), "fraction", 0.25) == OPPOSITE

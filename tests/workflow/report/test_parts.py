@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from speechbase.files import UserError, read_jsonl, write_jsonl
 from workflow.experiments import corrupt, error_sources
 from workflow.plan import planning
+from workflow.plan.configuration import run_of
 from workflow.report import media
 from workflow.report.examples import choose
 from workflow.report.words import align, errors
@@ -114,6 +115,17 @@ def test_figure_2_marks_where_the_pretrained_curve_arrives(tmp_path):
     assert [text.get_text() for text in figure.axes[0].texts] == ["2.0x fewer steps"]
     assert "not trained" in figure.axes[1].get_title()
     plt.close(figure)
+
+
+def test_matched_runs_are_drawn_by_length_with_the_range_of_their_seeds(tmp_path):
+    for seed, shift in ((0, 0.0), (1, 0.1)):
+        for part, loss in ((1, 0.2), (8, 0.6)):
+            rows = [{"step": 800 // part, "valid_s2s": loss + shift}]
+            write_jsonl(tmp_path / run_of("fig2_enh_tts", part, seed) / "curves.jsonl", rows)
+    places = ["--preset", planning.preset_file("fig2"), "--models", str(tmp_path), "--out", str(tmp_path / "m.png")]
+    figures.main(["matched", *places, "--table", str(tmp_path / "m.csv")])
+    table = pd.read_csv(tmp_path / "m.csv")
+    assert list(table["steps"]) == [800, 100, 800, 100] and (tmp_path / "m.png").stat().st_size > 10_000
 
 
 def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_have_one(tmp_path):
