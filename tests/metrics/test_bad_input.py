@@ -117,7 +117,10 @@ def stand_ins(monkeypatch):
     assert spbs.METRICS
 
 
-@pytest.mark.parametrize("name", [metric.name.replace("{asr}", "whisper_base") for metric in registry.families()])
+AUDIBLE = [metric.name for metric in registry.families() if "answer" not in metric.needs]
+
+
+@pytest.mark.parametrize("name", [name.replace("{asr}", "whisper_base") for name in AUDIBLE])
 def test_every_metric_hears_the_chosen_channel_of_two(write, clean, stand_ins, name):
     other = speech_like(seed=5)
     waves = {
