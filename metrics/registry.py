@@ -41,6 +41,7 @@ def find(name: str) -> Metric:
 
 def _hint(name: str) -> str:
     known = [metric.name.replace("{asr}", "whisper_base") for metric in families()]
+    known.sort(key=lambda one: one.endswith("_answer"))  # of systems that answer in words: seldom what is meant
     wanted = name.lower().replace("-", "_")
     near = [one for one in known if one == wanted] or [one for one in known if one.startswith(wanted)]
     near = near or difflib.get_close_matches(wanted, known, 1)

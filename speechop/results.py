@@ -136,7 +136,7 @@ class Results:
             "input": str(place.source),
             "output": str(place.out),
             "task": self.task,
-            "settings": asdict(how),
+            "settings": how.model_dump(mode="json", exclude_none=True),
             "seed": how.seed,
             "weights": {
                 name: read_json(model.folder / name / "config.json")["sha256"]

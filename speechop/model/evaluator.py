@@ -6,8 +6,7 @@ included).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +14,6 @@ from torch import Tensor
 
 from speechop.guidance import Leaf
 from speechop.model.network import SpeechOpNetwork, Text
-
-# Frames that a CPU computes at once: more leave its cache (8 utterances of 5 s under TC-CFG, one core: 0.86 s a step in
-# one piece, 0.76 in two, 0.74 in four). Fixed, since the size of a piece moves the last bits.
-CPU_FRAMES = 3200
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +70,8 @@ class _Prepared:
 class NetworkEvaluator:
     """Evaluates leaves for a batch of utterances of given lengths.
 
-    Leaves that are asked for together become rows of one batch, on a CPU of as few as fit in its cache. Text encodings,
-    keys and values, and (for an audio encoder without timestep) encoded sources are computed once for each set of
-    leaves that occurs.
+    Leaves that are asked for together become rows of one batch. Text encodings, keys and values, and (for an audio
+    encoder without timestep) encoded sources are computed once for each set of leaves that occurs.
 
     Args:
         frames: free latent frames of each utterance.
@@ -107,18 +101,10 @@ class NetworkEvaluator:
             groups = [[leaf for leaf in leaves if (leaf.condition.source is None) == none] for none in (True, False)]
         else:
             groups = [list(leaves)]
-        groups = [piece for group in groups if group for piece in self._pieces_of(group)]
-        values = {leaf: v for group in groups for leaf, v in zip(group, self._batch(tuple(group), z, logsnr))}
+        if not self.fused:
+            groups = [[leaf] for leaf in leaves]
+        values = {leaf: v for group in groups if group for leaf, v in zip(group, self._batch(tuple(group), z, logsnr))}
         return [values[leaf] for leaf in leaves]
-
-    def _pieces_of(self, group: list[Leaf]) -> Iterator[list[Leaf]]:
-        """The leaves that are computed at once, in pieces of like size."""
-        count = len(group)
-        if self.fused:
-            frames = count * len(self.lengths) * max(self.lengths)
-            count = 1 if self.device.type != "cpu" else min(count, math.ceil(frames / CPU_FRAMES))
-        for k in range(count):
-            yield group[k * len(group) // count : (k + 1) * len(group) // count]
 
     def _batch(self, leaves: tuple[Leaf, ...], z: Tensor, logsnr: float) -> list[Tensor]:
         self.calls += 1

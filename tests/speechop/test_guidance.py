@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from speechbase.files import UserError
 from speechop.guidance import LOGSNR, ClosedForm, Interval, cfg, tc_avg, tc_cfg
-from speechop.model import evaluator
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.sampler import Noise, sample
 from speechop.settings import Sampling, Solver
@@ -83,14 +82,6 @@ def test_fused_evaluation_equals_the_naive_one(network, batch):
     naive, apart = draw(network, batch, [0, 1, 2], fused=False)
     torch.testing.assert_close(together, apart, atol=2e-5, rtol=1e-4)
     assert fused.calls == 6 and naive.calls == 3 * 2 + 3 * 4  # 3 of 6 steps lie above logSNR -1
-
-
-def test_pieces_that_fit_in_the_cache_equal_one_evaluation(network, batch, monkeypatch):
-    whole, together = draw(network, batch, [0, 1, 2])
-    monkeypatch.setattr(evaluator, "CPU_FRAMES", 2 * 3 * max(batch["frames"]))  # two leaves of three utterances
-    pieces, apart = draw(network, batch, [0, 1, 2])
-    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-4)
-    assert (whole.calls, pieces.calls) == (6, 3 * 1 + 3 * 2)
 
 
 def test_an_utterance_does_not_depend_on_its_batch(network, batch):

@@ -511,7 +511,7 @@ def speech_splits(corpus: dict) -> list[str]:
 def sounds_of(config: dict, test_set: str) -> str:
     """What the noise and room tables of a test set end in: those of its split alone; recorded speech has its own."""
     split = config["corpus"]["testsets"][test_set]["split"]
-    return "_test" if split == "real" else f"_{split.partition('_')[0]}"
+    return "_test" if split == "real" else f"_{split.removeprefix('languages_').partition('_')[0]}"
 
 
 def sounds_parts(config: dict, kind: str) -> list[str]:

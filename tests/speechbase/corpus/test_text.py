@@ -38,8 +38,8 @@ def test_the_grid_has_its_51_words_and_the_matrix_fifty():
 def test_asking_too_much_or_an_unknown_source_is_a_plain_error():
     with pytest.raises(UserError, match="sentences for valid where 50"):
         text.sentences(MATRIX | {"valid_share": 0.0001}, "valid", 50, 0)
-    with pytest.raises(UserError, match="choose one of matrix"):
-        text.sentences({"source": "opera"}, "train", 1, 0)
+    with pytest.raises(UserError, match="source is 'opera': input should be 'matrix'"):
+        text.sentences(MATRIX | {"source": "opera"}, "train", 1, 0)
 
 
 def test_plain_leaves_words_only():

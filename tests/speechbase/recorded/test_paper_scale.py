@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from speechbase.files import UserError, read_json, write_json
+from speechbase.recorded.settings import Recorded
 from speechbase.settings import checked
 from tests.workflow.conftest import link_sources, snakemake
 from workflow.cluster import doctor, launch, plan
 from workflow.plan import configuration
 from workflow.plan.planning import ROOT
-from workflow.plan.schema import Recorded
 
 SNAKEFILE = """
 import json, sys
