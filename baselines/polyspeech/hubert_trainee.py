@@ -59,7 +59,8 @@ class HubertTrainee:
     ):
         self.data = data
         self.network, self.codec, self.train, self.how, self.seed = network, codec, train, how, seed
-        self.targets, self.chosen = targets, (0, {})
+        self.targets = targets
+        self.chosen: tuple[int, dict[str, float]] = (0, {})
         crops = -(-how.valid_items // how.size)
         self.held_out = [
             self._batch(
@@ -99,8 +100,8 @@ class HubertTrainee:
 
     def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
         """All of the averaged network, with the statistics of its layers."""
-        tables = [open_speech(self.data, split, self.codec.rate_hz).with_text() for split in ("train", "valid")]
-        layer, errors, mean, std = probe.choose(averaged, self.codec, *tables, self.seed)  # type: ignore[arg-type]
+        train, valid = (open_speech(self.data, name, self.codec.rate_hz).with_text() for name in ("train", "valid"))
+        layer, errors, mean, std = probe.choose(averaged, self.codec, train, valid, self.seed)  # type: ignore[arg-type]
         self.chosen = (layer, errors)
         return averaged.state_dict() | {"mean": mean, "std": std}
 
@@ -139,7 +140,8 @@ def build(config: dict, context: Context) -> HubertTrainee:
 
 def _frames(codec: Codec, crops: Crops, how: HubertBatches, targets: Targets, seed: int) -> Tensor:
     """What the clusters are fitted to: frames [n, d] of clean training speech."""
-    found, clean = [], how.model_copy(update={"noisy": 0.0})
+    found: list[Tensor] = []
+    clean = how.model_copy(update={"noisy": 0.0})
     while sum(map(len, found)) < targets.config.frames:
         crop = crops.draw(clean, codec.hop, seed, "clusters", len(found))
         found.append(targets.of(codec.encode(crop.clean)).flatten(0, 1).cpu())

@@ -23,8 +23,8 @@ def features(
     network: Hubert, codec: Codec, speech: SpeechTable, count: int, seed: int
 ) -> tuple[list[list[Tensor]], list[str]]:
     """Of up to `count` utterances, every layer's output [n, d] and the text."""
-    order = np.random.default_rng(seed_of(seed, "probe")).permutation(len(speech))[:count]
-    order = sorted((int(place) for place in order), key=lambda place: speech.rows["seconds"].iat[place])
+    drawn = np.random.default_rng(seed_of(seed, "probe")).permutation(len(speech))[:count]
+    order = sorted((int(place) for place in drawn), key=lambda place: speech.rows["seconds"].iat[place])
     found: list[list[Tensor]] = []
     device = next(network.parameters()).device
     for start in range(0, len(order), GROUP):

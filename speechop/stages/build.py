@@ -65,9 +65,8 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     encoder = load_codec(context.models / value_of(DiffusionModel, config, "codec")) if drawn.workers else codec
     if "s2s" in kinds:
         same = spoken is not None and tts_split(context.data, split) == split
-        again = not same or spoken is None
-        heard = open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers)) if again else spoken
-        if training and drawn.s2s_voices is not None:
+        heard = spoken if same else open_speech(context.data, split, codec.rate_hz, ahead=bool(drawn.workers))
+        if heard is not None and training and drawn.s2s_voices is not None:
             heard = heard.of_voices(drawn.s2s_voices)
         degrader = Pairs.load(
             context.data, split, config["degradation"], codec.rate_hz, encoder.mean.device, drawn.recorded, heard

@@ -138,7 +138,7 @@ def test_tokens_learn_to_say_what_they_hear_and_dead_codes_come_back():
         loss.backward()
         optimiser.step()
     assert len(network.encode(data).unique()) >= 6
-    assert (network.decode(network.encode(data)) - data).square().mean() < 0.2 * data.var()
+    assert (network.decode(network.encode(data)) - data).square().mean() < 0.3 * data.var()
 
 
 def test_k_means_is_the_same_without_an_encoder():

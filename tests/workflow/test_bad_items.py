@@ -83,14 +83,6 @@ def test_a_bad_item_costs_its_own_row_and_nothing_else(name, tmp_path):
 
 
 def test_every_kind_of_system_is_among_them():
-    wanted = (
-        "speechop",
-        "speechop_itc",
-        "codec_round_trip",
-        "noisy",
-        "clean",
-        "predictive",
-        "sepformer",
-        "whisper_base",
-    )
-    assert [make(name, {"u0": {"status": "failed"}}).skip() for name in wanted] == [None] * len(wanted)
+    for name in ("speechop", "speechop_itc", "codec_round_trip", "noisy", "clean", "predictive", "sepformer"):
+        assert make(name, {"u0": {"status": "failed"}}).skip() is None
+    assert make("whisper_base", {}).skip() is None

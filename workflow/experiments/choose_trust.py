@@ -104,8 +104,9 @@ def confidences(path: Path, ids: Sequence[str]) -> np.ndarray:
     rows = {row["id"]: row for row in read_jsonl(path)}
     found = []
     for name in ids:
-        known = [word.get("confidence") for word in rows[name]["words"]] if name in rows else [None]
-        if None in known:
+        words = rows[name]["words"] if name in rows else [{}]
+        known = [word["confidence"] for word in words if word.get("confidence") is not None]
+        if len(known) < len(words):
             raise UserError(f"{path}: {name} has words without confidences, by which nothing can be chosen.")
         found.append(float(np.mean(known)) if known else 0.0)
     return np.array(found)

@@ -122,7 +122,7 @@ rule confusion:
     conda:
         "../../environment.yml"
     params:
-        results=planning.results_folder(SCALE),
+        results=lambda wildcards, output: Path(output.figure).parent,
         metric=lambda wildcards: CONFUSIONS[wildcards.table],
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.scores:q}"
