@@ -23,7 +23,7 @@ class Echo:
     rate_hz = 16_000
 
     def answer(self, asked, progress=None, bar=None, **settings):
-        return jobs.answer(self, asked, SimpleNamespace(batch=4), progress, bar)
+        return jobs.answer(self, asked, SimpleNamespace(batch=4, trust=None), progress, bar)
 
     def process(self, requests, how, progress=None):
         return [request.source for request in requests]
