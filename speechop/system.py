@@ -26,7 +26,7 @@ from speechop.model.text import tokenize
 from speechop.pipeline import Request, SpeechOp, edit_request
 from speechop.settings import Composed, DiffusionModel, System
 from speechop.tasks import TABLE9
-from speechop.transcripts import Line, judged
+from speechop.transcripts import Line, Trust, judged
 
 
 class ComposedSpeechOp(Contract):
@@ -62,7 +62,7 @@ class ComposedSpeechOp(Contract):
         if self.how.trust and self.how.transcript == "asr":
             for row in self.transcripts.values():
                 if row["status"] == "ok":
-                    self.how.trust.weigh(judged(row, Line(0.0, 1.0, ""), 0.0, min_confidence=0.0))
+                    _weighed(row, self.how.trust)
 
     def load(self, device: str) -> None:
         """Load codec and network."""
@@ -145,7 +145,7 @@ class ComposedSpeechOp(Contract):
                 raise UserError(f"no transcript of the input: {'not transcribed' if row is None else row['status']}")
             text = row["text"]
             if self.how.trust:
-                line = self.how.trust.weigh(judged(row, Line(0.0, 1.0, ""), 0.0, min_confidence=0.0))
+                line = _weighed(row, self.how.trust)
                 text, gamma = line.guide or "", line.gamma
         plain = spoken(text)
         if plain:
@@ -171,6 +171,11 @@ class ComposedSpeechOp(Contract):
         source = item.wave("source")
         plan = editing.plan_edit(item.row, row["words"], len(source) / item.rate_hz, phone_count)
         return edit_request(item.id, source, item.rate_hz, plan, item.text), plan
+
+
+def _weighed(row: dict, trust: Trust) -> Line:
+    """A transcript as far as its confidences let it guide; errors as `Trust.weigh`."""
+    return trust.weigh(judged(row, Line(0.0, 1.0, ""), 0.0, min_confidence=0.0))
 
 
 def run(

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from speechbase.files import UserError, write_text
-from speechbase.settings import Settings
+from speechbase.settings import NotNegative, Settings
 from speechbase.texts import check_text, read_text, spoken
 
 MIN_CONFIDENCE = 0.5  # noise, chords and clicks came below .43, speech at 5 dB and more above .69 (Whisper base)
@@ -48,9 +48,6 @@ class Line:
     def guide(self) -> str | None:
         """The text in the form that the model knows; None where there is nothing to be guided by."""
         return None if self.untrusted else spoken(self.text) or None
-
-
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Trust(Settings):
