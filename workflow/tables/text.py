@@ -82,9 +82,15 @@ def _notes(preset: dict, table: pd.DataFrame, about: str) -> list[str]:
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(cells['label'].unique())}.")
-    for (metric, status), cells in ours[ours["status"] != "ok"].groupby(["metric", "status"], sort=False):
-        notes.append(f"† {metric}: {status} ({', '.join(cells['label'])}).")
-    return [f"{note}\n" for note in notes]
+    return [f"{note}\n" for note in [*notes, *_why_missing(ours[ours["status"] != "ok"])]]
+
+
+def _why_missing(cells: pd.DataFrame) -> list[str]:
+    """A note for each status; metrics that lack the same rows share one."""
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for (metric, status), of_metric in cells.groupby(["metric", "status"], sort=False):
+        metrics.setdefault((status, "; ".join(of_metric["label"])), []).append(metric)
+    return [f"† {', '.join(names)}: {status} ({rows})." for (status, rows), names in metrics.items()]
 
 
 def _line(cells: list[str]) -> str:
