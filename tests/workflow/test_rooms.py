@@ -85,3 +85,17 @@ def test_every_yaml_file_parses(path):
     assert files
     for file in files:
         assert isinstance(yaml.safe_load(file.read_text()), dict), file
+
+
+def test_lines_of_pages_and_tables_end_at_120_characters():
+    """But for what cannot break: a page's tables and addresses."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    pages = [ROOT / name for name in names.split("\0") if name.endswith((".md", ".yaml", ".yml", ".smk", "Snakefile"))]
+    assert len(pages) > 50
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in pages
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120 and not line.startswith("|") and " " in line.strip()
+    ]
+    assert long == []

@@ -17,8 +17,8 @@ LARGER_TABLES = {
 TOY_TABLES = sorted(
     {claim["table"] for claim in CLAIMS if claim.get("evidence") == "toy"}
 )
-# Tables of other papers' systems: all of them on request (`snakemake neighbours`); in the claims and the report those whose
-# models ship, and those that have been made.
+# Tables of other papers' systems: all of them on request (`snakemake neighbours`); in the claims and the report those
+# whose models ship, and those that have been made.
 NEIGHBOURS = {
     name: preset
     for name, preset in planning.of_kind(PRESETS, planning.NEIGHBOURS).items()
