@@ -12,8 +12,18 @@ sys.path.insert(0, workflow.basedir)
 workdir: workflow.basedir
 
 
-from speechbase.files import UserError, check_output
-from workflow.plan import configuration, planning
+from speechbase.files import UserError, check_output, read_yaml
+from workflow.plan import (
+    absences,
+    configuration,
+    corpus_parts,
+    places,
+    preset_files,
+    references,
+    system_entries,
+    trainings,
+    wanted,
+)
 
 if not Path("workflow").is_dir():
     raise UserError(

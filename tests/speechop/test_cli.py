@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from speechbase import audio
 from speechop import MARK, cli, pipeline, recognisers, transcripts
 from tests.speechop.test_recordings import RATE, noise, with_pauses
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 
 class Heard:

@@ -14,7 +14,7 @@ import pytest
 from speechbase import audio
 from tests.speechop.test_recordings import RATE, noise
 from workflow.plan.environment import canonical, group
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 PYPROJECT = ROOT / "pyproject.toml"
 ROOMS = ("speechbase", "speechop", "metrics", "baselines", "toy_gmm", "workflow")

@@ -19,7 +19,7 @@ from speechop.settings import Composed
 from speechop.system import ComposedSpeechOp
 from speechop.voice_noise import in_noise
 from tests.speechop.test_cli import Heard
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 RATE = 16_000
 

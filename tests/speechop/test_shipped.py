@@ -10,7 +10,7 @@ from speechop import tasks
 from speechop.model.loading import load_network
 from speechop.pipeline import Request, SpeechOp
 from speechop.settings import Composed
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 PRETRAINED = ROOT / "speechbase" / "pretrained"
 MODELS = sorted(path.parent for path in PRETRAINED.glob("*/*/model.safetensors"))

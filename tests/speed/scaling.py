@@ -29,7 +29,7 @@ import yaml
 from speechbase.commands import command_line
 from speechbase.files import write_text
 from tests.speed.metrics import make_files, serial
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 RATE_HZ = 16000
 SCORED = ("pesq", "mcd", "si_sdr")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 ROOMS = ["config", "workflow", "speechbase", "speechop", "metrics", "baselines", "toy_gmm", "profiles"]
 SOURCES = ["Snakefile", "environment.yml", "requirements.lock", *ROOMS]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 
 def source(folder, shell, path=None, then="command -v python", **more):

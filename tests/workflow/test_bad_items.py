@@ -9,10 +9,10 @@ from speechbase import audio
 from speechbase.systems.runner import STATUSES, run_manifest
 from speechop.system import ComposedSpeechOp
 from tests.baselines.conftest import RATE_HZ, speechlike
-from workflow.plan import planning
+from workflow.plan import places, system_entries
 
-SYSTEMS = planning.read_systems({})
-SHIPPED = planning.ROOT / "speechbase" / "pretrained" / "nano"
+SYSTEMS = system_entries.read_systems({})
+SHIPPED = places.ROOT / "speechbase" / "pretrained" / "nano"
 QUICK = {"steps": 2, "precision": "fp32"}
 
 
@@ -20,7 +20,7 @@ def make(name, transcripts):
     """The system of an entry, over the shipped weights."""
     entry = SYSTEMS[name]
     if "method" in entry:
-        config = planning.compared_settings({"evaluation": {"baselines": {}}, "scale": "nano"}, SYSTEMS, name)
+        config = system_entries.compared_settings({"evaluation": {"baselines": {}}, "scale": "nano"}, SYSTEMS, name)
         return registry.configured(config | {"models_dir": str(SHIPPED)}, entry["method"], entry.get("checkpoint", ""))
     if not (SHIPPED / entry["model"]).is_dir():
         pytest.skip(f"{entry['model']} does not ship")

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from speechbase.files import UserError
-from workflow.plan import configuration, planning, schema
+from workflow.plan import configuration, schema, system_entries, trainings
 
 BASE = {
     "seed": 0,
@@ -117,11 +117,11 @@ def test_a_study_adds_runs_of_a_model_with_their_own_length_and_seed():
 
 def test_a_run_with_a_seed_of_its_own_is_judged_on_the_same_items():
     config = configuration.resolve({"scale": "nano"})
-    told = planning.training_config(config, "fig2_enh_tts_1of8_seed2")
+    told = trainings.training_config(config, "fig2_enh_tts_1of8_seed2")
     assert (told["seed"], told["valid_seed"]) == (2, config["seed"]) and told["training"]["steps"] == 188
     assert not {"study", "on_request", "after"} & set(told)
-    assert "valid_seed" not in planning.training_config(config, "fig2_enh_tts")
-    assert len(planning.runs_of(config, ["fig2_enh_tts", "nowhere"])) == 12
+    assert "valid_seed" not in trainings.training_config(config, "fig2_enh_tts")
+    assert len(trainings.runs_of(config, ["fig2_enh_tts", "nowhere"])) == 12
 
 
 def test_portable_figures_are_a_setting():
@@ -129,8 +129,8 @@ def test_portable_figures_are_a_setting():
     assert {entry.get("compute_type") for entry in plain["evaluation"]["asr"].values()} == {None}
     assert {entry["compute_type"] for entry in portable["evaluation"]["asr"].values()} == {"float32"}
     system = {"model": "multitask", "transcript": "none"}
-    assert planning.sampling_settings(portable, system)["precision"] == "fp32"
-    assert "precision" not in planning.sampling_settings(plain, system)
-    assert planning.sampling_settings(portable, system | {"precision": "bf16"})["precision"] == "bf16"
+    assert system_entries.sampling_settings(portable, system)["precision"] == "fp32"
+    assert "precision" not in system_entries.sampling_settings(plain, system)
+    assert system_entries.sampling_settings(portable, system | {"precision": "bf16"})["precision"] == "bf16"
     moonshine = configuration.resolve({"scale": "mini", "portable": True})["evaluation"]["asr"]["moonshine_tiny_en"]
     assert "compute_type" not in moonshine

@@ -8,9 +8,9 @@ import pytest
 
 from tests.workflow.conftest import run, snakemake
 from tests.workflow.test_planning import SCALES
-from workflow.plan import planning
+from workflow.plan import places, preset_files
 
-RULES = sorted((planning.ROOT / "workflow" / "rules").glob("*.smk"))
+RULES = sorted((places.ROOT / "workflow" / "rules").glob("*.smk"))
 
 
 def planned(done):
@@ -70,8 +70,8 @@ def test_speechx_is_planned_at_the_paper_s_scale_on_published_tokens(project):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_can_be_planned(project, scale):
-    folder = planning.results_folder(scale)
-    tables = [f"{folder}/{name}.csv" for name in planning.read_presets()]
+    folder = places.results_folder(scale)
+    tables = [f"{folder}/{name}.csv" for name in preset_files.read_presets()]
     jobs = planned(snakemake(project, "-n", "--cores", 2, "--config", f"scale={scale}", "--", *tables))
     assert jobs["table"] == len(tables)
 
@@ -98,7 +98,7 @@ def test_a_wrong_configuration_stops_with_a_sentence(project, options, message):
 
 def test_the_rules_are_clean(project):
     assert snakemake(project, "--lint").returncode == 0
-    done = run(planning.ROOT, sys.executable, "-m", "snakefmt", "--check", "Snakefile", *RULES)
+    done = run(places.ROOT, sys.executable, "-m", "snakefmt", "--check", "Snakefile", *RULES)
     assert done.returncode == 0, done.stderr
 
 

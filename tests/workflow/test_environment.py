@@ -1,7 +1,7 @@
 """environment.yml says what the lock says."""
 
 from workflow.plan import environment
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 
 def test_environment_yml_has_the_lock_s_versions():

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from metrics import inputs
 from speechbase import audio
 from speechbase.codec.loading import load_codec, load_token_codec
-from speechbase.files import UserError, read_json, read_jsonl
+from speechbase.files import UserError, read_json, read_jsonl, read_yaml
 from speechbase.items import read_items
 from speechbase.training import checkpoint
 from speechop.model.loading import load_network
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, places, preset_files
 from workflow.plan.schema import check_config
 from workflow.record.provenance import read_record
 from workflow.regression import compare as regression
@@ -44,8 +44,8 @@ SCORES = "".join(
     json.dumps({"id": name, "metric": "pesq", "value": 1.5, "status": "ok", "detail": {}, "version": "1"}) + "\n"
     for name in ("a-1", "a-2")
 ).encode()
-PRESET = (planning.ROOT / "workflow" / "presets" / "speechop" / "table3.yaml").read_bytes()
-CONFIG = (planning.ROOT / "config" / "smoke.yaml").read_bytes()
+PRESET = (places.ROOT / "workflow" / "presets" / "speechop" / "table3.yaml").read_bytes()
+CONFIG = (places.ROOT / "config" / "smoke.yaml").read_bytes()
 RECORD = json.dumps({"command": "x", "inputs": {}, "outputs": {}, "code": {}, "versions": {}}).encode()
 REFERENCE = json.dumps({"cells": {}, "facts": {}, "history": []}).encode()
 EXAMPLES = 60
@@ -93,7 +93,7 @@ def damaged(draw, whole):
 
 
 def read_preset(path):
-    planning.read_preset(path.rename(path.with_name("table.yaml")))
+    preset_files.read_preset(path.rename(path.with_name("table.yaml")))
 
 
 def read_config(path):
@@ -245,9 +245,7 @@ NASTY = {
 
 
 @pytest.mark.parametrize("name", NASTY)
-@pytest.mark.parametrize(
-    "read", [read_json, planning.read_yaml, read_record, regression.read_reference, read_jsonl, read_audio]
-)
+@pytest.mark.parametrize("read", [read_json, read_yaml, read_record, regression.read_reference, read_jsonl, read_audio])
 def test_a_nasty_file_is_read_or_refused_with_a_sentence(name, read, tmp_path):
     path = tmp_path / "nasty"
     path.write_bytes(NASTY[name])
@@ -258,4 +256,4 @@ def test_a_nasty_file_is_read_or_refused_with_a_sentence(name, read, tmp_path):
 def test_yaml_runs_no_code(tmp_path):
     (tmp_path / "x.yaml").write_text("a: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(UserError, match="not valid YAML"):
-        planning.read_yaml(tmp_path / "x.yaml")
+        read_yaml(tmp_path / "x.yaml")

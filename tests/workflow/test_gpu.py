@@ -2,13 +2,13 @@ import pytest
 
 from speechbase.files import UserError
 from workflow.cluster import gpu
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, trainings
 
 
 @pytest.mark.parametrize("model", ["tts", "multitask"])
 def test_a_gpu_trains_the_scales_own_model_in_larger_batches_that_end_in_time(model):
     config = configuration.resolve({"scale": "mini"})
-    settings, usual = gpu.settings_for(config, model, 500, 14), planning.training_config(config, model)
+    settings, usual = gpu.settings_for(config, model, 500, 14), trainings.training_config(config, model)
     assert settings["network"] == usual["network"] and settings["diffusion"] == usual["diffusion"]
     assert settings["training"]["steps"] == 500 and settings["training"]["lr"] == 2 * usual["training"]["lr"]
     assert settings["batches"]["workers"] == 14 and settings["batches"]["speed"] == usual["batches"]["speed"]

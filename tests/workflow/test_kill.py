@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.workflow.conftest import SMOKE, snakemake
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, corpus_parts, places, trainings
 from workflow.record.provenance import read_record
 
 pytestmark = pytest.mark.end_to_end
@@ -23,7 +23,7 @@ CONFIG = configuration.resolve({"scale": "smoke"})
 
 
 def speech(made, out):
-    corpus = json.dumps(planning.corpus_part(CONFIG["corpus"], "speech", "test"))
+    corpus = json.dumps(corpus_parts.corpus_part(CONFIG["corpus"], "speech", "test"))
     return [
         "-m",
         "speechbase.corpus.corpus",
@@ -40,7 +40,7 @@ def speech(made, out):
 
 
 def training(made, out):
-    config = planning.training_config(CONFIG, "tts")
+    config = trainings.training_config(CONFIG, "tts")
     config["training"] = config["training"] | {"save_minutes": 0.0}  # so that kills fall into saving as well
     (out / "models").mkdir(parents=True, exist_ok=True)
     if not (out / "models" / "codec").exists():
@@ -109,7 +109,7 @@ def table(made, out):
 def start(command):
     arguments = [sys.executable, *map(str, command)]
     return subprocess.Popen(
-        arguments, cwd=planning.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        arguments, cwd=places.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
     )  # fmt: skip
 

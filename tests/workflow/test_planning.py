@@ -13,7 +13,17 @@ from metrics.registry import find as find_metric
 from speechbase.files import UserError
 from speechbase.items import TASKS, Task
 from tests.workflow.conftest import run
-from workflow.plan import configuration, planning
+from workflow.plan import (
+    absences,
+    configuration,
+    corpus_parts,
+    places,
+    preset_files,
+    references,
+    system_entries,
+    trainings,
+    wanted,
+)
 from workflow.plan.schema import check_config
 
 SCALES = configuration.scales()
@@ -33,8 +43,8 @@ def test_every_configuration_fits_its_schema_and_serves_every_table(scale):
     config = config_of(scale)
     check_config(config, scale)
     assert config["scale"] == scale
-    presets = planning.read_presets()
-    planning.check_references(presets, planning.read_systems(presets), config)
+    presets = preset_files.read_presets()
+    references.check_references(presets, system_entries.read_systems(presets), config)
     assert config["evaluation"]["guide"] in config["evaluation"]["asr"]
 
 
@@ -43,17 +53,17 @@ NAMED = [("evaluation", "metrics"), ("evaluation", "asr"), ("evaluation", "setti
 NAMED += [("models",), ("corpus", "testsets")]
 
 
-def places(value, path=()):
+def mappings(value, path=()):
     """Every mapping in a configuration, by its path."""
     if isinstance(value, dict):
         yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from places(inner, (*path, key))
+        yield from mappings(inner, (*path, key))
 
 
 def test_an_unknown_key_anywhere_is_named():
     config = config_of("smoke")
-    for path in places(config):
+    for path in mappings(config):
         changed = copy.deepcopy(config)
         inner = changed
         for part in path:
@@ -64,7 +74,7 @@ def test_an_unknown_key_anywhere_is_named():
             raise AssertionError(f"{path} takes any key")
 
 
-@pytest.mark.parametrize("path", sorted((planning.ROOT / "workflow").rglob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((places.ROOT / "workflow").rglob("*.yaml")), ids=lambda path: path.name)
 def test_no_yaml_key_stands_twice(path):
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node, deep=False):
@@ -97,24 +107,24 @@ def write(tmp_path):
 def test_presets_are_read_by_file_name_and_claims_are_none_of_them(write):
     folder = write(PRESET)
     (folder / "claims.yaml").write_text("claims: []\n")
-    assert list(planning.read_presets(folder)) == ["mine"]
+    assert list(preset_files.read_presets(folder)) == ["mine"]
 
 
 def test_a_table_s_name_stands_in_one_folder_only(write):
     write(PRESET)
     with pytest.raises(UserError, match="would make the same table"):
-        planning.read_presets(write(PRESET, room="theirs"))
-    assert planning.preset_file("table3") == "workflow/presets/speechop/table3.yaml"
+        preset_files.read_presets(write(PRESET, room="theirs"))
+    assert preset_files.preset_file("table3") == "workflow/presets/speechop/table3.yaml"
     with pytest.raises(UserError, match="did you mean 'table3'"):
-        planning.preset_file("tabel3")
+        preset_files.preset_file("tabel3")
 
 
 def test_tables_come_in_the_paper_s_order_by_their_kind_and_not_by_their_names():
     kinds = {"fig2": "figure", "a10": "table", "a9_more": "words", "a9": "table", "table1": "sweep"}
     presets = {name: PRESET | {"kind": kind} for name, kind in kinds.items()}
-    assert list(planning.of_kind(presets, *planning.PAPER_KINDS)) == ["a9", "a9_more", "a10", "fig2"]
+    assert list(preset_files.of_kind(presets, *preset_files.PAPER_KINDS)) == ["a9", "a9_more", "a10", "fig2"]
     with pytest.raises(UserError, match="kind frozen, and none has it"):
-        planning.frozen(presets)
+        preset_files.frozen(presets)
 
 
 def test_corrupted_transcripts_go_to_the_systems_that_a_table_names(write):
@@ -123,9 +133,9 @@ def test_corrupted_transcripts_go_to_the_systems_that_a_table_names(write):
     systems = {"systems": {name: {"base": "speechop_itc"} for name in ("deaf", "dull")}}
     folder = write(PRESET | {"transcripts": told["transcripts"] | real} | systems)
     found = {"deaf": "corrupted_30", "dull": "confused_se_valid_20"}
-    assert planning.corrupted(planning.read_presets(folder)) == found
+    assert preset_files.corrupted(preset_files.read_presets(folder)) == found
     with pytest.raises(UserError, match="transcripts names 'deaf'"):
-        planning.read_presets(write(PRESET | told))
+        preset_files.read_presets(write(PRESET | told))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,7 @@ def test_a_broken_preset_is_refused(write, change, message):
     preset = copy.deepcopy(PRESET)
     change(preset)
     with pytest.raises(UserError, match=message):
-        planning.read_presets(write(preset))
+        preset_files.read_presets(write(preset))
 
 
 def test_unknown_systems_and_roles_are_refused():
@@ -152,26 +162,26 @@ def test_unknown_systems_and_roles_are_refused():
     config = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": {"se": {}}}}
     noisi = PRESET | {"rows": [{"system": "noisi", "label": "x"}]}
     with pytest.raises(UserError, match="did you mean 'noisy'"):
-        planning.check_references({"t": noisi}, systems, config)
+        references.check_references({"t": noisi}, systems, config)
     with pytest.raises(UserError, match=r"no scale has a test set 'see'.*did you mean 'se'"):
-        planning.check_references({"t": PRESET | {"set": "see"}}, systems, config)
+        references.check_references({"t": PRESET | {"set": "see"}}, systems, config)
     config["evaluation"]["metrics"] = {"mcd": "mcd"}
     with pytest.raises(UserError, match=r"evaluation\.metrics says nothing about 'pesq'"):
-        planning.check_references({"t": PRESET}, systems, config)
+        references.check_references({"t": PRESET}, systems, config)
     for overrides, message in (
         ({"sgmze": {}}, r"evaluation\.baselines: unknown key 'sgmze' \(did you mean 'sgmse'"),
         ({"sgmse": {"snrr": 1}}, r"evaluation\.baselines\.sgmse: unknown key 'snrr' \(did you mean 'snr'"),
     ):
         config["evaluation"]["baselines"] = overrides
         with pytest.raises(UserError, match=message):
-            planning.check_references({}, systems, config)
+            references.check_references({}, systems, config)
 
 
 def test_a_metric_that_judges_something_else_than_the_task_s_answers_is_refused(monkeypatch):
     monkeypatch.setitem(TASKS, "hear", Task("hear", gives="text", length="free"))
     judge_of_text = replace(find_metric("pesq"), name="words_right", judges="text")
     find = lambda name: judge_of_text if name == "words_right" else find_metric(name)  # noqa: E731
-    monkeypatch.setattr(planning, "find_metric", find)
+    monkeypatch.setattr(references, "find_metric", find)
     systems = {"noisy": {"method": "noisy"}}
     sets = {"se": {"task": "enhancement"}, "heard": {"task": "hear"}}
     config = {"evaluation": {"metrics": {"pesq": "pesq", "words": "words_right"}}, "corpus": {"testsets": sets}}
@@ -180,7 +190,7 @@ def test_a_metric_that_judges_something_else_than_the_task_s_answers_is_refused(
 
     def refused(*rows):
         with pytest.raises(UserError) as error:
-            planning.check_references({"mine": both | {"rows": list(rows)}}, systems, config)
+            references.check_references({"mine": both | {"rows": list(rows)}}, systems, config)
         return str(error.value)
 
     row = {"system": "noisy", "label": "Noisy"}
@@ -189,9 +199,9 @@ def test_a_metric_that_judges_something_else_than_the_task_s_answers_is_refused(
     said = refused(row | {"roles": ["pesq"]}, row | {"label": "Other"})
     assert "'Other'" in said and "'words_right' judges text" in said and "enhancement is answered with audio" in said
     fits = [row | {"roles": ["pesq"]}, row | {"set": "heard", "label": "Heard", "roles": ["words"]}]
-    planning.check_references({"mine": both | {"rows": fits}}, systems, config)
+    references.check_references({"mine": both | {"rows": fits}}, systems, config)
     config["evaluation"]["metrics"]["words"] = None  # nothing measures it at this scale
-    planning.check_references({"mine": both | {"rows": [row]}}, systems, config)
+    references.check_references({"mine": both | {"rows": [row]}}, systems, config)
     for key, value, message in (
         ("metrics", {"pesq": "peqs"}, r"evaluation\.metrics\.pesq: There is no metric 'peqs': did you mean pesq"),
         (
@@ -203,47 +213,49 @@ def test_a_metric_that_judges_something_else_than_the_task_s_answers_is_refused(
         wrong = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": sets}}
         wrong["evaluation" if key == "metrics" else "corpus"][key] = value
         with pytest.raises(UserError, match=message):
-            planning.check_references({"mine": PRESET}, systems, wrong)
+            references.check_references({"mine": PRESET}, systems, wrong)
 
 
 def test_planning_loads_no_network_library():
-    code = "import sys; from workflow.plan import configuration, planning; presets = planning.read_presets();"
-    code += "planning.check_references(presets, planning.read_systems(presets), configuration.resolve({}));"
+    code = "import sys; from workflow.plan import configuration, preset_files, references, system_entries;"
+    code += "presets = preset_files.read_presets();"
+    code += "references.check_references(presets, system_entries.read_systems(presets), configuration.resolve({}));"
     code += "print([name for name in ('torch', 'transformers', 'scipy') if name in sys.modules])"
-    assert run(planning.ROOT, sys.executable, "-c", code).stdout.strip() == "[]"
+    assert run(places.ROOT, sys.executable, "-c", code).stdout.strip() == "[]"
 
 
 def test_systems_follow_their_base_and_presets_may_add_some(tmp_path):
     path = tmp_path / "systems.yaml"
     path.write_text("a: {model: m, voice: false}\nb: {base: a, voice: true}\n")
     extra = {"t": {"systems": {"c": {"base": "b", "gamma": 2.0}}}}
-    assert planning.read_systems(extra, path)["c"] == {"model": "m", "voice": True, "gamma": 2.0}
+    assert system_entries.read_systems(extra, path)["c"] == {"model": "m", "voice": True, "gamma": 2.0}
     with pytest.raises(UserError, match="other settings"):
-        planning.read_systems(extra | {"u": {"systems": {"c": {"base": "a"}}}}, path)
+        system_entries.read_systems(extra | {"u": {"systems": {"c": {"base": "a"}}}}, path)
     path.write_text("a: {base: b}\nb: {base: a}\n")
     with pytest.raises(UserError, match="each other"):
-        planning.read_systems({}, path)
+        system_entries.read_systems({}, path)
     path.write_text("a: {base: z}\n")
     with pytest.raises(UserError, match="unknown base 'z'"):
-        planning.read_systems({}, path)
+        system_entries.read_systems({}, path)
 
 
 def test_a_compared_system_is_a_line_and_a_variant_of_it_another(tmp_path):
     path = tmp_path / "systems.yaml"
     path.write_text("a: {method: sgmse, checkpoint: ears}\nb: {base: a, settings: {N: 50}}\nc: {method: sepformer}\n")
-    systems = planning.read_systems({}, path)
-    assert planning.which(systems["b"]) == ["sgmse", "--checkpoint", "ears"] and planning.which(systems["c"]) == [
-        "sepformer"
-    ]
-    assert planning.card_file(systems, "b") == "baselines/sgmse/card.yaml"
+    systems = system_entries.read_systems({}, path)
+    assert system_entries.which(systems["b"]) == ["sgmse", "--checkpoint", "ears"] and system_entries.which(
+        systems["c"]
+    ) == ["sepformer"]
+    assert system_entries.card_file(systems, "b") == "baselines/sgmse/card.yaml"
     assert (
-        planning.provenance_of(systems, "b") == "public-checkpoint" and planning.provenance_of(systems, "c") == "ours"
+        system_entries.provenance_of(systems, "b") == "public-checkpoint"
+        and system_entries.provenance_of(systems, "c") == "ours"
     )
     config = {"scale": "tiny", "evaluation": {"baselines": {"weights_dir": "w", "b": {"snr": 0.4, "N": 60}}}}
     shared = {"weights_dir": "w", "models_dir": "models/tiny"}
-    assert planning.compared_settings(config, systems, "b") == shared | {"sgmse": {"snr": 0.4, "N": 50}}
-    assert planning.compared_settings(config, systems, "a") == shared
-    assert planning.absent({"scale": "tiny", "models": {}}, systems, {}).keys() == {"c"}
+    assert system_entries.compared_settings(config, systems, "b") == shared | {"sgmse": {"snr": 0.4, "N": 50}}
+    assert system_entries.compared_settings(config, systems, "a") == shared
+    assert absences.absent({"scale": "tiny", "models": {}}, systems, {}).keys() == {"c"}
 
 
 def test_a_compared_system_may_be_made_of_several_models_and_be_told_the_words(tmp_path):
@@ -252,23 +264,21 @@ def test_a_compared_system_may_be_made_of_several_models_and_be_told_the_words(t
         "a: {method: speechx, settings: {ar: speechx_ar_rand, transcript: asr}}\n"
         "b: {method: sepformer}\nc: {method: clean}\nd: {model: m, transcript: none}\n"
     )
-    systems = planning.read_systems({}, path)
-    assert planning.models_of(systems, "a") == ["codec_tokens", "speechx_ar_rand", "speechx_nar"]
-    assert [planning.models_of(systems, name) for name in "bcd"] == [["sepformer"], [], ["m"]]
+    systems = system_entries.read_systems({}, path)
+    assert system_entries.models_of(systems, "a") == ["codec_tokens", "speechx_ar_rand", "speechx_nar"]
+    assert [system_entries.models_of(systems, name) for name in "bcd"] == [["sepformer"], [], ["m"]]
     config = {"scale": "tiny", "models": {"codec_tokens": {}, "speechx_nar": {}, "sepformer": {}, "m": {}}}
-    assert planning.absent(config, systems, {}) == {
+    assert absences.absent(config, systems, {}) == {
         "a": "not run at the scale tiny: its configuration has no model 'speechx_ar_rand'"
     }
     config = {
         "evaluation": {"guide": "x"},
         "corpus": {"testsets": {"ns": {"task": "enhancement"}, "ed": {"task": "edit"}}},
     }
-    told = [
-        planning.transcripts_for(config, systems, test_set, name, {}) for test_set in ("ns", "ed") for name in "abd"
-    ]
+    told = [wanted.transcripts_for(config, systems, test_set, name, {}) for test_set in ("ns", "ed") for name in "abd"]
     words = "<results>/transcripts/ed/words.jsonl"
     assert told == ["<results>/transcripts/ns/noisy/x.jsonl", [], [], words, [], words]
-    wrong = planning.transcripts_for(config, systems, "ns", "a", {"a": "corrupted_20"})
+    wrong = wanted.transcripts_for(config, systems, "ns", "a", {"a": "corrupted_20"})
     assert wrong == "<results>/beyond/transcripts/ns/corrupted_20.jsonl"
 
 
@@ -276,28 +286,28 @@ def test_transcripts_with_confidences_and_snapped_ones_lie_in_places_of_their_ow
     config = {"evaluation": {"guide": "x"}, "corpus": {"testsets": {"se": {"task": "enhancement"}}}}
     itc = {"model": "m", "transcript": "asr"}
     systems = {"itc": itc, "snapped": itc | {"snap": True}, "sure": itc | {"trust": {"gamma": [[0.5, 1.5]]}}}
-    told = {name: planning.transcripts_for(config, systems, "se", name, {}) for name in systems}
+    told = {name: wanted.transcripts_for(config, systems, "se", name, {}) for name in systems}
     assert told == {
         "itc": "<results>/transcripts/se/noisy/x.jsonl",
         "snapped": "<results>/beyond/transcripts/se/snapped.jsonl",
         "sure": "<results>/confidences/se/x.jsonl",
     }
-    wrong = planning.transcripts_for(config, systems, "se", "sure", {"sure": "corrupted_20"})
+    wrong = wanted.transcripts_for(config, systems, "se", "sure", {"sure": "corrupted_20"})
     assert wrong == "<results>/confidences/se/corrupted_20.jsonl"
-    assert planning.heard(config, "se", "corrupted_20") == "<results>/beyond/transcripts/se/corrupted_20.jsonl"
-    lost = planning.absent({"scale": "mini", "models": {"m": {}}, "corpus": {"text": {"source": "open"}}}, systems, {})
+    assert wanted.heard(config, "se", "corrupted_20") == "<results>/beyond/transcripts/se/corrupted_20.jsonl"
+    lost = absences.absent({"scale": "mini", "models": {"m": {}}, "corpus": {"text": {"source": "open"}}}, systems, {})
     assert list(lost) == ["snapped"] and "(open) have no grammar" in lost["snapped"]
 
 
 def test_a_model_on_request_is_absent_until_it_is_there(tmp_path):
     config = {"scale": "tiny", "models": {"m": {"on_request": True}}}
     systems = {"a": {"model": "m", "transcript": "none"}}
-    told = planning.absent(config, systems, {}, here=set())["a"]
+    told = absences.absent(config, systems, {}, here=set())["a"]
     assert told.endswith("trained on request alone (snakemake --cores all models/tiny/m/model.safetensors)")
     weights = tmp_path / "models" / "tiny" / "m" / "model.safetensors"
     weights.parent.mkdir(parents=True)
     weights.touch()
-    assert planning.absent(config, systems, {}, planning.models_here("tiny", tmp_path)) == {}
+    assert absences.absent(config, systems, {}, trainings.models_here("tiny", tmp_path)) == {}
 
 
 @pytest.mark.parametrize(
@@ -315,22 +325,22 @@ def test_a_wrong_compared_system_is_a_sentence_with_file_and_word(tmp_path, entr
     path = tmp_path / "systems.yaml"
     path.write_text(f"mine: {entry}\n")
     with pytest.raises(UserError) as refused:
-        planning.read_systems({}, path)
+        system_entries.read_systems({}, path)
     assert "systems.yaml" in str(refused.value) and "mine" in str(refused.value) and message in str(refused.value)
 
 
 def test_every_system_is_asked_for_or_says_why_not():
-    presets = planning.read_presets()
+    presets = preset_files.read_presets()
     asked = {row["system"] for preset in presets.values() for row in preset["rows"] if "system" in row}
     asked |= {system["name"] for name in study.SHIPPED for system in study.heard_systems(study.load(name))}
-    systems = planning.read_systems(presets)
+    systems = system_entries.read_systems(presets)
     silent = set(systems) - asked
-    assert all(planning.card_of(systems, name).unavailable for name in silent), silent
+    assert all(system_entries.card_of(systems, name).unavailable for name in silent), silent
 
 
 def test_every_method_is_a_system():
-    systems = planning.read_systems({})
-    assert {entry["method"] for entry in planning.compared(systems).values()} == set(registry.methods())
+    systems = system_entries.read_systems({})
+    assert {entry["method"] for entry in system_entries.compared(systems).values()} == set(registry.methods())
 
 
 def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():
@@ -342,17 +352,17 @@ def test_the_metrics_of_a_set_are_those_that_its_tables_ask_for():
     config = {"evaluation": {"metrics": measures, "asr": {"x": {}, "y": {}}}}
     both = {"a": PRESET, "b": other}
     se = [("se", "", ["pesq"]), ("se", "x", ["wer_whispernorm_x"])]
-    assert planning.scorings(both, config, {"clean": "no such model"}) == se
-    assert planning.scorings(both, config, {})[2:] == [("sep", "x", ["wer_whispernorm_x"])]
+    assert wanted.scorings(both, config, {"clean": "no such model"}) == se
+    assert wanted.scorings(both, config, {})[2:] == [("sep", "x", ["wer_whispernorm_x"])]
 
 
 def test_a_system_without_its_model_is_absent_with_a_reason():
     config = {"scale": "tiny", "models": {"multitask": {}}}
-    absent = planning.absent(config, {"a": {"model": "multitask"}, "b": {"model": "other"}}, {"t": PRESET})
+    absent = absences.absent(config, {"a": {"model": "multitask"}, "b": {"model": "other"}}, {"t": PRESET})
     assert "a" not in absent and "noisy" not in absent
     assert "tiny" in absent["b"] and "'other'" in absent["b"]
     assert "'se'" in absent["set se"]
-    assert planning.cells(PRESET, absent, {"pesq": "pesq"}) == []
+    assert wanted.cells(PRESET, absent, {"pesq": "pesq"}) == []
 
 
 @pytest.mark.parametrize(("test_set", "system", "column"), [
@@ -361,7 +371,7 @@ def test_a_system_without_its_model_is_absent_with_a_reason():
 def test_the_recording_before_an_edit_is_judged_by_its_own_words(test_set, system, column):
     for scale in ("nano", "paper"):
         config = config_of(scale)
-        assert planning.text_column(config, test_set, system) == column
+        assert wanted.text_column(config, test_set, system) == column
 
 
 def test_more_of_a_split_depends_on_how_much_the_split_itself_has():
@@ -370,43 +380,43 @@ def test_more_of_a_split_depends_on_how_much_the_split_itself_has():
         "testsets": {"a": {"split": "test_more"}},
     }
     counts = {
-        name: planning.corpus_part(corpus, "speech", name)["speech"]["utterances"] for name in ("test", "test_more")
+        name: corpus_parts.corpus_part(corpus, "speech", name)["speech"]["utterances"] for name in ("test", "test_more")
     }
     assert counts == {"test": {"test": 5}, "test_more": {"test": 5, "test_more": 7}}
-    assert planning.corpus_part(corpus, "testset", "a")["speech"]["utterances"] == {}
+    assert corpus_parts.corpus_part(corpus, "testset", "a")["speech"]["utterances"] == {}
 
 
 def test_a_table_without_a_set_and_without_printed_cells_says_nothing_at_a_scale():
     bare = PRESET | {"rows": [{"system": "clean", "label": "Clean"}]}
     printed = PRESET | {"rows": [{"label": "Theirs", "paper": {"pesq": 2.0}}]}
     measures, without = {"pesq": "pesq"}, {"set se": "no such set"}
-    assert planning.has_something(bare, {}, measures) and planning.has_something(printed, without, measures)
-    assert not planning.has_something(bare, without, measures)
+    assert wanted.has_something(bare, {}, measures) and wanted.has_something(printed, without, measures)
+    assert not wanted.has_something(bare, without, measures)
 
 
 def test_chunks_are_as_long_as_training_crops_at_every_scale():
-    systems = planning.read_systems(planning.read_presets())
+    systems = system_entries.read_systems(preset_files.read_presets())
     for scale, seconds in (("nano", 3.0), ("paper", 5.0)):
         config = config_of(scale)
-        found = planning.sampling_settings(config, systems["small_crossattn_paper_chunked"])
+        found = system_entries.sampling_settings(config, systems["small_crossattn_paper_chunked"])
         assert found["chunk_seconds"] == seconds and found["seed"] == config["seed"]
 
 
 def test_training_reads_every_split_of_its_kind_and_real_voices_where_they_are():
     voices = {"real_voices": {"have": None, "variable": "VOICES"}}
     corpus = {"speech": {"utterances": {"train": 1, "train_2": 1, "valid": 1, "test": 1, "test_more": 1}}} | voices
-    assert planning.training_tables(corpus, {}) == ["train", "train_2", "valid"]
+    assert trainings.training_tables(corpus, {}) == ["train", "train_2", "valid"]
     both = ["train", "train_2", "valid", "train_recorded", "valid_recorded"]
-    assert planning.training_tables(corpus, {"VOICES": "/there"}) == both
+    assert trainings.training_tables(corpus, {"VOICES": "/there"}) == both
     corpus["real_voices"]["have"] = "/here"
-    assert planning.training_tables(corpus, {}) == both
+    assert trainings.training_tables(corpus, {}) == both
 
 
 def test_a_further_split_depends_on_the_sizes_of_those_before_it():
     sizes = {"train": 5, "train_2": 7, "train_3": 9, "valid": 1}
     corpus = {"speech": {"utterances": sizes}, "testsets": {}}
-    assert planning.corpus_part(corpus, "speech", "train_2")["speech"]["utterances"] == {"train": 5, "train_2": 7}
-    assert planning.corpus_part(corpus, "speech", "train")["speech"]["utterances"] == {"train": 5}
+    assert corpus_parts.corpus_part(corpus, "speech", "train_2")["speech"]["utterances"] == {"train": 5, "train_2": 7}
+    assert corpus_parts.corpus_part(corpus, "speech", "train")["speech"]["utterances"] == {"train": 5}
 
 
 def test_a_recorded_test_set_is_planned_where_its_recordings_are():
@@ -418,7 +428,7 @@ def test_a_recorded_test_set_is_planned_where_its_recordings_are():
         },
     }
     config = {"scale": "mini", "models": {}, "corpus": corpus}
-    assert planning.sets_without_recordings(config, {}) == {"real_se"}
-    assert planning.sets_without_recordings(config, {"TESTS": "/there"}) == set()
+    assert corpus_parts.sets_without_recordings(config, {}) == {"real_se"}
+    assert corpus_parts.sets_without_recordings(config, {"TESTS": "/there"}) == set()
     presets = {"real": PRESET | {"set": "real_se", "rows": [{"system": "clean", "label": "Clean"}]}}
-    assert "recordings are not here" in planning.absent(config, {}, presets)["set real_se"]
+    assert "recordings are not here" in absences.absent(config, {}, presets)["set real_se"]

@@ -12,7 +12,7 @@ import yaml
 
 from speechbase.files import read_jsonl
 from tests.workflow.conftest import run, snakemake
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 LARGE = 2**20  # bytes; larger files (weights) are linked instead of copied
 TABLE = "workflow/presets/roads/mine.yaml"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 ROOMS = ("speechbase", "speechop", "metrics", "baselines", "toy_gmm", "workflow")
 MAY_IMPORT = {

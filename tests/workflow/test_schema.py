@@ -7,7 +7,7 @@ import pytest
 
 from speechbase.files import UserError
 from speechbase.training import kinds
-from workflow.plan import configuration, manual, planning, schema
+from workflow.plan import configuration, manual, places, schema
 
 
 def test_every_kind_has_a_model():
@@ -17,8 +17,8 @@ def test_every_kind_has_a_model():
 def test_the_page_of_keys_and_the_schemas_are_current(tmp_path):
     manual.write(tmp_path)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 1 + len(manual.SCHEMAS) == 1 + len([*(planning.ROOT / "workflow" / "schemas").iterdir()])
-    stale = [path for path in written if (planning.ROOT / path).read_bytes() != (tmp_path / path).read_bytes()]
+    assert len(written) == 1 + len(manual.SCHEMAS) == 1 + len([*(places.ROOT / "workflow" / "schemas").iterdir()])
+    stale = [path for path in written if (places.ROOT / path).read_bytes() != (tmp_path / path).read_bytes()]
     assert not stale, "run python -m workflow.plan.manual"
 
 

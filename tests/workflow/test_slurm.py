@@ -11,7 +11,7 @@ from speechbase.training import checkpoint
 from tests.workflow.conftest import link_sources, snakemake
 from tests.workflow.stand_in_slurm import install
 from workflow.plan import configuration
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 pytestmark = pytest.mark.end_to_end
 STEPS, TURNS = 300, 3

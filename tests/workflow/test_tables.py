@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from speechbase.files import UserError, write_json, write_jsonl
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 from workflow.record import explain
 from workflow.tables import build as tables
 from workflow.tables import figures

@@ -14,8 +14,8 @@ from metrics.statistics import Bootstrap
 from metrics.summary import Difference, Summary, contrast, summarise
 from speechbase.files import read_jsonl, seed_of
 from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result, Seeded
+from workflow.plan.absences import why_absent
 from workflow.plan.configuration import run_of
-from workflow.plan.planning import why_absent
 from workflow.record import curves
 from workflow.tables import listened
 from workflow.tables.build import read_manifest, select

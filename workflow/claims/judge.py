@@ -16,7 +16,7 @@ import typer
 
 from metrics.statistics import holm
 from speechbase.commands import command_line, json_object
-from speechbase.files import UserError, atomic, did_you_mean, write_text
+from speechbase.files import UserError, atomic, did_you_mean, read_yaml, write_text
 from speechbase.settings import checked
 from workflow.claims import wording
 from workflow.claims.comparisons import (
@@ -32,10 +32,10 @@ from workflow.claims.comparisons import (
 )
 from workflow.claims.evidence import Ours, printed, row_of
 from workflow.claims.stated import StatedClaims
-from workflow.plan import planning
+from workflow.plan import places, preset_files
 from workflow.record.options import Data, Models, Results
 
-CLAIMS = planning.ROOT / "workflow" / "presets" / "claims.yaml"
+CLAIMS = places.ROOT / "workflow" / "presets" / "claims.yaml"
 # Rows and roles that no preset of a table states: the toy study's strategies, and the steps of Figure 2's curves.
 TOY = {"rows": ["none", "tc_avg", "tc_cfg"], "roles": ["kl_gaussian", "kl_histogram", "kl_kde", "mean", "std"]}
 CURVE_ROLE = "steps"
@@ -67,7 +67,7 @@ class Claim:
 
 def read_claims(presets: dict[str, dict], path: Path = CLAIMS) -> list[Claim]:
     """Read the claims and check their cells. Raises: UserError: an unknown table, row or role, and the nearest name."""
-    stated = planning.read_yaml(path)
+    stated = read_yaml(path)
     checked(StatedClaims, stated, str(path))
     ids = [claim["id"] for claim in stated["claims"]]
     doubled = {name for name in ids if ids.count(name) > 1}
@@ -121,7 +121,7 @@ def _check_second(comparison: Comparison, presets: dict[str, dict], where: str) 
         (row.get("set", preset["set"]), row.get("system"))
         for preset in presets.values()
         for row in preset["rows"]
-        if comparison.second in planning.roles_of(preset, row)
+        if comparison.second in preset_files.roles_of(preset, row)
     }
     for name in filter(None, (comparison.of, comparison.against, *(comparison.since or ()))):
         for table in filter(None, (comparison.table, comparison.larger)):
@@ -331,7 +331,7 @@ def write(
     out: Annotated[Path, typer.Option(help="claims.csv")],
 ) -> None:
     """Write claims.csv, the comparisons beside it, and claims.md."""
-    presets = planning.read_presets()
+    presets = preset_files.read_presets()
     ours = Ours(
         presets, settings["metrics"], results, data, models, settings["absent"], settings["bootstrap_draws"],
         settings["min_scored"], settings["seed"], settings.get("lacks", {}),

@@ -18,7 +18,7 @@ from speechbase.commands import command_line
 from speechbase.files import UserError
 from speechbase.recorded.corpora import own_folder, read_corpora
 from workflow.cluster import plan, scaling
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, preset_files, system_entries
 from workflow.plan.schema import check_config
 
 BYTES_A_SECOND = 50e6  # a download that goes well
@@ -82,9 +82,9 @@ def weights_states(config: dict) -> list[State]:
         for name, path in sorted(wanted.items())
         if path
     ]
-    systems = planning.read_systems(planning.read_presets())
-    for name, entry in planning.compared(systems).items():
-        settings = planning.compared_settings(config, systems, name)
+    systems = system_entries.read_systems(preset_files.read_presets())
+    for name, entry in system_entries.compared(systems).items():
+        settings = system_entries.compared_settings(config, systems, name)
         baseline = registry.configured(settings, entry["method"], entry.get("checkpoint", ""))
         if baseline.card.unavailable or baseline.card.trained_by:
             continue

@@ -15,7 +15,7 @@ from speechbase.codec.loading import load_codec
 from speechbase.corpus import latents, packed
 from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError, plain_errors, seed_of, write_json
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, trainings
 
 # What a GPU with many cores beside it wants otherwise than two cores do; the rest is the scale's.
 BATCHES = {"tts_seconds": 1024, "s2s_batch": 256, "alike": 1000, "valid_items": 512}
@@ -31,7 +31,7 @@ def settings_for(config: dict, model: str, steps: int, workers: int) -> dict:
     """
     if config["models"].get(model, {}).get("kind") not in ("tts", "multitask"):
         raise UserError(f"The scale {config['scale']} has no model {model!r} of the kind tts or multitask.")
-    entry = planning.training_config(config, model)
+    entry = trainings.training_config(config, model)
     training = entry["training"]
     if "runs" in training:
         training = {key: value for key, value in training.items() if key != "runs"} | training["runs"][-1]

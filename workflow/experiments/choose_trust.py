@@ -21,7 +21,7 @@ import typer
 from metrics.wer import ERRORS
 from speechbase.commands import command_line
 from speechbase.files import UserError, read_jsonl
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, places, preset_files, system_entries
 from workflow.tables.build import read_manifest
 
 LEVELS = (0.0, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.01)
@@ -119,9 +119,9 @@ def write(
 ) -> None:
     """Choose on validation speech, and print the choice with what it costs and gains at each noise level."""
     scale = configuration.of_file(config)
-    results = results or Path(planning.results_folder(scale["scale"]))
-    preset, measures = planning.read_presets()[TABLE], scale["evaluation"]["metrics"]
-    name, systems = preset["set"], planning.read_systems({TABLE: preset})
+    results = results or Path(places.results_folder(scale["scale"]))
+    preset, measures = preset_files.read_presets()[TABLE], scale["evaluation"]["metrics"]
+    name, systems = preset["set"], system_entries.read_systems({TABLE: preset})
     items = read_manifest((data or Path("data", scale["scale"])) / "testsets" / f"{name}.csv")
     ids = list(items["id"])
     told = f"{scale['evaluation']['guide']}.jsonl"

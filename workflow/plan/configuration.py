@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from speechbase.files import UserError, did_you_mean, parse_yaml, read_yaml
-from workflow.plan.planning import DEFAULT_SCALE, ROOT
+from workflow.plan.places import DEFAULT_SCALE, ROOT
 
 FOLDER = ROOT / "config"
 BASE, VOICES = "base.yaml", "voices.tsv"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from speechbase.files import write_text
 from speechbase.texts import read_table
-from workflow.plan.planning import results_folder
+from workflow.plan.places import results_folder
 
 RECORD = "provenance.json"  # what a job writes last into the folder of its index
 SETTLED_S = 1.0  # by so much a folder's time may be later than that of the last file written into it

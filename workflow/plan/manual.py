@@ -15,7 +15,7 @@ from speechbase.recorded.settings import RecordedCorpus
 from speechbase.settings import Settings, models_in
 from speechbase.training.settings import Model
 from workflow.claims.stated import StatedClaims
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 from workflow.plan.preset import Preset
 from workflow.plan.schema import MODELS, Config, SystemEntry
 

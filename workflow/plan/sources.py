@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from speechbase.files import UserError
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 
 def sources(*roots: str) -> list[str]:

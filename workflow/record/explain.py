@@ -14,7 +14,7 @@ import typer
 
 from speechbase.commands import command_line
 from speechbase.files import UserError, read_jsonl, sha256
-from workflow.plan import planning
+from workflow.plan import places, preset_files
 from workflow.record.provenance import read_record
 
 WORST = 5
@@ -102,7 +102,7 @@ def _utterances(scores: Path, table: Path, cell: pd.Series) -> list[str]:
 
 
 def _preset(table: Path) -> dict:
-    return planning.read_preset(planning.ROOT / planning.preset_file(table.stem))
+    return preset_files.read_preset(places.ROOT / preset_files.preset_file(table.stem))
 
 
 def record_of(path: Path) -> Path | None:
@@ -142,9 +142,9 @@ def _walk(path: Path, expected: str | None, depth: int, seen: set[Path]) -> list
 
 def remake(table: Path, scores: Path) -> str:
     """The command that makes the cell's audio, transcripts and scores, and then the table, again."""
-    scale = planning.DEFAULT_SCALE if table.parent.name == "results" else table.parent.name
+    scale = places.DEFAULT_SCALE if table.parent.name == "results" else table.parent.name
     index = str(scores.parent / "index.csv").replace("scores", "audio", 1)
-    chosen = "" if scale == planning.DEFAULT_SCALE else f" --config scale={scale}"
+    chosen = "" if scale == places.DEFAULT_SCALE else f" --config scale={scale}"
     return f"snakemake --cores all{chosen} --forcerun {index} -- {table}"
 
 

@@ -18,7 +18,7 @@ from baselines import registry
 from speechbase.commands import command_line
 from speechbase.files import write_text
 from speechbase.systems.card import Card
-from workflow.plan import planning
+from workflow.plan import places
 from workflow.plan.environment import canonical
 
 NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|CPML|Coqui", re.IGNORECASE)
@@ -26,7 +26,7 @@ NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|CPML|Coqui", re.IGNORECASE)
 
 def write(out: Annotated[Path, typer.Option()]) -> None:
     """List what everything is made of, and under which licences."""
-    materials = yaml.safe_load((planning.ROOT / "workflow" / "materials.yaml").read_text(encoding="utf-8"))
+    materials = yaml.safe_load((places.ROOT / "workflow" / "materials.yaml").read_text(encoding="utf-8"))
     write_text(out, render(materials))
 
 

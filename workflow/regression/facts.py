@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from speechbase.files import UserError
-from workflow.plan import planning
+from workflow.plan import places, preset_files
 from workflow.record.provenance import read_record
 from workflow.tables.build import read_manifest
 
@@ -25,7 +25,7 @@ def observe(table: Path) -> dict:
         UserError: the table or its record is missing, or it is no table.
     """
     record = read_record(table.with_name(f"{table.stem}.provenance.json"))
-    preset = planning.read_preset(planning.ROOT / planning.preset_file(table.stem))
+    preset = preset_files.read_preset(places.ROOT / preset_files.preset_file(table.stem))
     manifests = {Path(name).stem: Path(name) for name in record["inputs"] if name.endswith(".csv")}
     systems = sorted(
         {(Path(name).parent.parent.name, Path(name).parent.name) for name in record["inputs"] if "/scores/" in name}

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from speechbase.commands import command_line, json_object
 from speechbase.files import write_text
-from workflow.plan import planning
+from workflow.plan import preset_files
 from workflow.record import provenance
 from workflow.record.options import Data, Models, Results
 from workflow.report import collect, examples, media
@@ -65,11 +65,11 @@ def write(
 
 def page(place: Place, settings: dict, store: media.Folder | media.Inside) -> str:
     """The page's HTML, its media put where `store` puts them."""
-    presets = planning.read_presets()
+    presets = preset_files.read_presets()
     evaluation = settings["evaluation"]
     claims = collect.claims(place.results)
-    plain = planning.of_kind(presets, *planning.PAPER_KINDS) | planning.of_kind(presets, "frozen", "seeds")
-    neighbours = planning.of_kind(presets, planning.NEIGHBOURS)
+    plain = preset_files.of_kind(presets, *preset_files.PAPER_KINDS) | preset_files.of_kind(presets, "frozen", "seeds")
+    neighbours = preset_files.of_kind(presets, preset_files.NEIGHBOURS)
     plain |= {name: preset for name, preset in neighbours.items() if (place.results / f"{name}.csv").is_file()}
     run = examples.Run(place.results, place.data, plain, evaluation["metrics"], _judge(evaluation))
     tables = [

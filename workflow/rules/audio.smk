@@ -6,7 +6,7 @@ rule speechop_audio:
         manifest="<data>/testsets/{set}.csv",
         codec="<models>/codec/model.safetensors",
         model=lambda wildcards: f"<models>/{SYSTEMS[wildcards.system]['model']}/model.safetensors",
-        transcripts=lambda wildcards: planning.transcripts_for(
+        transcripts=lambda wildcards: wanted.transcripts_for(
             config, SYSTEMS, wildcards.set, wildcards.system, CORRUPTED
         ),
         src=sources("speechop.system"),
@@ -19,7 +19,7 @@ rule speechop_audio:
     benchmark:
         "<benchmarks>/audio/{set}/{system}.tsv"
     wildcard_constraints:
-        system=planning.any_of(SYSTEMS.keys() - COMPARED.keys()),
+        system=places.any_of(SYSTEMS.keys() - COMPARED.keys()),
     priority: 1  # what others wait for goes before their scores
     conda:
         "../../environment.yml"
@@ -28,7 +28,7 @@ rule speechop_audio:
         gpu=config["resources"]["gpu"],
     params:
         system=lambda wildcards: json.dumps(
-            planning.sampling_settings(config, SYSTEMS[wildcards.system])
+            system_entries.sampling_settings(config, SYSTEMS[wildcards.system])
         ),
         models=lambda wildcards, input: Path(input.codec).parent.parent,
         out=lambda wildcards, output: Path(output.index).parent,
@@ -52,12 +52,12 @@ rule baseline_audio:
             f"baselines/{COMPARED[wildcards.system]['method']}/*.py",
         ),
         lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
-        card=lambda wildcards: planning.card_file(SYSTEMS, wildcards.system),
+        card=lambda wildcards: system_entries.card_file(SYSTEMS, wildcards.system),
         models=lambda wildcards: [
             f"<models>/{model}/model.safetensors"
-            for model in planning.models_of(SYSTEMS, wildcards.system)
+            for model in system_entries.models_of(SYSTEMS, wildcards.system)
         ],
-        transcripts=lambda wildcards: planning.transcripts_for(
+        transcripts=lambda wildcards: wanted.transcripts_for(
             config, SYSTEMS, wildcards.set, wildcards.system, CORRUPTED
         ),
     output:
@@ -77,9 +77,9 @@ rule baseline_audio:
     params:
         out=lambda wildcards, output: Path(output.index).parent,
         config=lambda wildcards: json.dumps(
-            planning.compared_settings(config, SYSTEMS, wildcards.system)
+            system_entries.compared_settings(config, SYSTEMS, wildcards.system)
         ),
-        which=lambda wildcards: planning.which(COMPARED[wildcards.system]),
+        which=lambda wildcards: system_entries.which(COMPARED[wildcards.system]),
         transcripts=lambda wildcards, input: (
             ["--transcripts", input.transcripts] if input.transcripts else []
         ),

@@ -2,14 +2,14 @@
 # `on_request`.
 SWEEPS = {
     name: preset
-    for name, preset in planning.of_kind(PRESETS, "sweep").items()
-    if planning.cells(preset, ABSENT, MEASURES)
+    for name, preset in preset_files.of_kind(PRESETS, "sweep").items()
+    if wanted.cells(preset, ABSENT, MEASURES)
 }
 ON_REQUEST = [
     name for name, preset in SWEEPS.items() if preset["sweep"].get("on_request")
 ]
 SWEEP_FIGURES = [
-    f"{planning.results_folder(SCALE)}/beyond/{name}.png"
+    f"{places.results_folder(SCALE)}/beyond/{name}.png"
     for name in SWEEPS
     if name not in ON_REQUEST
 ]
@@ -32,7 +32,7 @@ use rule table as sweep_table with:
     log:
         "<logs>/beyond/{table}.log",
     wildcard_constraints:
-        table=planning.any_of(SWEEPS),
+        table=places.any_of(SWEEPS),
     params:
         results=lambda wildcards, output: Path(output.csv).parent.parent,
         data=f"data/{SCALE}",
@@ -48,7 +48,7 @@ use rule table as sweep_table with:
 
 rule sweep_figure:
     input:
-        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         csv="<results>/beyond/{table}.csv",
         src=sources("workflow.tables.figures"),
     output:
@@ -61,7 +61,7 @@ rule sweep_figure:
     log:
         "<logs>/beyond/{table}_figure.log",
     wildcard_constraints:
-        table=planning.any_of(SWEEPS),
+        table=places.any_of(SWEEPS),
     conda:
         "../../environment.yml"
     shell:
@@ -74,7 +74,7 @@ rule sweep_figure:
 rule confusions:
     input:
         manifest="<data>/testsets/{set}.csv",
-        transcripts=lambda wildcards: planning.heard(
+        transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, config["evaluation"]["guide"]
         ),
         src=sources("workflow.experiments.confusions"),
@@ -112,7 +112,7 @@ rule confused_transcripts:
 
 rule snapped_transcripts:
     input:
-        transcripts=lambda wildcards: planning.heard(
+        transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, config["evaluation"]["guide"]
         ),
         src=sources("workflow.experiments.snap"),
@@ -133,7 +133,7 @@ rule snapped_transcripts:
 rule confidences:
     input:
         manifest="<data>/testsets/{set}.csv",
-        transcripts=lambda wildcards: planning.heard(
+        transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, wildcards.told
         ),
         src=sources("metrics.judges.alignment"),
@@ -192,7 +192,7 @@ rule error_sources:
     log:
         "<logs>/beyond/{table}_sources.log",
     wildcard_constraints:
-        table=planning.any_of(SOURCES_OF_ERRORS),
+        table=places.any_of(SOURCES_OF_ERRORS),
     conda:
         "../../environment.yml"
     params:

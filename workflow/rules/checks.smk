@@ -1,6 +1,6 @@
 # Did a metric move? And what is everything made of, under which licences?
 
-FROZEN = planning.frozen(PRESETS)
+FROZEN = preset_files.frozen(PRESETS)
 
 
 rule regression_report:
@@ -38,7 +38,7 @@ rule licences:
     input:
         lock="requirements.lock",
         materials="workflow/materials.yaml",
-        cards=sorted({planning.card_file(SYSTEMS, name) for name in COMPARED}),
+        cards=sorted({system_entries.card_file(SYSTEMS, name) for name in COMPARED}),
         src=sources("workflow.record.licences"),
     output:
         "<results>/licences.md",

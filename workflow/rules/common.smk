@@ -11,22 +11,22 @@ check_config(
 )
 SCALE = config["scale"]
 MEASURES = config["evaluation"]["metrics"]
-PRESETS = planning.read_presets()
-SYSTEMS = planning.read_systems(PRESETS)
-planning.check_references(PRESETS, SYSTEMS, config)
-COMPARED = planning.compared(SYSTEMS)
-HERE = planning.models_here(SCALE)
-ABSENT = planning.absent(config, SYSTEMS, PRESETS, HERE)
-CORRUPTED = planning.corrupted(PRESETS)
-SCORINGS = planning.scorings(PRESETS, config, ABSENT)
+PRESETS = preset_files.read_presets()
+SYSTEMS = system_entries.read_systems(PRESETS)
+references.check_references(PRESETS, SYSTEMS, config)
+COMPARED = system_entries.compared(SYSTEMS)
+HERE = trainings.models_here(SCALE)
+ABSENT = absences.absent(config, SYSTEMS, PRESETS, HERE)
+CORRUPTED = preset_files.corrupted(PRESETS)
+SCORINGS = wanted.scorings(PRESETS, config, ABSENT)
 
 
 pathvars:
     data=f"data/{SCALE}",
     models=f"models/{SCALE}",
-    results=planning.results_folder(SCALE),
+    results=places.results_folder(SCALE),
     logs=f"logs/{SCALE}",
-    benchmarks=f"{planning.results_folder(SCALE)}/benchmarks",
+    benchmarks=f"{places.results_folder(SCALE)}/benchmarks",
 
 
 wildcard_constraints:

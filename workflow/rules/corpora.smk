@@ -14,7 +14,7 @@ rule speech_table:
     benchmark:
         "<benchmarks>/corpora/speech_{split}.tsv"
     wildcard_constraints:
-        split=planning.any_of(planning.speech_splits(config["corpus"])),
+        split=places.any_of(corpus_parts.speech_splits(config["corpus"])),
     conda:
         "../../environment.yml"
     threads: 16
@@ -22,7 +22,7 @@ rule speech_table:
         mem_mb=3000,
     params:
         config=lambda wildcards: json.dumps(
-            planning.corpus_part(config["corpus"], "speech", wildcards.split)
+            corpus_parts.corpus_part(config["corpus"], "speech", wildcards.split)
         ),
         out=lambda wildcards, output: Path(output.table).parent.parent,
         respeak=["--respeak"] if config["respeak"] else [],
@@ -50,7 +50,7 @@ rule real_voices:
     threads: 16
     params:
         config=lambda wildcards: json.dumps(
-            planning.corpus_part(config["corpus"], "real_voices")
+            corpus_parts.corpus_part(config["corpus"], "real_voices")
         ),
         out=lambda wildcards, output: Path(output.tables[0]).parent.parent,
     shell:
@@ -77,7 +77,7 @@ rule recorded_tests:
         "../../environment.yml"
     params:
         config=lambda wildcards: json.dumps(
-            planning.corpus_part(config["corpus"], "real_tests")
+            corpus_parts.corpus_part(config["corpus"], "real_tests")
         ),
         out=lambda wildcards, output: Path(output.record).parent,
     shell:
@@ -91,7 +91,7 @@ rule noise_table:
     input:
         parts=lambda wildcards: [
             f"<data>/{wildcards.kind}{part}.csv"
-            for part in planning.sounds_parts(config, wildcards.kind)
+            for part in corpus_parts.sounds_parts(config, wildcards.kind)
             if not wildcards.part
         ],
         src=lambda wildcards: sources(
@@ -117,7 +117,7 @@ rule noise_table:
     threads: 16
     params:
         config=lambda wildcards: json.dumps(
-            planning.corpus_part(config["corpus"], wildcards.kind)
+            corpus_parts.corpus_part(config["corpus"], wildcards.kind)
         ),
         out=lambda wildcards, output: Path(output.table).parent,
         split=lambda wildcards: (
@@ -135,8 +135,8 @@ rule test_set:
         speech=lambda wildcards: (
             f"<data>/speech/{config['corpus']['testsets'][wildcards.set]['split']}.csv"
         ),
-        noise=lambda wildcards: f"<data>/noise{planning.sounds_of(config, wildcards.set)}.csv",
-        rir=lambda wildcards: f"<data>/rir{planning.sounds_of(config, wildcards.set)}.csv",
+        noise=lambda wildcards: f"<data>/noise{corpus_parts.sounds_of(config, wildcards.set)}.csv",
+        rir=lambda wildcards: f"<data>/rir{corpus_parts.sounds_of(config, wildcards.set)}.csv",
         src=sources("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",
@@ -146,12 +146,12 @@ rule test_set:
     benchmark:
         "<benchmarks>/corpora/testset_{set}.tsv"
     wildcard_constraints:
-        set=planning.any_of(config["corpus"]["testsets"]),
+        set=places.any_of(config["corpus"]["testsets"]),
     conda:
         "../../environment.yml"
     params:
         config=lambda wildcards: json.dumps(
-            planning.corpus_part(config["corpus"], "testset", wildcards.set)
+            corpus_parts.corpus_part(config["corpus"], "testset", wildcards.set)
         ),
         out=lambda wildcards, output: Path(output.manifest).parent.parent,
     shell:

@@ -19,7 +19,7 @@ LISTENING = {
         )
     )
 }
-STUDY_FOLDER = f"{planning.results_folder(SCALE)}/listening"
+STUDY_FOLDER = f"{places.results_folder(SCALE)}/listening"
 
 
 wildcard_constraints:
@@ -51,7 +51,7 @@ rule listening_prepare:
     params:
         config=lambda wildcards: json.dumps(LISTENING[wildcards.study]),
         testsets=f"data/{SCALE}/testsets",
-        audio=f"{planning.results_folder(SCALE)}/audio",
+        audio=f"{places.results_folder(SCALE)}/audio",
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"

@@ -159,7 +159,7 @@ rule recorded_word_times:
     log:
         "<logs>/paper/words/{set}.log",
     wildcard_constraints:
-        set=planning.any_of(
+        set=places.any_of(
             name
             for name, settings in RECORDED["testsets"].items()
             if settings["from"] in paper_plan.ALIGNED
@@ -199,7 +199,7 @@ rule recorded_test_set:
     benchmark:
         "<benchmarks>/paper/testset_{set}.tsv"
     wildcard_constraints:
-        set=planning.any_of(RECORDED["testsets"]),
+        set=places.any_of(RECORDED["testsets"]),
     conda:
         "../../environment.yml"
     resources:

@@ -1,12 +1,12 @@
 # Claims, validation curves and the HTML report, from what the tables were made of.
 # Read as plain data: workflow.claims.judge checks every cell, but its libraries would cost each call of Snakemake
 # seconds.
-STATED = planning.read_yaml(planning.ROOT / "workflow" / "presets" / "claims.yaml")
+STATED = read_yaml(places.ROOT / "workflow" / "presets" / "claims.yaml")
 CLAIMS = STATED["claims"]
 PAPER_TABLES = [
     name
-    for name, preset in planning.of_kind(PRESETS, *planning.PAPER_KINDS).items()
-    if planning.has_something(preset, ABSENT, MEASURES)
+    for name, preset in preset_files.of_kind(PRESETS, *preset_files.PAPER_KINDS).items()
+    if wanted.has_something(preset, ABSENT, MEASURES)
 ]
 LARGER_TABLES = {
     entry["larger"]
@@ -21,16 +21,18 @@ TOY_TABLES = sorted(
 # whose models ship, and those that have been made.
 NEIGHBOURS = {
     name: preset
-    for name, preset in planning.of_kind(PRESETS, planning.NEIGHBOURS).items()
-    if planning.cells(preset, ABSENT, MEASURES)
+    for name, preset in preset_files.of_kind(PRESETS, preset_files.NEIGHBOURS).items()
+    if wanted.cells(preset, ABSENT, MEASURES)
 }
 NEIGHBOUR_TABLES = [
     name
     for name, preset in NEIGHBOURS.items()
-    if planning.models_needed(preset, SYSTEMS, ABSENT) <= set(SHIPPED)
-    or Path(planning.results_folder(SCALE), f"{name}.csv").exists()
+    if wanted.models_needed(preset, SYSTEMS, ABSENT) <= set(SHIPPED)
+    or Path(places.results_folder(SCALE), f"{name}.csv").exists()
 ]
-UNMADE = set(planning.of_kind(PRESETS, planning.NEIGHBOURS)) - set(NEIGHBOUR_TABLES)
+UNMADE = set(preset_files.of_kind(PRESETS, preset_files.NEIGHBOURS)) - set(
+    NEIGHBOUR_TABLES
+)
 CLAIM_TABLES = sorted(
     {claim["table"] for claim in CLAIMS} - set(TOY_TABLES) - UNMADE
     | (LARGER_TABLES | {STATED["second_judge"]["table"]}) & set(PAPER_TABLES)
@@ -52,7 +54,7 @@ CURVES = {
 CONFUSIONS = {
     name: metric
     for name in [*PAPER_TABLES, *NEIGHBOUR_TABLES]
-    if (metric := planning.labelled(PRESETS[name], ABSENT, MEASURES))
+    if (metric := wanted.labelled(PRESETS[name], ABSENT, MEASURES))
 }
 
 # Of a model that was trained in several runs, those that ship, or all where none does.
@@ -68,7 +70,7 @@ TRAINED_MODELS = [
 
 rule curves:
     input:
-        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         curves=lambda wildcards: expand(
             "<models>/{name}/curves.jsonl", name=CURVES[wildcards.table]
         ),
@@ -84,7 +86,7 @@ rule curves:
     log:
         "<logs>/{table}_curves.log",
     wildcard_constraints:
-        table=planning.any_of(CURVES),
+        table=places.any_of(CURVES),
     conda:
         "../../environment.yml"
     params:
@@ -98,10 +100,10 @@ rule curves:
 
 rule confusion:
     input:
-        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         scores=lambda wildcards: [
             f"<results>/scores/{name}/{system}/{metric}.jsonl"
-            for name, system, metric in planning.cells(
+            for name, system, metric in wanted.cells(
                 PRESETS[wildcards.table], ABSENT, MEASURES
             )
             if metric == CONFUSIONS[wildcards.table]
@@ -118,7 +120,7 @@ rule confusion:
     log:
         "<logs>/{table}_confusion.log",
     wildcard_constraints:
-        table=planning.any_of(CONFUSIONS),
+        table=places.any_of(CONFUSIONS),
     conda:
         "../../environment.yml"
     params:
@@ -134,10 +136,10 @@ rule confusion:
 # On request: runs of several lengths and seeds; those that are not there are trained. The claims read those that are.
 rule matched_runs:
     input:
-        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         curves=lambda wildcards: expand(
             "<models>/{name}/curves.jsonl",
-            name=planning.runs_of(
+            name=trainings.runs_of(
                 config,
                 [
                     model
@@ -153,7 +155,7 @@ rule matched_runs:
     log:
         "<logs>/{table}_matched.log",
     wildcard_constraints:
-        table=planning.any_of(CURVES),
+        table=places.any_of(CURVES),
     conda:
         "../../environment.yml"
     params:
@@ -197,7 +199,7 @@ rule claims:
         runs=[
             f"models/{SCALE}/{name}/curves.jsonl"
             for name in sorted(HERE)
-            if planning.RUN.search(name)
+            if trainings.RUN.search(name)
         ],
         src=sources("workflow.claims.judge"),
     output:
@@ -221,7 +223,7 @@ rule claims:
             | {
                 "seed": config["seed"],
                 "absent": ABSENT,
-                "lacks": planning.lacks(config),
+                "lacks": absences.lacks(config),
             }
         ),
     shell:

@@ -62,7 +62,7 @@ for test_set, asr, metrics in SCORINGS:
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),
-            text=lambda wildcards, input, test_set=test_set: planning.text_column(
+            text=lambda wildcards, input, test_set=test_set: wanted.text_column(
                 config, test_set, wildcards.system
             ),
             features=f".state/{SCALE}/features/{test_set}",

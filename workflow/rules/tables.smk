@@ -3,13 +3,13 @@
 
 rule table:
     input:
-        preset=lambda wildcards: planning.preset_file(wildcards.table),
+        preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         manifests=lambda wildcards: expand(
             "<data>/testsets/{set}.csv",
             set=sorted(
                 {
                     name
-                    for name, _, _ in planning.cells(
+                    for name, _, _ in wanted.cells(
                         PRESETS[wildcards.table], ABSENT, MEASURES
                     )
                 }
@@ -17,7 +17,7 @@ rule table:
         ),
         scores=lambda wildcards: [
             f"<results>/scores/{name}/{system}/{metric}.jsonl"
-            for name, system, metric in planning.cells(
+            for name, system, metric in wanted.cells(
                 PRESETS[wildcards.table], ABSENT, MEASURES
             )
         ],
@@ -25,7 +25,7 @@ rule table:
         listened=lambda wildcards: [
             f"{folder}/mos.csv"
             for study in [PRESETS[wildcards.table].get("study")]
-            for folder in [f"{planning.results_folder(SCALE)}/listening/{study}"]
+            for folder in [f"{places.results_folder(SCALE)}/listening/{study}"]
             if Path(folder, "mos.csv").exists()
             or Path(folder, "private", "prolific_export.csv").exists()
         ],

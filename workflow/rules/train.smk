@@ -1,5 +1,5 @@
 # Models: those that ship with the repository are copied, unless `retrain` asks to train them; the others are trained.
-SHIPPED = [] if config["retrain"] else planning.shipped_models(SCALE)
+SHIPPED = [] if config["retrain"] else trainings.shipped_models(SCALE)
 # At the scale of real corpora training streams shards, on as many nodes as were allotted.
 RECORDED_SPEECH = "recorded" in config["corpus"]
 
@@ -19,7 +19,7 @@ rule shipped_model:
     log:
         "<logs>/train/{model}.log",
     wildcard_constraints:
-        model=planning.any_of(SHIPPED),
+        model=places.any_of(SHIPPED),
     localrule: True
     conda:
         "../../environment.yml"
@@ -38,7 +38,7 @@ rule trained_model:
             split=(
                 ["train", "valid"]
                 if RECORDED_SPEECH
-                else planning.training_tables(
+                else trainings.training_tables(
                     config["corpus"],
                     os.environ,
                     config["models"][wildcards.model]["kind"],
@@ -59,7 +59,7 @@ rule trained_model:
             else []
         ),
         src=lambda wildcards: sources(
-            *planning.training_modules(config, wildcards.model)
+            *trainings.training_modules(config, wildcards.model)
         ),
     output:
         weights="<models>/{model}/model.safetensors",
@@ -71,7 +71,7 @@ rule trained_model:
     benchmark:
         "<benchmarks>/train/{model}.tsv"
     wildcard_constraints:
-        model=planning.any_of(set(config["models"]) - set(SHIPPED)),
+        model=places.any_of(set(config["models"]) - set(SHIPPED)),
     conda:
         "../../environment.yml"
     threads: 16
@@ -80,10 +80,10 @@ rule trained_model:
         gpu=config["resources"]["gpu"],
     params:
         config=lambda wildcards: json.dumps(
-            planning.training_config(config, wildcards.model)
+            trainings.training_config(config, wildcards.model)
         ),
         # Resume state lies where no rule declares it: Snakemake deletes the declared outputs of a job that fails.
-        command=lambda wildcards, output: planning.training_command(
+        command=lambda wildcards, output: trainings.training_command(
             config,
             wildcards.model,
             Path(output.weights).parent,

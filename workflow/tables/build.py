@@ -17,7 +17,7 @@ import typer
 from metrics.summary import summarise
 from speechbase.commands import command_line, json_object
 from speechbase.files import UserError, atomic, read_jsonl, seed_of, write_text
-from workflow.plan import planning
+from workflow.plan import absences, preset_files, system_entries
 from workflow.record import curves
 from workflow.record.options import Data, Results
 from workflow.tables import listened
@@ -39,7 +39,7 @@ def write(
     out: Annotated[Path, typer.Option(help="the table; its Markdown goes beside it")],
 ) -> None:
     """Build a table from its preset: tidy, one row a cell, and to be read, ours beside the paper's."""
-    stated = planning.read_preset(preset)
+    stated = preset_files.read_preset(preset)
     table = build(stated, results, data, settings)
     with atomic(out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
@@ -63,14 +63,15 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
         UserError: a missing or broken manifest or score file.
     """
     rows = []
-    systems = planning.read_systems({preset["title"]: preset})
-    whose = {row["system"]: planning.provenance_of(systems, row["system"]) for row in preset["rows"] if "system" in row}
+    systems = system_entries.read_systems({preset["title"]: preset})
+    names = [row["system"] for row in preset["rows"] if "system" in row]
+    whose = {name: system_entries.provenance_of(systems, name) for name in names}
     models = {name: systems.get(name, {}).get("model", name) for name in whose}
     settings = settings | {"provenance": whose, "model_of": models}
     for row in preset["rows"]:
         for column in preset["metrics"]:
             metric = settings["metrics"][column["role"]]
-            asked = metric if column["role"] in planning.roles_of(preset, row) else None
+            asked = metric if column["role"] in preset_files.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
             if metric is None and row.get("system"):
                 metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
@@ -98,7 +99,7 @@ def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict)
     """What no score file holds: MOS of an imported listening study, the final validation loss of a model."""
     found = None
     if role in listened.SCALES:
-        reason = planning.why_absent(preset, row, settings["absent"])
+        reason = absences.why_absent(preset, row, settings["absent"])
         found = {"status": reason} if reason else listened.cell(preset, row, role, results)
     elif role in curves.ROLES and "models" in settings:
         found = curves.cell(Path(settings["models"]) / settings["model_of"][row["system"]], curves.ROLES[role])
@@ -110,7 +111,7 @@ def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: 
     if system is None or metric is None:
         return None
     provenance = settings["provenance"][system]
-    if reason := planning.why_absent(preset, row, settings["absent"]):
+    if reason := absences.why_absent(preset, row, settings["absent"]):
         return {"status": reason, "provenance": provenance}
     name = row.get("set", preset["set"])
     items = select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))

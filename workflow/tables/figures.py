@@ -21,7 +21,7 @@ import typer
 
 from speechbase.commands import command_line, words
 from speechbase.files import UserError, atomic, read_jsonl
-from workflow.plan import planning
+from workflow.plan import preset_files
 from workflow.record.curves import DROPPED, LOSS, TEXT_GAP, first_at, matched_table, read, validation
 from workflow.record.options import Models, Results
 
@@ -34,7 +34,7 @@ Out = Annotated[Path, typer.Option()]
 
 def draw_curves(preset: Preset, models: Models, out: Out) -> None:
     """Validation loss against steps, from two starts (Figure 2, left)."""
-    _save(curves(planning.read_preset(preset), models), out)
+    _save(curves(preset_files.read_preset(preset), models), out)
 
 
 def draw_training(models: Models, names: Annotated[list[str], words("models", "NAME")], out: Out) -> None:
@@ -44,14 +44,14 @@ def draw_training(models: Models, names: Annotated[list[str], words("models", "N
 
 def draw_sweep(preset: Preset, table: Annotated[Path, typer.Option()], out: Out) -> None:
     """One panel a metric, one line a series."""
-    _save(sweep(planning.read_preset(preset), pd.read_csv(table)), out)
+    _save(sweep(preset_files.read_preset(preset), pd.read_csv(table)), out)
 
 
 def draw_confusion(
     preset: Preset, results: Results, metric: Annotated[str, typer.Option(help="whose scores hold labels")], out: Out
 ) -> None:
     """Which label was answered to which, a panel a row of the table that has labels."""
-    _save(confusion(planning.read_preset(preset), results, metric), out)
+    _save(confusion(preset_files.read_preset(preset), results, metric), out)
 
 
 def _save(figure: plt.Figure, out: Path) -> None:
@@ -89,7 +89,7 @@ def draw_matched(
     preset: Preset, models: Models, out: Out, table: Annotated[Path, typer.Option(help="CSV: a row a run")]
 ) -> None:
     """Final losses of runs of several lengths, each with its own cooldown, from two starts and with several seeds."""
-    panels = planning.read_preset(preset)["curves"]
+    panels = preset_files.read_preset(preset)["curves"]
     runs = {task: matched_table(models, names) for task, names in panels.items()}
     with atomic(table) as temporary:
         pd.concat(runs.values()).to_csv(temporary, index=False, float_format="%.6g")

@@ -102,10 +102,10 @@ def test_the_table_has_the_means_that_were_given(analysed):
 
 
 def test_the_imported_study_fills_its_columns_of_the_table_and_the_rest_says_not_run(analysed, tmp_path):
-    from workflow.plan import planning
+    from workflow.plan import places, preset_files
     from workflow.tables import build as tables
 
-    preset = planning.read_preset(planning.ROOT / "workflow" / "presets" / "speechop" / "table1.yaml")
+    preset = preset_files.read_preset(places.ROOT / "workflow" / "presets" / "speechop" / "table1.yaml")
     preset["metrics"] = [column for column in preset["metrics"] if column["role"] in ("mos_q", "mos_ss")]
     settings = {"metrics": {"mos_q": None, "mos_ss": None}, "absent": {}}
 

@@ -17,13 +17,13 @@ from speechbase.settings import checked
 from tests.workflow.conftest import link_sources, snakemake
 from workflow.cluster import doctor, launch, plan
 from workflow.plan import configuration
-from workflow.plan.planning import ROOT
+from workflow.plan.places import ROOT
 
 SNAKEFILE = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from workflow.plan import planning
+from workflow.plan import places
 from workflow.plan.sources import sources
 SCALE = "paper"
 pathvars:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from speechbase.files import write_jsonl
-from workflow.plan import configuration, planning
+from workflow.plan import configuration, wanted
 
 SPEAKERS = 6
 
@@ -59,7 +59,7 @@ def write_run(root, presets, shifts, failed=None, utterances=60):
     moved = {(system, MEASURES[role]): shift for (system, role), shift in both.items()}
     lost = {(system, MEASURES[role]): count for (system, role), count in (failed or {}).items()}
     tables = [preset for preset in presets.values() if "sweep" not in preset]
-    cells = dict.fromkeys(cell for preset in tables for cell in planning.cells(preset, {}, MEASURES))
+    cells = dict.fromkeys(cell for preset in tables for cell in wanted.cells(preset, {}, MEASURES))
     ids = {test_set: write_manifest(root, test_set, utterances) for test_set in {cell[0] for cell in cells}}
     for test_set, system, metric in cells:
         key = (system, metric)

@@ -13,7 +13,7 @@ from tests.workflow.claims.synthetic_run import MEASURES, write_manifest, write_
 from workflow.claims import judge as claims
 from workflow.claims.comparisons import Comparison
 from workflow.claims.evidence import Ours, printed
-from workflow.plan import configuration, planning
+from workflow.plan import absences, configuration, places, preset_files
 from workflow.plan.configuration import run_of
 from workflow.record.curves import _reached as reached
 from workflow.record.curves import matched_table
@@ -23,7 +23,7 @@ from workflow.tables import listened
 
 @pytest.fixture(scope="module")
 def presets():
-    return planning.read_presets()
+    return preset_files.read_presets()
 
 
 def read_changed(presets, tmp_path, **change):
@@ -91,7 +91,7 @@ def test_a_system_on_several_sets_must_be_named_with_its_set(presets, tmp_path):
 
 @pytest.fixture(scope="module")
 def paper(presets):
-    nothing = Ours(presets, MEASURES, *[planning.ROOT / "no such folder"] * 3)
+    nothing = Ours(presets, MEASURES, *[places.ROOT / "no such folder"] * 3)
     rows, details = claims.report(claims.read_claims(presets), presets, nothing)
     return {row["id"]: row for row in rows}, pd.DataFrame(details)
 
@@ -166,7 +166,7 @@ def run(presets, tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write_run(root, presets, SHIFTS, failed={("speechop", "sim_prompt"): 30})
     settings = {"metrics": MEASURES, "absent": {}, "bootstrap_draws": 2000, "min_scored": 0.99, "seed": 1}
-    settings["lacks"] = planning.lacks(configuration.resolve({"scale": "nano"}))
+    settings["lacks"] = absences.lacks(configuration.resolve({"scale": "nano"}))
     out = root / "results" / "claims.csv"
     places = {"--results": root / "results", "--data": root / "data", "--models": root / "models", "--out": out}
     claims.main([str(part) for pair in places.items() for part in pair] + ["--settings", json.dumps(settings)])

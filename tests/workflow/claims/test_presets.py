@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow.plan import planning
+from workflow.plan import preset_files
 
 # rows of the paper, printed numbers (a standard error is one more), and their sum: taken from the paper's text itself
 PRINTED = {
@@ -19,7 +19,7 @@ PRINTED = {
 
 @pytest.fixture(scope="module")
 def presets():
-    return planning.read_presets()
+    return preset_files.read_presets()
 
 
 def numbers(preset):

@@ -13,7 +13,7 @@ from toy_gmm import study
 from toy_gmm.figure import panels
 from toy_gmm.mixture import Table7
 from workflow.claims import judge as claims
-from workflow.plan import planning
+from workflow.plan import preset_files
 from workflow.report import __main__ as report
 from workflow.tables import build as tables
 
@@ -26,7 +26,7 @@ def finished(tmp_path_factory):
     """The options and settings with which the report is made of the run."""
     root = tmp_path_factory.mktemp("finished")
     presets = {
-        name: preset for name, preset in planning.read_presets().items() if name in ("table3", "table5", "table6")
+        name: preset for name, preset in preset_files.read_presets().items() if name in ("table3", "table5", "table6")
     }
     synthetic_run.write_run(
         root, presets, {("speechop_itc", "wer"): -1.0, ("speechop_gold", "wer"): -1.5}, utterances=12

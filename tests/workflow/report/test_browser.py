@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from speechbase.files import read_yaml
 from tests import chromium
 from workflow.claims import judge
-from workflow.plan import planning
 
 pytestmark = pytest.mark.browser
 PLAY_ALL = """
@@ -74,7 +74,7 @@ def test_the_buttons_show_the_claims_of_one_verdict(browser, finished):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get((finished.results / "report.html").as_uri())
     count = "return [...document.querySelectorAll('.claim')].filter(c => c.offsetParent).length"
-    assert browser.execute_script(count) == len(planning.read_yaml(judge.CLAIMS)["claims"])
+    assert browser.execute_script(count) == len(read_yaml(judge.CLAIMS)["claims"])
     button = browser.find_element("css selector", "button[data-show='not-run']")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
     button.click()

@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from speechbase.files import UserError
+from speechbase.files import UserError, read_yaml
 from workflow.claims import judge
-from workflow.plan import planning
 from workflow.report import collect
 
 
@@ -21,7 +20,7 @@ def test_claims_come_first_with_their_verdicts_and_the_paper_s(page, finished):
     for row in rows:
         assert f'id="{row["id"]}" data-verdict="{row["verdict"].replace(" ", "-")}"' in page
     tally = dict(collect.counts(rows))
-    assert sum(tally.values()) == len(rows) == len(planning.read_yaml(judge.CLAIMS)["claims"])
+    assert sum(tally.values()) == len(rows) == len(read_yaml(judge.CLAIMS)["claims"])
     assert f"<b>{tally['supported']}</b> supported" in page
 
 

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 from speechbase.files import UserError, read_jsonl, write_jsonl
 from workflow.experiments import corrupt, error_sources
-from workflow.plan import planning
+from workflow.plan import preset_files
 from workflow.plan.configuration import run_of
 from workflow.report import media
 from workflow.report.examples import choose
@@ -111,7 +111,7 @@ def test_figure_2_marks_where_the_pretrained_curve_arrives(tmp_path):
     for name, losses in {"fig2_enh_rand": [0.9, 0.6, 0.5, 0.4], "fig2_enh_tts": [0.5, 0.4, 0.3, 0.2]}.items():
         rows = [{"step": 100 * (i + 1), "loss": 1.0, "valid_s2s": loss} for i, loss in enumerate(losses)]
         write_jsonl(tmp_path / name / "curves.jsonl", [{"step": 50, "loss": 2.0}, *rows])
-    figure = figures.curves(planning.read_presets()["fig2"], tmp_path)
+    figure = figures.curves(preset_files.read_presets()["fig2"], tmp_path)
     assert [text.get_text() for text in figure.axes[0].texts] == ["2.0x fewer steps"]
     assert "not trained" in figure.axes[1].get_title()
     plt.close(figure)
@@ -122,7 +122,7 @@ def test_matched_runs_are_drawn_by_length_with_the_range_of_their_seeds(tmp_path
         for part, loss in ((1, 0.2), (8, 0.6)):
             rows = [{"step": 800 // part, "valid_s2s": loss + shift}]
             write_jsonl(tmp_path / run_of("fig2_enh_tts", part, seed) / "curves.jsonl", rows)
-    places = ["--preset", planning.preset_file("fig2"), "--models", str(tmp_path), "--out", str(tmp_path / "m.png")]
+    places = ["--preset", preset_files.preset_file("fig2"), "--models", str(tmp_path), "--out", str(tmp_path / "m.png")]
     figures.main(["matched", *places, "--table", str(tmp_path / "m.csv")])
     table = pd.read_csv(tmp_path / "m.csv")
     assert list(table["steps"]) == [800, 100, 800, 100] and (tmp_path / "m.png").stat().st_size > 10_000
@@ -147,7 +147,7 @@ def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_h
 
 @pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "strength"])
 def test_every_sweep_can_be_drawn_with_gaps(name):
-    preset = planning.read_presets()[name]
+    preset = preset_files.read_presets()[name]
     rows = [
         {"label": row["label"], "role": column["role"], "value": i + 1.0, "low": i + 0.5, "high": i + 1.5}
         for i, row in enumerate(preset["rows"])

@@ -1,0 +1,105 @@
+"""The tables' presets: found, read, checked, and chosen by their kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from speechbase.files import UserError, did_you_mean, read_yaml
+from speechbase.settings import checked
+from workflow.plan.places import ROOT
+from workflow.plan.preset import Preset
+
+PRESETS = ROOT / "workflow" / "presets"
+PAPER_KINDS = ("table", "words", "figure")
+NEIGHBOURS = "neighbour"  # the kind of tables of other papers' systems
+
+
+def read_preset(path: Path) -> dict:
+    """One table's preset, checked. Raises: UserError: what is wrong with it, and where."""
+    preset = read_yaml(path)
+    checked(Preset, preset, str(path))
+    _check_columns(preset, path)
+    return preset
+
+
+def preset_files(folder: Path = PRESETS) -> dict[str, Path]:
+    """Every table's preset by its name: `<name>.yaml` in the folders under `folder`.
+
+    Raises:
+        UserError: a name that stands in two folders.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*/*.yaml"), key=lambda path: path.stem):
+        if path.stem in found:
+            raise UserError(f"{path} and {found[path.stem]} would make the same table: rename one.")
+        found[path.stem] = path
+    return found
+
+
+def preset_file(name: str) -> str:
+    """A table's preset, relative to the root. Raises: UserError: no such table."""
+    files = preset_files()
+    if name not in files:
+        raise UserError(f"workflow/presets/ has no table {name!r}{did_you_mean(name, files)}.")
+    return str(files[name].relative_to(ROOT))
+
+
+def read_presets(folder: Path = PRESETS) -> dict[str, dict]:
+    """Every table by its name, checked. Raises: UserError: what is wrong with a preset, and where."""
+    return {name: read_preset(path) for name, path in preset_files(folder).items()}
+
+
+def of_kind(presets: dict[str, dict], *kinds: str) -> dict[str, dict]:
+    """The tables of these kinds, in the order of the paper: figures last, numbers in names as numbers."""
+
+    def place(name: str) -> tuple:
+        parts = re.split(r"([0-9]+)", name)
+        return presets[name]["kind"] == "figure", [int(part) if part.isdigit() else part for part in parts]
+
+    return {name: presets[name] for name in sorted(presets, key=place) if presets[name]["kind"] in kinds}
+
+
+def frozen(presets: dict[str, dict]) -> str:
+    """The table that the regression compares. Raises: UserError: none, or several."""
+    found = list(of_kind(presets, "frozen"))
+    if len(found) != 1:
+        raise UserError(f"One preset must have the kind frozen, and {', '.join(found) or 'none'} has it.")
+    return found[0]
+
+
+def corrupted(presets: dict[str, dict]) -> dict[str, str]:
+    """System -> the name of the transcripts with wrong words that it is guided by, where a table asks for that."""
+    told = [item for preset in presets.values() for item in preset.get("transcripts", {}).items()]
+    return {system: _wrong(entry) for system, entry in told}
+
+
+def _wrong(entry: dict) -> str:
+    source = f"confused_{entry['confusions']}" if "confusions" in entry else "corrupted"
+    return f"{source}_{entry['corrupted_percent']}"
+
+
+def _check_columns(preset: dict, path: Path) -> None:
+    if (preset["kind"] == "sweep") != ("sweep" in preset):
+        raise UserError(f"{path}: the kind sweep needs the key `sweep`, and no other kind takes it.")
+    unheard = set(preset.get("transcripts", {})) - set(preset.get("systems", {}))
+    if unheard:
+        raise UserError(f"{path}: transcripts names {sorted(unheard)[0]!r}, which is none of the table's own systems.")
+    roles = [metric["role"] for metric in preset["metrics"]]
+    labels = [row["label"] for row in preset["rows"]]
+    if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):
+        raise UserError(f"{path}: a role or a row's label occurs twice.")
+    for row in preset["rows"]:
+        unknown = (set(row.get("paper", {})) | set(row.get("roles", []))) - set(roles)
+        if unknown:
+            name = sorted(unknown)[0]
+            raise UserError(
+                f"{path}, row {row['label']!r}: no column has the role {name!r}{did_you_mean(name, roles)}."
+            )
+        if not row.get("system") and not row.get("paper"):
+            raise UserError(f"{path}, row {row['label']!r}: a row needs a system to run or the paper's values.")
+
+
+def roles_of(preset: dict, row: dict) -> list[str]:
+    """The roles that a row is measured in."""
+    return row.get("roles") or [column["role"] for column in preset["metrics"]]
