@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from huggingface_hub import ModelHubMixin
 
 from speechbase.files import (
     UserError,
@@ -82,6 +83,16 @@ def export(model: SpeechOp, folder: Path) -> None:
             digests="\n".join(f"| `{name}` | `{config['sha256']}` |" for name, config in configs.items()),
         ),
     )
+
+
+class Published(ModelHubMixin, library_name="speechop", license="mit", tags=["speech-enhancement", "text-to-speech"]):
+    """A model as the hub's own functions write and upload it."""
+
+    def __init__(self, model: SpeechOp):
+        self.model = model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        export(self.model, save_directory)
 
 
 @plain_errors

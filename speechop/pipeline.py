@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from huggingface_hub import ModelHubMixin
 from torch import Tensor
 
 from speechbase import audio, editing
@@ -88,7 +87,7 @@ def _unpickled(folder: Path) -> Path:
     return folder
 
 
-class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["speech-enhancement", "text-to-speech"]):
+class SpeechOp:
     """A codec and a network, ready to process speech.
 
     Args:
@@ -106,7 +105,7 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
         self.rate_hz = self.codec.rate_hz
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
         name: str | Path = DEFAULT_WEIGHTS,
         model: str = "multitask",
@@ -137,11 +136,17 @@ class SpeechOp(ModelHubMixin, library_name="speechop", license="mit", tags=["spe
             )
         return cls(folder, model, device)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """What `save_pretrained` and `push_to_hub` write: both model folders, a configuration and a card."""
-        from speechop.export import export
+    def save_pretrained(self, save_directory: str | Path, **hub) -> str | None:
+        """Write both model folders, a configuration and a card; `hub`: as `huggingface_hub.ModelHubMixin` takes it."""
+        from speechop.export import Published  # the hub's client takes half a second to import
 
-        export(self, Path(save_directory))
+        return Published(self).save_pretrained(save_directory, **hub)
+
+    def push_to_hub(self, repo_id: str, **hub) -> str:
+        """Upload what `save_pretrained` writes; `hub`: as `huggingface_hub.ModelHubMixin` takes it."""
+        from speechop.export import Published
+
+        return Published(self).push_to_hub(repo_id, **hub)
 
     # -- batches of requests ---------------------------------------------------------------------------------------
 

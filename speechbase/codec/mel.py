@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 
 from speechbase.codec.base import Codec
@@ -83,6 +82,8 @@ class MelCodec(Codec):
     """
 
     def __init__(self, config: MelConfig):
+        from torchaudio.functional import melscale_fbanks  # slow to import, and whoever imports us may build none
+
         super().__init__(config.latent_dim)
         self.bank: Tensor
         self.window: Tensor
@@ -93,7 +94,7 @@ class MelCodec(Codec):
         self.spectrum_power, self.posterior_std = config.spectrum_power, config.posterior_std
         features = config.frames_per_latent * config.n_mels
         with torch.device("cpu"):  # it indexes with a mask, which the meta device cannot
-            bank = torchaudio.functional.melscale_fbanks(
+            bank = melscale_fbanks(
                 config.n_fft // 2 + 1, 20.0, config.rate_hz / 2, config.n_mels, config.rate_hz, "slaney", "slaney"
             )
         self.register_buffer("bank", bank, persistent=False)

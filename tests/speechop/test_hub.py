@@ -111,8 +111,20 @@ def test_lines_that_were_heard_can_be_mended_and_given_back(models):
 
 
 def test_every_example_of_the_library_runs():
-    outcome = doctest.testmod(pipeline)
-    assert outcome.attempted >= 4 and not outcome.failed
+    given = {"model": SpeechOp.from_pretrained("nano"), "noisy": noise(1.0, 22_050), "prompt": noise(0.6, 22_050)}
+    outcome = doctest.testmod(pipeline, extraglobs=given)
+    assert outcome.attempted >= 15 and not outcome.failed
+    for task in ("enhance", "separate", "isolate", "match_acoustics", "listen", "tts", "edit", "answer"):
+        assert f"model.{task}(" in getattr(SpeechOp, task).__doc__, f"{task} has no example"
+
+
+def test_the_library_is_imported_without_what_only_some_calls_need():
+    """Torch takes more than a second, and nobody should wait for as much again."""
+    slow = ("torchaudio", "huggingface_hub", "requests", "scipy", "pyloudnorm", "transformers", "typer", "rich",
+            "pysubs2", "matplotlib", "accelerate", "sklearn", "torch._dynamo")  # fmt: skip
+    script = f"import sys; from speechop import SpeechOp; print([name for name in {slow} if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
 
 
 def test_the_package_is_imported_without_its_models():
