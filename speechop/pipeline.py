@@ -259,6 +259,11 @@ class SpeechOp:
         Args:
             progress: called with the seconds of audio that are done; bar: the label of a bar of sampling steps.
             settings: fields of `speechop.settings.Composed`.
+
+        >>> jobs = [Job("one", "enhancement", Recording.of(noisy, 22_050)), Job("two", "noise_isolation",
+        ...         Recording.of(noisy[:11_025], 22_050))]
+        >>> [(done.job.name, done.error, done.wave.shape) for done in model.answer(jobs, steps=2)]
+        [('one', '', (22050,)), ('two', '', (11025,))]
         """
         return jobs_module.answer(self, jobs, self.settings(settings, True), progress, bar)
 
@@ -311,7 +316,11 @@ class SpeechOp:
         loudness: str | float = "model",
         **settings,
     ) -> np.ndarray:
-        """The speech of the speaker heard in `prompt` [p] out of a mixture [s] at the same rate; see `enhance`."""
+        """The speech of the speaker heard in `prompt` [p] out of a mixture [s] at the same rate; see `enhance`.
+
+        >>> model.separate(noisy, 22_050, prompt, transcript="ten boxes", steps=2).shape
+        (22050,)
+        """
         return self._one(
             Job("the mixture", "separation", Recording.of(wave, rate_hz), transcript, transcribe,
                 prompt=self.prompt(prompt, rate_hz), loudness=loudness, min_confidence=min_confidence), settings,
@@ -321,7 +330,11 @@ class SpeechOp:
         self, wave: Audio, rate_hz: int, what: str = "speech", *, loudness: str | float = "model", **settings
     ) -> np.ndarray:
         """Foreground (`speech`: with its room and bandwidth) or background (`noise`) of a recording [s]; see
-        `enhance`."""
+        `enhance`.
+
+        >>> model.isolate(noisy, 22_050, "noise", steps=2).shape
+        (22050,)
+        """
         if what not in ("speech", "noise"):
             raise UserError(f"cannot isolate {what!r}: speech or noise.")
         job = Job("the recording", f"{what}_isolation", Recording.of(wave, rate_hz), loudness=loudness)
@@ -330,7 +343,11 @@ class SpeechOp:
     def match_acoustics(
         self, wave: Audio, rate_hz: int, prompt: Audio, *, loudness: str | float = "keep", **settings
     ) -> np.ndarray:
-        """The speech [s] as if recorded where `prompt` [p], at the same rate, was; see `enhance`."""
+        """The speech [s] as if recorded where `prompt` [p], at the same rate, was; see `enhance`.
+
+        >>> model.match_acoustics(noisy, 22_050, prompt, steps=2).shape
+        (22050,)
+        """
         job = Job(
             "the recording", "acoustic_matching", Recording.of(wave, rate_hz), prompt=self.prompt(prompt, rate_hz),
             loudness=loudness,
@@ -341,7 +358,11 @@ class SpeechOp:
         self, wave: Audio, rate_hz: int, transcribe: Transcribe, min_confidence: float = MIN_CONFIDENCE
     ) -> list[Line]:
         """What a recogniser hears in a recording [s], window by window: lines that `enhance` takes as its
-        transcript."""
+        transcript.
+
+        >>> model.listen(noisy, 22_050, lambda part, rate_hz: "ten boxes")[0].text
+        'ten boxes'
+        """
         job = Job("the recording", "enhancement", Recording.of(wave, rate_hz), recogniser=transcribe,
                   min_confidence=min_confidence)  # fmt: skip
         return jobs_module.listen(job, self.rate_hz)
@@ -355,14 +376,14 @@ class SpeechOp:
 
         Raises:
             UserError: texts without phonemes, a prompt of more than 10 s, or a duration outside of 0.2 to 30 s.
+
+        >>> model.tts("ten boxes", prompt, "what the prompt says", 22_050, seconds=0.5, steps=2).shape
+        (11025,)
         """
         text, prompt_text = check_spoken(text, prompt_text)
         level = Recording.of(prompt, rate_hz).gain
         prompt = self.prompt(prompt, rate_hz)
-        if seconds is None:
-            rate = editing.rate_of(phones_of(prompt_text, "The prompt's text"), len(prompt) / self.rate_hz)
-            seconds = phones_of(text, "The text") / rate
-        check_seconds(seconds)
+        seconds = new_seconds(text, prompt_text, len(prompt) / self.rate_hz, seconds)
         request = Request("tts", "tts", transcript=f"{prompt_text} {text}", prompt=prompt, seconds=seconds)
         made = self.process([request], self.settings(settings, False))[0] / np.float32(level)
         return audio.resample(made, self.rate_hz, rate_hz)
@@ -376,6 +397,11 @@ class SpeechOp:
 
         Raises:
             UserError: texts that are equal or have no words, a silent recording, or one of more than 28 s.
+
+        >>> words = [{"word": "ten", "start": 0.1, "end": 0.4}, {"word": "boxes", "start": 0.4, "end": 0.9}]
+        >>> edited = model.edit(noisy, 22_050, "ten boxes", "ten foxes", words, steps=2)
+        >>> bool((edited[:2_205] == noisy[:2_205]).all())
+        True
         """
         row = editing.spans_of(check_text(old, "The old text"), check_text(new, "The new text"))
         source = check_editable(Recording.of(wave, rate_hz))
