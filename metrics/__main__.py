@@ -58,7 +58,7 @@ def score(
     features: Annotated[
         Path | None, typer.Option(metavar="DIR", help="keep what is computed of references alone, for the next system")
     ] = None,
-    jobs: Annotated[int, typer.Option(metavar="N", help="processes")] = len(os.sched_getaffinity(0)),
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="processes")] = len(os.sched_getaffinity(0)),
     as_json: Annotated[bool, typer.Option("--json", help="print rows and summary as JSON")] = False,
 ) -> None:
     """Score files, folders, a table, or a system on a test set."""
@@ -71,15 +71,13 @@ def score(
     if channel is not None:
         settings["channel"] = channel
     rules = scorer.configure(settings, found).rules
-    asked = {one.get("name", one.get("model")): one for one in (parse_json(told, "--asr") for told in asr or ())}
-    for one in asked.values():
-        recognisers.resolve(one)
+    asked = {recognisers.resolve(one).name: one for one in (parse_json(told, "--asr") for told in asr or ())}
     for folder in filter(None, (out, features)):
         check_output(folder, folder=True)
     parts = {"reference": reference, "mixture": mixture, "prompt": prompt, "text": text}
     utterances = _utterances(estimate, parts, manifest, index, transcripts or [], text_column)
     utterances = _with_recognisers(utterances, found, asked, transcripts or [], rules)
-    rows = scorer.score(utterances, found, settings, out=out, features=features, jobs=max(1, jobs))
+    rows = scorer.score(utterances, found, settings, out=out, features=features, jobs=jobs)
     summaries = reports.summaries(rows, {files.id: files.speaker for files in utterances})
     if out:
         write_json(out / "summary.json", summaries)

@@ -13,9 +13,8 @@ from itertools import groupby
 
 from rapidfuzz.distance import Levenshtein
 
-from speechbase.texts import fold
+from speechbase.texts import DASHES, fold
 
-DASHES = re.compile("[\u2012-\u2015]")  # between words without blanks
 # First words of the Unicode names of letters that are written without blanks between words
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "TAI", "JAVANESE")
 
@@ -62,7 +61,7 @@ def lower(text: str) -> str:
 def lower_nopunct(text: str) -> str:
     """Lower case, with everything but letters, their marks, digits, spaces and apostrophes deleted; dashes are
     spaces."""
-    text = DASHES.sub(" ", fold(text).lower())
+    text = re.sub(f"[{DASHES}]", " ", fold(text).lower())
     return _words("".join(c for c in text if c.isalnum() or c.isspace() or c == "'" or _is_mark(c)))
 
 

@@ -177,8 +177,19 @@ class Utterance:
         return info.frames / info.samplerate, info.samplerate
 
     def seconds(self, role: str) -> float:
-        """Duration of a role's file, from its header."""
-        return self._header(role)[0]
+        """Duration of a role's file: of what is there, since headers of cut-off files promise more.
+
+        Raises: Unscorable: missing or unusable file.
+        """
+        path = self.path(role)
+        return self.remember(("seconds", path), lambda: self._counted(path, role))
+
+    def _counted(self, path: Path, role: str) -> float:
+        try:
+            rate_hz, _, blocks = audio.stream(path)
+            return sum(map(len, blocks)) / rate_hz
+        except UserError as error:
+            raise Unscorable(f"unusable_{role}", str(error)) from None
 
     def text(self) -> str:
         """The reference text. Raises: Unscorable: there is none."""

@@ -65,7 +65,8 @@ def _family(
         "higher": False,
         "rate": "the recogniser's (16 kHz)",
         "source": "Radford et al. 2022 (normaliser); package rapidfuzz (alignment)",
-        "version": "2",  # 2: Unicode variants of a letter are one letter; vowel signs of other scripts are kept
+        # 2: variants of a letter are one letter, vowel signs of other scripts are kept; 3: what nobody sees is dropped
+        "version": "3",
         "needs": ("text", "transcript"),
         "audio": False,
         "libraries": ("rapidfuzz", *(("whisper-normalizer",) if stem.endswith("whispernorm") else ())),

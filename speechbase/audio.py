@@ -34,7 +34,7 @@ WRITTEN = {
 # All that libsndfile reads and that holds audio alone, for looking through folders
 SUFFIXES = frozenset(
     {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw", ".mat4", ".mat5"}
-    | {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph", ".sf", ".mp1", ".mp2"}
+    | {".aif", ".aifc", ".oga", ".opus", ".snd", ".sph", ".sf", ".mp1", ".mp2", ".wave", ".bwf", ".mpga"}
     | set(WRITTEN)
 )
 
@@ -146,16 +146,17 @@ def _promises_more(log: str) -> bool:
     """Whether libsndfile's log says that the file is shorter than its header; an unknown length (a pipe's) is no
     promise."""
     sizes = [(int(a), int(b)) for a, b in re.findall(r": (\d+) \(should be (\d+)\)", log)]
-    return any(b + 64 < a < 0x7FFF0000 for a, b in sizes) or "without an End-Of-Stream flag" in log
+    return any(b + 64 < a < 0x7FFF0000 for a, b in sizes) or "lacks an end-of-stream bit" in log
 
 
 def _check(path: Path, block: np.ndarray) -> None:
     if not np.isfinite(block).all():
         raise UserError(f"{path} holds NaN or infinite samples; make it again.")
     if (peak := float(np.abs(block).max())) > LOUDEST:
+        bits = next((bits for bits in (16, 24) if peak <= 2 ** (bits - 1)), 32)
         raise UserError(
-            f"{path} holds samples up to {peak:.6g} where full scale is 1, as 16-bit samples that were stored as "
-            "floats; divide them by 32768 and write it again."
+            f"{path} holds samples up to {peak:.6g} where full scale is 1, as whole numbers of {bits} bits that were "
+            f"stored as floats; divide them by {2 ** (bits - 1)} and write it again."
         )
 
 

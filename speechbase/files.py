@@ -51,7 +51,7 @@ def plain_errors(main: Callable[..., Returned]) -> Callable[..., Returned]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except OSError as error:
-            if (sentence := _refusal(error)) is None:
+            if (sentence := refusal(error)) is None:
                 raise
             sys.exit(_complain(sentence))
 
@@ -71,7 +71,7 @@ REMEDIES = {
 }
 
 
-def _refusal(error: OSError) -> str | None:
+def refusal(error: OSError) -> str | None:
     """What the file system refuses and what to do, as one sentence; None for errors that are not about files."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
@@ -108,7 +108,7 @@ def check_output(path: str | Path, *, folder: bool = False) -> None:
         if path.is_file() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     except OSError as error:
-        why = _refusal(OSError(error.errno, error.strerror, str(path))) if error.errno else str(error)
+        why = refusal(OSError(error.errno, error.strerror, str(path))) if error.errno else str(error)
         raise UserError(f"Nothing can be written at {why}") from None
 
 

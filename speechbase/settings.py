@@ -47,9 +47,9 @@ def needed(meaning: str) -> Any:
 
 
 class Settings(BaseModel):
-    """A group of settings: no other keys, no conversion of types (but whole numbers are numbers), read-only."""
+    """A group of settings: no other keys, no conversion of types (but whole numbers are numbers), finite, read-only."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

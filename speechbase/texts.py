@@ -19,19 +19,14 @@ MAX_BYTES = 1024  # of what is said, or guides, at once
 APOSTROPHES = "\u2018\u2019\u201a\u201b\u02b9\u02bb\u02bc\u02c8\u2032\u2035\uff07\ua78c\u00b4\u0060"
 QUOTES = "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u2036\uff02"
 HYPHENS = "\u2010\u2011\u2212\ufe63\uff0d"
-INVISIBLE = (
-    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"  # soft hyphen, joiners, direction, byte order
-)
+DASHES = "\u2012-\u2015\u2e3a\u2e3b"  # a range for regular expressions; they stand between words without blanks
+# What parts words without blanks: dashes, and signs between letters ("and/or", "wait...what") but "don't" and "co-op"
+PARTING = re.compile(rf"[_{DASHES}]|(?<=[^\W\d_])[^\w\s'\u0300-\u036f-]+(?=[^\W\d_])")
 # An opening mark, words with their own apostrophes, a closing mark
 SINGLE_QUOTED = re.compile(
     r"(?<!\w)[\u2018\u201a\u201b\u0060]((?:[^\u2018\u2019\u0060]|(?<=\w)\u2019(?=\w))*)[\u2018\u2019\u0060](?!\w)"
 )
-_FOLDED = str.maketrans(
-    dict.fromkeys(APOSTROPHES, "'")
-    | dict.fromkeys(QUOTES, '"')
-    | dict.fromkeys(HYPHENS, "-")
-    | dict.fromkeys(INVISIBLE)
-)
+_FOLDED = str.maketrans(dict.fromkeys(APOSTROPHES, "'") | dict.fromkeys(QUOTES, '"') | dict.fromkeys(HYPHENS, "-"))
 
 
 def fold(text: str) -> str:
@@ -41,7 +36,13 @@ def fold(text: str) -> str:
 
     Text in plain ASCII stays as it is, but for the grave accent, which stands for an apostrophe.
     """
-    return unicodedata.normalize("NFKC", SINGLE_QUOTED.sub(r'"\1"', text).translate(_FOLDED))
+    seen = "".join(c for c in text if not _is_invisible(c))
+    return unicodedata.normalize("NFKC", SINGLE_QUOTED.sub(r'"\1"', seen).translate(_FOLDED))
+
+
+def _is_invisible(c: str) -> bool:
+    """Soft hyphens, joiners, marks and brackets of direction (Unicode's format characters), variation selectors."""
+    return unicodedata.category(c) == "Cf" or "\ufe00" <= c <= "\ufe0f" or c in "\u034f\u180e"
 
 
 def read_text(path: str | Path) -> str:
@@ -124,9 +125,9 @@ def spoken(text: str) -> str:
     """The form in which models and aligners know what is said: lower case, letters, digits and apostrophes, single
     spaces.
 
-    Other signs are left out; dashes and line ends part words.
+    Other signs are left out; line ends, dashes and signs between letters (but hyphens) part words.
     """
-    apart = fold(text).translate(dict.fromkeys(map(ord, "\u2013\u2014\u2026"), " ")).lower()
+    apart = PARTING.sub(" ", fold(text)).lower()
     return " ".join("".join(c for c in apart if c.isalnum() or c in "' " or c.isspace()).split())
 
 

@@ -13,7 +13,7 @@ import typer
 from speechbase import editing
 from speechbase.files import UserError, package_version, plain_errors
 from speechop import DEFAULT_WEIGHTS, places, recognisers, transcripts
-from speechop.jobs import Job
+from speechop.jobs import Job, check_given
 from speechop.options import Files, Guide, Run, grouped
 from speechop.places import Place
 from speechop.recordings import Recording, parse_channel
@@ -56,11 +56,11 @@ def _prompt(model, path: Path | None, channel: str, name: str):
 def _check_prompt(path: Path | None, channel: str, name: str) -> None:
     """What can be refused of a prompt before the model is loaded."""
     if path is not None:
-        from speechop.pipeline import check_prompt
+        from speechop.pipeline import PROMPT_SECONDS, check_prompt
 
         if parse_channel(channel) == "each":
             raise UserError(f"{name}-channel each: a prompt is one channel: say mean, or a number from 0.")
-        check_prompt(Recording.read(path, channel), f"{name} {path}")
+        check_prompt(Recording.read(path, channel, PROMPT_SECONDS), f"{name} {path}")
 
 
 def _process(
@@ -71,8 +71,11 @@ def _process(
     """Check everything, then process all inputs."""
     suffix = f".{done}" if files.suffix is None else files.suffix
     plan = places.plan(sources, files.out, files.out_dir, suffix, files.format, files.recursive)
-    left = places.check(plan, files.channel != "each", files.force, files.skip_existing)
-    given, saved = _transcripts(left, guide, files.force)
+    left = places.check(plan, files, files.channel != "each")
+    found, saved = _transcript_files(left, guide, files.force)
+    read = [*(place.source for place in plan), *found.values(), prompt[0], voice[0]]
+    places.check_apart([*places.written(left, files), *saved.values()], read)
+    given = _given(left, guide, found)
     _check_prompt(*prompt)
     _check_prompt(*voice, "--voice")
     if voice_text is not None:
@@ -98,15 +101,23 @@ def _process(
     return results.close()
 
 
-def _transcripts(left: list[Place], guide: Guide | None, force: bool) -> tuple[dict, dict]:
-    """What is given for each input, and where what guided it is saved."""
+def _transcript_files(left: list[Place], guide: Guide | None, force: bool) -> tuple[dict, dict]:
+    """Where what is said in each input is read, and where what guided it is saved."""
     if guide is None:
         return {}, {}
     found = places.companions(left, guide.transcript_in, "--transcript-in", transcripts.SUFFIXES) or {}
+    return found, places.beside(left, guide.transcript_out, "--transcript-out", ".srt", force)
+
+
+def _given(left: list[Place], guide: Guide | None, found: dict[Path, Path]) -> dict:
+    """What is said in each input: one text, or the lines of its file."""
     given: dict = {source: transcripts.read(path) for source, path in found.items()}
-    if guide.transcript is not None:
+    if guide is not None and guide.transcript is not None:
         given = {place.source: guide.transcript for place in left}
-    return given, places.beside(left, guide.transcript_out, "--transcript-out", ".srt", force)
+    for place in left:
+        if place.exact and place.source in given:
+            check_given(str(place.source), given[place.source], place.seconds)
+    return given
 
 
 @app.command()
@@ -208,7 +219,7 @@ def tts(
     - `speechop tts --lines lines.txt --prompt me.wav --prompt-text "..." --out-dir spoken` writes 001.wav, 002.wav, ...
     """
     from speechbase.texts import read_text
-    from speechop.pipeline import check_seconds, check_spoken
+    from speechop.pipeline import check_spoken, new_seconds
 
     if (text is None) == (lines is None):
         raise UserError("Give either a text to say or --lines with a file of them.")
@@ -217,12 +228,13 @@ def tts(
         raise UserError(f"{lines} has no lines.")
     for one in said:
         check_spoken(one, prompt_text)
-    if seconds is not None:
-        check_seconds(seconds)
     _check_prompt(prompt, prompt_channel, "--prompt")
     source = Recording.read(prompt, prompt_channel)
+    for one in said:
+        new_seconds(one, prompt_text, source.seconds, seconds)
     plan = _speech_places(prompt, source, files, text is not None, len(said))
-    left = places.check(plan, True, files.force, files.skip_existing)
+    left = places.check(plan, files, True)
+    places.check_apart(places.written(left, files), [prompt, lines])
     results = Results("tts", plan, left, files, run)
     model = run.load()
     wave = source.tracks[0].read()
@@ -266,20 +278,21 @@ def edit(
     - `speechop edit take.wav --old "..." --new "..." --seed 1 -o another.wav` tries again
     - `speechop edit stereo.wav --channel 0 --old "..." --new "..."`
     """
-    from speechop.pipeline import check_editable
+    from speechop.pipeline import EDIT_SECONDS, check_editable
 
     old, new = transcripts.check_text(old, "--old"), transcripts.check_text(new, "--new")
     editing.spans_of(old, new)
     plan = places.plan(
         [source], files.out, files.out_dir, ".edited" if files.suffix is None else files.suffix, files.format
     )
-    left = places.check(plan, True, files.force, files.skip_existing)
     if len(plan) > 1:
         raise UserError(f"{source} is {len(plan)} files; one is edited at a time.")
+    left = places.check(plan, files, True)
+    places.check_apart(places.written(left, files), [plan[0].source])
     results = Results("edit", plan, left, files, run)
     if not left:
         return results.close()
-    recording = check_editable(Recording.read(plan[0].source, files.channel))
+    recording = check_editable(Recording.read(plan[0].source, files.channel, EDIT_SECONDS))
     if len(recording.tracks) > 1:
         raise UserError(
             f"{source} has {recording.channels} channels: edit one (--channel 0) or their mean (--channel mean)."
@@ -302,7 +315,12 @@ def edit(
 def info(
     models: Annotated[str, typer.Option(help="weights: a scale, a folder, or a hub id")] = DEFAULT_WEIGHTS,
 ) -> None:
-    """Print what the weights are: sizes, training record, sampling defaults; and which recognisers are installed."""
+    """Print what the weights are: sizes, training record, sampling defaults; and which recognisers are installed.
+
+    - `speechop info`
+    - `speechop info --models nano` prints what the fifty-word model is
+    - `speechop info --models my-weights/` or `--models owner/name`
+    """
     from importlib.metadata import entry_points
 
     model = Run(models=models).load()
@@ -321,12 +339,14 @@ def demo(run: Run, port: Annotated[int, typer.Option(min=1, max=65535, help="on 
     """
     from importlib.metadata import entry_points
 
-    from speechop.demo import require, serve
+    from speechop.demo import check_port, require, serve
 
     require()
+    check_port(port)
     installed = sorted(entry.name for entry in entry_points(group=recognisers.GROUP))
+    model = run.load()
     typer.echo(f"open http://127.0.0.1:{port} (Ctrl-C ends it)")
-    serve(run.load(), sorted(installed, key=lambda name: name != "whisper_base"), port)
+    serve(model, sorted(installed, key=lambda name: name != "whisper_base"), port)
 
 
 def main() -> None:

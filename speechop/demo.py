@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from speechbase.files import UserError, install
+from speechbase.files import UserError, install, refusal
 from speechbase.settings import value_of
 from speechop import MARK, recognisers, transcripts
 from speechop.jobs import Job
@@ -23,6 +24,7 @@ from speechop.recordings import Recording
 from speechop.settings import Composed
 from speechop.transcripts import Line
 
+HOST = "127.0.0.1"
 MAX_SECONDS, MAX_MEGABYTES = 60.0, 50
 KEPT_S = 600  # how long a clip stays on the disk; at the end of the page all go
 FOLDER = "speechop-demo-"  # and the process id: where a page keeps its clips
@@ -69,6 +71,20 @@ def to_lines(text: str) -> list[Line] | str | None:
     return lines or None
 
 
+def numbers(**fields: float | None) -> dict[str, float]:
+    """Settings out of the page's fields, which are empty where somebody cleared them.
+
+    Raises:
+        UserError: an empty field.
+    """
+    found = {}
+    for name, value in fields.items():
+        if value is None:
+            raise UserError(f"The field for {name} is empty: write a number.")
+        found[name] = int(value) if float(value).is_integer() else value
+    return found
+
+
 def to_text(lines: list[Line]) -> str:
     """Lines as the transcript's box shows them."""
     return "\n".join(f"{line.start:.2f}-{line.end:.2f}: {'' if line.untrusted else line.text}" for line in lines)
@@ -89,9 +105,9 @@ class Studio:
     def _source(self, path: str | None, what: str) -> Recording:
         if not path:
             raise UserError(f"There is no {what} yet: drop a file, or record one.")
-        source = Recording.read(path, "mean")
+        source = Recording.read(path, "mean", MAX_SECONDS)
         if source.seconds > MAX_SECONDS:
-            raise UserError(f"The {what} lasts {source.seconds:.1f} s; at most {MAX_SECONDS:.0f} s are taken here.")
+            raise UserError(f"The {what} is too long: at most {MAX_SECONDS:.0f} s are taken here; cut it.")
         return source
 
     def _prompt(self, path: str | None, what: str) -> np.ndarray:
@@ -120,14 +136,14 @@ class Studio:
         three."""
         source = self._source(path, "recording")
         voice = None if not voice else self._prompt(voice, "voice")
-        settings = {"steps": int(steps), "seed": int(seed)}
+        settings, strength = numbers(steps=steps, seed=seed), numbers(gamma=gamma)
         given = to_lines(words) if own else None
         if own and given is None:
             raise UserError("There is no transcript: write what is said, or let it be heard.")
         plain = self._answer(Job("the recording", "enhancement", source, voice=voice), **settings)
         recogniser = None if own else self._recogniser(asr).transcribe
         job = Job("the recording", "enhancement", source, given, recogniser, voice=voice)
-        guided = self._answer(job, **settings, gamma=float(gamma))
+        guided = self._answer(job, **settings, **strength)
         waves = {"input": source.tracks[0].read(), "enhanced": plain.wave, "guided": guided.wave}
         files = [self._file(wave, source.rate_hz, name) for name, wave in waves.items()]
         said = "\n".join(f"- {transcripts.told(line)}" for line in guided.lines) + "".join(
@@ -139,16 +155,15 @@ class Studio:
         """The mixture and the prompt's speaker out of it, and their picture."""
         source = self._source(path, "mixture")
         job = Job("the mixture", "separation", source, prompt=self._prompt(prompt, "prompt"))
-        done = self._answer(job, steps=int(steps), seed=int(seed))
+        done = self._answer(job, **numbers(steps=steps, seed=seed))
         picture = spectrograms({"mixture": source.tracks[0].read(), "separated": done.wave}, source.rate_hz)
         return self._file(done.wave, source.rate_hz, "separated"), picture
 
     def speak(self, text: str, prompt, prompt_text: str, steps: int, seed: int) -> tuple:
         """The text in the prompt's voice, and its picture."""
         source = self._source(prompt, "prompt")
-        wave = self.model.tts(
-            text, source.tracks[0].read(), prompt_text, source.rate_hz, steps=int(steps), seed=int(seed)
-        )
+        how = numbers(steps=steps, seed=seed)
+        wave = self.model.tts(text, source.tracks[0].read(), prompt_text, source.rate_hz, **how)
         return self._file(wave, source.rate_hz, "speech"), spectrograms({"speech": wave}, source.rate_hz)
 
 
@@ -176,8 +191,11 @@ def build(studio: Studio, names: list[str], usual: dict) -> tuple[Any, Any]:
         def run(*values):
             try:
                 return function(*values)
-            except UserError as error:
-                raise gr.Error(str(error), print_exception=False) from None
+            except (UserError, OSError) as error:
+                sentence = refusal(error) if isinstance(error, OSError) else str(error)
+                if sentence is None:
+                    raise
+                raise gr.Error(sentence, print_exception=False) from None
 
         return run
 
@@ -263,6 +281,20 @@ def require() -> None:
         raise UserError(f"The page needs Gradio and Matplotlib ({error}): {install('demo')}.") from None
 
 
+def check_port(port: int) -> None:
+    """Refuse (UserError) a port that somebody else has."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does: a page that ended is nobody
+        try:
+            trial.bind((HOST, port))
+        except OSError as error:
+            raise _taken(port, error) from None
+
+
+def _taken(port: int, error: OSError) -> UserError:
+    return UserError(f"The page cannot be served on port {port} ({error}); choose another --port.")
+
+
 def clear_orphans() -> None:
     """Delete the clips of pages that were killed and could not do it themselves."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
@@ -293,7 +325,7 @@ def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
     page.kept = folder  # deleted with the page
     try:
         page.queue(max_size=20).launch(
-            server_name="127.0.0.1",
+            server_name=HOST,
             server_port=port,
             share=False,
             max_file_size=MAX_MEGABYTES * 2**20,
@@ -306,7 +338,7 @@ def serve(model, names: list[str], port: int, *, wait: bool = True) -> Any:
             footer_links=[],
         )
     except OSError as error:
-        raise UserError(f"The page cannot be served on port {port} ({error}); choose another --port.") from None
+        raise _taken(port, error) from None
     finally:
         if wait:
             folder.cleanup()

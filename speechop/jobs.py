@@ -83,6 +83,18 @@ class Done:
         return np.concatenate([block[:, 0] for block in self.blocks()])
 
 
+def check_given(name: str, given: str | Sequence[Line], seconds: float) -> None:
+    """Refuse (UserError) a text for a recording of more than one window, and lines that go on after its end."""
+    if isinstance(given, str):
+        if seconds > WINDOW_S:
+            raise UserError(
+                f"A transcript guides at most {WINDOW_S:.0f} s of audio at once, and {name} lasts {seconds:.1f} s: cut "
+                "it, give lines with times, or let each window be transcribed (--itc)."
+            )
+    elif given and (late := max(line.end for line in given)) > seconds + 1:
+        raise UserError(f"{name} lasts {seconds:.2f} s, its transcript {late:.2f} s.")
+
+
 class _Work:
     """A job under way."""
 
@@ -102,9 +114,9 @@ class _Work:
         job = self.job
         self.source = self.done.recording = job.source() if callable(job.source) else job.source
         given = job.transcript
+        if given is not None:
+            check_given(job.name, given, self.source.seconds)
         whole = [(line.start, line.end) for line in given] if given is not None and not isinstance(given, str) else []
-        if whole and (late := max(end for _, end in whole)) > self.source.seconds + 1:
-            raise UserError(f"{job.name} lasts {self.source.seconds:.2f} s, its transcript {late:.2f} s.")
         self.windows = windows(self.source, whole)
         self.joined = [Joined(self.windows, self.source.rate_hz) for _ in self.source.tracks]
         self.given = self._given_lines()
@@ -117,11 +129,6 @@ class _Work:
         spans = [(window.start / self.source.rate_hz, window.stop / self.source.rate_hz) for window in self.windows]
         if not isinstance(given, str):
             return transcripts.for_windows(given, spans)
-        if len(spans) > 1:
-            raise UserError(
-                f"A transcript guides at most {WINDOW_S:.0f} s of audio at once: cut the recording, give lines with "
-                "times, or let each window be transcribed (--itc)."
-            )
         return [Line(*spans[0], transcripts.check_text(given, "The transcript"))]
 
     def pieces(self) -> Iterator[_Piece]:

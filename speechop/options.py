@@ -77,7 +77,7 @@ class Run:
     steps: Annotated[
         int | None, typer.Option(min=1, max=1000, help="sampling steps: fewer is faster [default: the weights' own]")
     ] = None
-    seed: Annotated[int, typer.Option(help="another seed, another sample")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another sample")] = 0
     batch: Annotated[int | None, typer.Option(min=1, max=256, help="windows at once [default: the weights' own]")] = (
         None
     )
@@ -133,7 +133,7 @@ class Guide:
     ] = transcripts.MIN_CONFIDENCE
     gamma: Annotated[
         float | None,
-        typer.Option(callback=_finite, help="strength of the guidance (Eq. 3) [default: the weights' own]"),
+        typer.Option(min=0, callback=_finite, help="strength of the guidance (Eq. 3) [default: the weights' own]"),
     ] = None
 
     def __post_init__(self):

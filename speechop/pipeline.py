@@ -441,9 +441,7 @@ def _needed(part: Part | None, name: str) -> Part:
 def check_prompt(source: Recording, name: str) -> None:
     """Refuse (UserError) prompts of more than 10 s, and silence."""
     if source.seconds > PROMPT_SECONDS:
-        raise UserError(
-            f"{name} lasts {source.seconds:.1f} s; at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best: cut it."
-        )
+        raise UserError(f"{name} is too long: at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best; cut it.")
     if source.silent:
         raise UserError(f"{name} is silent; choose one with speech in it.")
 
@@ -451,7 +449,7 @@ def check_prompt(source: Recording, name: str) -> None:
 def check_editable(source: Recording) -> Recording:
     """Refuse (UserError) recordings that are silent or too long to be edited at once."""
     if source.seconds > EDIT_SECONDS:
-        raise UserError(f"{source.seconds:.1f} s of audio are too long to edit: at most {EDIT_SECONDS:.0f} s; cut it.")
+        raise UserError(f"The recording is too long to edit: at most {EDIT_SECONDS:.0f} s; cut it.")
     if source.silent:
         raise UserError("The recording is silent: there are no words to change.")
     return source
@@ -474,6 +472,14 @@ def check_seconds(seconds: float) -> float:
             f"{seconds:.2f} s of new speech: {low} to {high:.0f} s are made at once; change the text or --seconds."
         )
     return seconds
+
+
+def new_seconds(text: str, prompt_text: str, prompt_seconds: float, seconds: float | None = None) -> float:
+    """How long a text will be: `seconds`, or as long as the prompt's rate makes it; out of range it is a UserError."""
+    if seconds is None:
+        rate = editing.rate_of(phones_of(prompt_text, "The prompt's text"), prompt_seconds)
+        seconds = phones_of(text, "The text") / rate
+    return check_seconds(seconds)
 
 
 def phones_of(text: str, name: str) -> int:

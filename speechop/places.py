@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +11,27 @@ import soundfile
 
 from speechbase import audio
 from speechbase.files import UserError, check_output
+from speechop.options import Files
 
 
 @dataclass
 class Place:
-    """An input, its result's path, and what its header says (0 where it cannot be read: its own row will say so)."""
+    """An input, its result's path, and what its header says (0 where it cannot be read: its own row will say so).
+
+    `exact`: whether `seconds` is more than an estimate, as it is in MP3.
+    """
 
     source: Path
     out: Path
     seconds: float = 0.0
     rate_hz: int = 0
     channels: int = 0
+    exact: bool = False
+
+    @property
+    def record(self) -> Path:
+        """Where the result's record goes (`--json`)."""
+        return self.out.with_suffix(".json")
 
 
 def find(given: Sequence[str], recursive: bool, suffix: str) -> list[tuple[Path, Path]]:
@@ -120,13 +130,24 @@ def _apart(places: list[Place], suffix: str, ending: str) -> None:
         if len(same) > 1:
             for place in same:
                 place.out = place.out.with_name(f"{place.source.name}{suffix}{ending}")
-    results = [place.out for place in places]
-    if doubled := [path for path in results if results.count(path) > 1]:
-        raise UserError(f"Two inputs would be written to {doubled[0]}: give them in commands of their own.")
-    sources = {place.source.resolve() for place in places}
-    for place in places:
-        if place.out.resolve() in sources:
-            raise UserError(f"{place.out} would take the place of an input: choose another --suffix or --out-dir.")
+    check_apart([place.out for place in places], [place.source for place in places])
+
+
+def written(places: Iterable[Place], files: Files) -> list[Path]:
+    """All that is written for these places: results and, if asked for, records."""
+    return [path for place in places for path in ((place.out, place.record) if files.json else (place.out,))]
+
+
+def check_apart(written: Iterable[Path], read: Iterable[Path | None]) -> None:
+    """Refuse (UserError) to write two results to one place, or one to the place of anything that is read."""
+    inputs, taken = {path.resolve() for path in read if path is not None}, set()
+    for path in written:
+        place = path.resolve()
+        if place in inputs:
+            raise UserError(f"{path} would take the place of an input: choose another name, --suffix or --out-dir.")
+        if place in taken:
+            raise UserError(f"Two results would be written to {path}: name another place for one of them.")
+        taken.add(place)
 
 
 def _look(place: Place) -> None:
@@ -135,27 +156,38 @@ def _look(place: Place) -> None:
     except (soundfile.LibsndfileError, RuntimeError):
         return
     place.seconds, place.rate_hz, place.channels = header.duration, header.samplerate, header.channels
+    place.exact = header.format != "MP3"
 
 
-def check(places: Sequence[Place], one_channel: bool, force: bool, skip: bool) -> list[Place]:
+def check(places: Sequence[Place], files: Files, one_channel: bool) -> list[Place]:
     """The places that are to be filled, each known to be writable.
 
     Args:
+        files: what is asked for: whether results that are there are replaced (`force`) or left with their inputs
+            (`skip_existing`), and whether each has a record (`json`).
         one_channel: whether results are mono, whatever the inputs are.
-        force: results that are there are replaced; skip: they are left, and their inputs too.
 
     Raises:
         UserError: a result that is there, or a place, format or rate that cannot be written.
     """
     there = [place for place in places if place.out.exists()]
-    if there and not (force or skip):
+    if there and not (files.force or files.skip_existing):
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
         raise UserError(f"{there[0].out} exists{more}: --force replaces, --skip-existing leaves what is there.")
-    left = [place for place in places if not (skip and place.out.exists())]
+    left = [place for place in places if not (files.skip_existing and place.out.exists())]
     for place in left:
         channels = 1 if one_channel else max(1, place.channels)
         audio.check_output(place.out, place.rate_hz or None, channels)
+        if files.json:
+            _check_new(place.record, files.force)
     return left
+
+
+def _check_new(path: Path, force: bool) -> None:
+    """Refuse (UserError) what is there already, unless it is to be replaced, and what cannot be written."""
+    if path.exists() and not force:
+        raise UserError(f"{path} exists: --force replaces it.")
+    check_output(path)
 
 
 def companions(
@@ -193,9 +225,7 @@ def beside(places: Sequence[Place], wanted: Path | None, kind: str, ending: str,
         raise UserError(f"{kind} {wanted} is one file, and there are {len(places)} inputs: name a folder.")
     paths = {place.source: wanted / f"{place.source.stem}{ending}" if folder else wanted for place in places}
     for path in paths.values():
-        if path.exists() and not force:
-            raise UserError(f"{path} exists: --force replaces it.")
-        check_output(path)
+        _check_new(path, force)
     if len(set(paths.values())) < len(paths):
         raise UserError(f"{kind}: two inputs have the same name; process their folders one by one.")
     return paths

@@ -146,11 +146,12 @@ class Recording:
         return _measured((wave[at : at + size, None] for at in range(0, len(wave), size)), int(rate_hz), 1)
 
     @classmethod
-    def read(cls, path: str | Path, channel: str = "each") -> Recording:
+    def read(cls, path: str | Path, channel: str = "each", longest_s: float = math.inf) -> Recording:
         """Of any file that libsndfile reads, in blocks of ten seconds.
 
         Args:
             channel: each, mean, or the number of one, from 0.
+            longest_s: of what is longer, which will be refused, no more is read than shows it.
 
         Raises:
             UserError: as `speechbase.audio.stream`, no such channel, or shorter than 0.2 s.
@@ -164,9 +165,18 @@ class Recording:
         elif chosen == "mean":
             blocks = (block.mean(1, keepdims=True) for block in blocks)
         try:
-            return _measured(blocks, rate_hz, channels if chosen == "each" else 1)
+            return _measured(_to_limit(blocks, longest_s * rate_hz), rate_hz, channels if chosen == "each" else 1)
         except TooShort as error:
             raise UserError(f"{path}: {error}") from None
+
+
+def _to_limit(blocks: Iterable[np.ndarray], samples: float) -> Iterator[np.ndarray]:
+    """The blocks until there are more than so many samples."""
+    for block in blocks:
+        yield block
+        samples -= len(block)
+        if samples < 0:
+            return
 
 
 class TooShort(UserError):

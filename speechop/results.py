@@ -89,7 +89,7 @@ class Results:
                 if place.source in self.saved:
                     transcripts.write(self.saved[place.source], done.lines)
                 if self.files.json:
-                    write_json(self._record_path(place), self._record(place, done, model, settings))
+                    write_json(place.record, self._record(place, done, model, settings))
             except UserError as error:
                 done.error = str(error)
         if done.error:
@@ -126,9 +126,6 @@ class Results:
             done.error = str(error)
         done.wall_s = time.perf_counter() - started
         self.keep(place, done, model, settings)
-
-    def _record_path(self, place: Place) -> Path:
-        return place.out.with_suffix(".json")
 
     def _record(self, place: Place, done: Done, model, settings: dict) -> dict:
         how = model.settings(settings, bool(self.guide and any(line.guide for line in done.lines)))

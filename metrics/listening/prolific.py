@@ -147,7 +147,8 @@ def read_export(path: Path) -> list[dict]:
     """Prolific's export as rows of participant, session, status (folded), seconds (None where unknown) and code.
 
     Raises:
-        UserError: missing file or columns (both the web export's and the API's names are known).
+        UserError: missing file or columns (both the web export's and the API's names are known), or a submission that
+            is listed twice in different ways.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist; download the study's export from Prolific and save it there.")
@@ -163,7 +164,15 @@ def read_export(path: Path) -> list[dict]:
             f"{path} has no rows with the columns Submission id, Participant id and Status; is it Prolific's export?"
         )
     found = [{field: row[name] if name else "" for field, name in columns.items()} for row in rows]
-    return [row | {"status": _state(row["status"]), "seconds": seconds_of(row["seconds"])} for row in found]
+    by_session: dict[str, dict] = {}
+    for cells in found:
+        row = cells | {"status": _state(cells["status"]), "seconds": seconds_of(cells["seconds"])}
+        first = by_session.setdefault(row["session"], row)
+        if any(first[name] != row[name] for name in ("participant", "status")):
+            raise UserError(
+                f"{path} lists the submission {row['session']} twice, and not in the same way: download it again."
+            )
+    return list(by_session.values())
 
 
 def _state(text: str) -> str:
@@ -172,7 +181,9 @@ def _state(text: str) -> str:
 
 def seconds_of(text: str) -> float | None:
     """A time as exports write it, 602 or 602,5 seconds or 10:02 or 00:10:02, in seconds; None where it is
-    unreadable."""
+    unreadable, or could be read in two ways (1,002)."""
+    if re.fullmatch(r"\d{1,3},\d{3}", text):
+        return None
     if re.fullmatch(r"\d{1,9}([.,]\d{1,9})?", text):
         return float(text.replace(",", "."))
     if match := re.fullmatch(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", text):

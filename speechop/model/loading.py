@@ -10,6 +10,7 @@ from speechbase.training import checkpoint
 from speechop.model.network import SpeechOpNetwork
 from speechop.settings import NetworkConfig
 
+KINDS = ("tts", "multitask", "s2s")
 # Parts that stage 1 does not have: stage 2 attaches the audio encoder (Appendix E.2).
 ENCODER = ("encoder.", "source_in.", "source_out.", "encoder_condition.")
 FROZEN_TEXT = "text_encoder.model."
@@ -29,8 +30,10 @@ def load_network(folder: Path) -> tuple[SpeechOpNetwork, dict]:
 
 
 def check_current(config: dict, folder: Path) -> None:
-    """Raises: UserError: a released network's configuration of an earlier version, which said less."""
-    network = config.get("network")
+    """Raises: UserError: another kind of model, or a network's configuration of an earlier version, which said less."""
+    network, kind = config.get("network"), config.get("kind", KINDS[0])
+    if kind not in KINDS:
+        raise UserError(f"{folder} holds a model of the kind {kind!r}: one of {', '.join(KINDS)} is needed here.")
     for what, where in (("tasks", network), ("sampling", config), ("kind", config)):
         if not isinstance(where, dict) or what not in where:
             raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")

@@ -157,7 +157,8 @@ def test_a_float_file_at_16_bit_scale_and_a_cut_off_file_have_no_score(write, cl
         "unusable_estimate",
         "length_mismatch",
     }
-    assert statuses(Files("u", reference=reference, estimate=half), ("mcd_dtw",)) == {"mcd_dtw": "unusable_estimate"}
+    for name in ("mcd_dtw", "duration_error", "rate_error"):
+        assert statuses(Files("u", reference=reference, estimate=half), (name,)) == {name: "unusable_estimate"}
 
 
 def test_lengths_and_rates(write, clean):
@@ -219,6 +220,8 @@ def test_empty_and_punctuation_only_texts():
         ("the “co‑op” ﬁnds 20 cafés", 'the "co-op" finds ２０ cafés'),
         ("na­ive​ cats", "naive cats"),
         ("dog—cat", "dog — cat"),
+        ("dog\u2e3acat", "dog cat"),
+        ("\u202ayes\u202c, \u2066dear\u2069 \u2764\ufe0f", "yes, dear"),
         ("कि दिन", "कि दिन"),
     ],
 )

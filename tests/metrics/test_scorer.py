@@ -332,6 +332,7 @@ def test_what_can_be_refused_is_refused_before_a_file_is_read(tmp_path, write, c
         (("--asr", '{"model": "whisper_tiny_en", "language": "de"}'), "English alone"),
         (("--asr", '{"model": "whisper_bass"}'), "did you mean 'whisper_base'"),
         (("--asr", '{"model": 3}'), "model is 3"),
+        (("--asr", '{"model": ["whisper_base"]}'), "model is ['whisper_base']"),
     ):
         assert said in refused(capsys, "score", *pair, *arguments)
     index = tmp_path / "index.csv"

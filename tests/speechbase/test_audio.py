@@ -37,6 +37,17 @@ def test_every_format_that_is_written_is_read_again_and_refused_when_cut_off(tmp
         audio.read(path)
 
 
+@pytest.mark.parametrize("suffix", audio.WRITTEN)
+def test_a_file_is_refused_wherever_it_is_cut_off(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    audio.write(path, np.tile(NOISE, 6), RATE_HZ)
+    content = path.read_bytes()
+    for share in (0.2, 0.6, 0.9):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(UserError, match=r"cut off|cannot be read|no audio samples"):
+            audio.read(path)
+
+
 @contextlib.contextmanager
 def room(size: int):
     """No file may become larger than this many bytes, pytest's own log neither: a disk that is full, without a disk."""
@@ -69,10 +80,13 @@ def test_a_pipe_s_wav_promises_no_length(tmp_path, claimed):
     assert len(audio.read(path)[0]) == len(NOISE)
 
 
-def test_floats_at_16_bit_scale_are_no_audio(tmp_path):
+def test_floats_at_the_scale_of_whole_numbers_are_no_audio(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, NOISE * 32768, RATE_HZ, subtype="FLOAT")
-    with pytest.raises(UserError, match="full scale is 1"):
+    with pytest.raises(UserError, match=r"full scale is 1.*divide them by 32768"):
+        audio.read(path)
+    soundfile.write(path, NOISE * 2**23, RATE_HZ, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"of 24 bits.*divide them by 8388608"):
         audio.read(path)
     soundfile.write(path, NOISE * 10, RATE_HZ, subtype="FLOAT")  # loud, but possible
     assert np.abs(audio.read(path)[0]).max() > 1

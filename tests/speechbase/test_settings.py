@@ -22,6 +22,7 @@ class Lamp(Settings):
     colour: Literal["red", "green"] = "red"
     shades: list[Shade] | None = None
     watts: Annotated[float, Field(gt=0, le=100)] = 5.0
+    height_m: float = 1.0
     bulbs: int | None = None
     on: bool = False
 
@@ -38,6 +39,7 @@ def test_what_fits_is_taken():
         ({"colour": "blue"}, "'red' or 'green'"),
         ({"watts": 0}, "watts is 0: input should be greater than 0"),
         ({"watts": float("nan")}, "watts"),
+        ({"height_m": float("inf")}, "height_m is inf: input should be a finite number"),
         ({"bulbs": "2"}, "bulbs is '2': input should be a valid integer"),
         ({"bulbs": True}, "bulbs is True"),
         ({"on": "yes"}, "on is 'yes'"),

@@ -234,10 +234,15 @@ EARLY = [
     (("enhance", "a.wav", "--suffix", "../x"), "--suffix"),
     (("enhance", "odd.wav", "--format", "opus"), "22050 Hz is refused"),
     (("enhance", "a.wav", "--steps", "0"), "steps"),
-    (("enhance", "a.wav", "--gamma", "nan"), "finite"),
+    (("enhance", "a.wav", "--batch", "0"), "batch"),
+    (("enhance", "a.wav", "--seed", "-1"), "seed"),
+    (("enhance", "a.wav", "--gamma", "nan"), "gamma"),
+    (("enhance", "a.wav", "--gamma", "inf"), "finite"),
+    (("enhance", "a.wav", "--gamma", "-1"), "gamma"),
     (("enhance", "a.wav", "--channel", "left"), "each, mean"),
     (("enhance", "a.wav", "--loudness", "loud"), "--loudness"),
     (("enhance", "a.wav", "--min-confidence", "2"), "min-confidence"),
+    (("enhance", "a.wav", "--min-confidence", "nan"), "min-confidence"),
     (("enhance", "a.wav", "--transcript", "?!"), "no letters"),
     (("enhance", "a.wav", "--transcript", "你好"), "Latin"),
     (("enhance", "a.wav", "--transcript", "a", "--itc"), "exclude each other"),
@@ -246,12 +251,18 @@ EARLY = [
     (("enhance", "a.wav", "--transcript-in", "none.srt"), "does not exist"),
     (("enhance", "a.wav", "b.wav", "--transcript-in", "a.srt"), "name a folder"),
     (("enhance", "a.wav", "b.wav", "--transcript-in", "empty"), "holds no a.srt"),
+    (("enhance", "a.wav", "--transcript-in", "late.srt"), "a.wav lasts 0.50 s, its transcript 9.00 s"),
+    (("enhance", "long.wav", "--transcript", "ten boxes"), "at most 10 s"),
+    (("enhance", "a.wav", "--json", "-o", "taken.wav"), "taken.json exists"),
+    (("enhance", "a.wav", "--json", "--itc", "--transcript-out", "x.json", "-o", "x.wav"), "Two results"),
+    (("enhance", "a.wav", "--transcript-in", "a.srt", "--transcript-out", "a.srt", "--force"), "place of an input"),
     (("enhance", "a.wav", "--itc", "--asr", "nobody"), "whisper_base"),
     (("enhance", "a.wav", "--itc", "--asr-option", "beam"), "key=value"),
     (("enhance", "a.wav", "--voice", "long.wav"), "at most 10 s"),
     (("enhance", "a.wav", "--voice", "b.wav", "--voice-channel", "each"), "one channel"),
     (("separate", "a.wav", "--prompt", "silent.wav"), "silent"),
     (("separate", "a.wav", "--prompt", "none.wav"), "does not exist"),
+    (("separate", "a.wav", "--prompt", "b.wav", "-o", "b.wav", "--force"), "place of an input"),
     (("match", "a.wav", "--prompt", "long.wav"), "at most 10 s"),
     (("isolate", "a.wav", "--what", "music"), "speech or noise"),
     (("tts", "", "--prompt", "b.wav", "--prompt-text", "b"), "no letters"),
@@ -260,6 +271,8 @@ EARLY = [
     (("tts", "a", "--prompt", "b.wav", "--prompt-text", "b", "--seconds", "-2"), "0.2 to 30"),
     (("tts", "a", "--prompt", "b.wav", "--prompt-text", "b", "--seconds", "3600"), "0.2 to 30"),
     (("tts", "a", "--prompt", "b.wav", "--prompt-text", "b", "--seconds", "nan"), "0.2 to 30"),
+    (("tts", "a" * 900, "--prompt", "b.wav", "--prompt-text", "b"), "0.2 to 30"),
+    (("tts", "a", "--prompt", "b.wav", "--prompt-text", "b", "-o", "b.wav", "--force"), "place of an input"),
     (("tts", "a", "--prompt", "long.wav", "--prompt-text", "b"), "at most 10 s"),
     (("tts", "--prompt", "b.wav", "--prompt-text", "b"), "either"),
     (("edit", "a.wav", "--old", "same words", "--new", "Same: words!"), "differ"),
@@ -277,7 +290,8 @@ def inputs(tmp_path_factory):
     put(root / "a.wav"), put(root / "b.wav"), put(root / "odd.wav", 0.5, 22_050), put(root / "long.wav", 29)
     audio.write(root / "silent.wav", np.zeros(RATE, np.float32), RATE)
     soundfile.write(root / "two.wav", np.stack([noise(0.5), noise(0.5, seed=1)], 1), RATE)
-    (root / "empty").mkdir()
+    (root / "empty").mkdir(), (root / "taken.json").write_text("{}")
+    (root / "late.srt").write_text("1\n00:00:08,000 --> 00:00:09,000\nten boxes\n")
     (root / "a.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\nten boxes\n")
     return root
 
@@ -317,7 +331,7 @@ def test_the_version_is_the_package_s():
 
 
 def test_help_teaches_with_three_examples_each():
-    for command in ("enhance", "separate", "isolate", "match", "tts", "edit"):
+    for command in typer.main.get_command(cli.app).commands:
         shown = CliRunner().invoke(cli.app, [command, "--help"]).output
         assert shown.count(f"speechop {command}") >= 3, command
 

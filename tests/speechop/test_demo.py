@@ -14,7 +14,7 @@ import pytest
 
 from speechbase import audio
 from speechbase.files import UserError
-from speechop import MARK, recognisers
+from speechop import MARK, recognisers, recordings
 from tests import chromium
 from tests.speechop.test_cli import Entry, Heard
 from tests.speechop.test_recordings import RATE, noise
@@ -22,7 +22,7 @@ from tests.speechop.test_recordings import RATE, noise
 gradio = pytest.importorskip("gradio", reason="the page needs Gradio (pip install '.[demo]')")
 
 from speechop import demo  # noqa: E402
-from speechop.pipeline import SpeechOp  # noqa: E402
+from speechop.pipeline import SpeechOp, check_prompt  # noqa: E402
 
 WAIT_S = 120
 SAMPLES = """
@@ -83,6 +83,29 @@ def test_buttons_answer_with_marked_files_at_one_loudness(studio, clips):
     ):
         with pytest.raises(UserError, match=said):
             studio.enhance(*arguments, "whisper_base", 1.5, None, 2, 0)
+    for how, said in (
+        ((1.5, None, None, 0), "steps is empty"),
+        ((1.5, None, 2, -1), "seed"),
+        ((None, None, 2, 0), "gamma is empty"),
+        ((float("inf"), None, 2, 0), "finite"),
+    ):
+        with pytest.raises(UserError, match=said):
+            studio.enhance(clip, "", False, "whisper_base", *how)
+
+
+def test_what_lies_behind_the_longest_clip_is_not_read(clips, monkeypatch):
+    read, append = [], recordings.Spool.append
+    monkeypatch.setattr(recordings.Spool, "append", lambda self, wave: read.append(len(wave)) or append(self, wave))
+    with pytest.raises(UserError, match="at most"):
+        check_prompt(recordings.Recording.read(clips / "long.wav", longest_s=10.0), "the prompt")
+    assert sum(read) < 30 * RATE
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded():
+    with socket.socket() as other, pytest.raises(UserError, match="--port"):
+        other.bind((demo.HOST, 0))
+        other.listen()
+        demo.check_port(other.getsockname()[1])
 
 
 def test_the_clips_of_a_page_that_was_killed_go_when_the_next_one_starts(tmp_path, monkeypatch):
@@ -173,6 +196,21 @@ def test_drop_a_file_listen_mend_the_transcript_and_hear_a_change(page, clips):
     changed = np.array(browser.execute_async_script(SAMPLES, second), np.float32)
     assert np.abs(changed - waves["guided"]).max() > 1e-4
     assert by_xpath(browser, "//img[contains(@src, 'data:image') or contains(@src, 'file=')]"), "no spectrogram"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes, said", [(11, "too long: at most 60 s"), (30, "exceed the maximum allowed size")])
+def test_long_files_are_refused_in_a_sentence(page, tmp_path, minutes, said):
+    browser, port = page
+    browser.get(f"http://127.0.0.1:{port}")
+    audio.write(tmp_path / "long.wav", np.tile(noise(60.0), minutes), RATE, subtype="PCM_16")
+    chosen = until(lambda: by_xpath(browser, "//input[@type='file']"), "a place for files")[0]
+    chosen.send_keys(str(tmp_path / "long.wav"))
+    if minutes == 11:
+        until(lambda: by_xpath(browser, "//*[@data-testid='waveform-Recording']"), "the clip")
+        press(browser, "Enhance and listen (ITC)")
+    until(lambda: by_xpath(browser, f"//*[contains(text(), '{said}')]"), "the sentence")
 
 
 def serious(browser) -> list:

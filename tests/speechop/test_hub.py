@@ -86,6 +86,8 @@ def test_pickled_weights_are_refused(models, tmp_path):
         SpeechOp.from_pretrained(tmp_path / "evil")
     with pytest.raises(UserError, match=r"no model.*nano"):
         SpeechOp.from_pretrained("nowhere")
+    with pytest.raises(UserError, match="kind 'sepformer'"):
+        SpeechOp.from_pretrained("nano", "sepformer")
 
 
 def test_many_recordings_in_one_call_and_torch_as_well_as_numpy(models):

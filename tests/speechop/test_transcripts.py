@@ -13,10 +13,24 @@ from speechop.transcripts import Line, Trust, Word
 
 
 @pytest.mark.parametrize(
-    "text", ["Don't go, there!", "don’t go there", "DON＇T  GO\nthere.", "don't go… there", "“don’t — go there”"]
+    "text",
+    [
+        *("Don't go, there!", "don’t go there", "DON＇T  GO\nthere.", "don't go… there", "“don’t — go there”"),
+        *("don't/go there", "don't go...there", "Don't_go―there", "don't:go|there", "don't go⸺there"),
+        *("\u202adon't\u202c \u2066go\u2069 there", "don't\ufe0f g\u2064o there\U000e0020"),
+    ],
 )
 def test_texts_that_say_the_same_have_one_form(text):
     assert spoken(text) == "don't go there"
+
+
+def test_signs_between_letters_part_words_but_for_hyphens_and_those_between_digits_do_not():
+    assert [spoken(text) for text in ("co-op", "1,000", "7:30 p.m.", "e.g. AT&T")] == [
+        "coop",
+        "1000",
+        "730 p m",
+        "e g at t",
+    ]
 
 
 @pytest.mark.parametrize(

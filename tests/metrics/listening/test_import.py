@@ -234,10 +234,24 @@ def test_every_spelling_of_a_state_is_known_and_an_unknown_state_is_reported_and
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("602", 602), ("602.5", 602.5), ("602,5", 602.5), ("00:10:02", 602), ("10:02", 602), ("1:00:02.5", 3602.5),
-     ("", None), ("ten minutes", None), ("-5", None), ("nan", None), ("1e400", None), ("9" * 5000, None)],
+     ("1,002", None), ("", None), ("ten minutes", None), ("-5", None),
+     ("nan", None), ("1e400", None), ("9" * 5000, None)],
 )  # fmt: skip
 def test_times_in_every_form_and_unreadable_ones_are_unknown(text, seconds):
     assert prolific.seconds_of(text) == seconds
+
+
+def test_exports_put_together_pay_nobody_twice(collected):
+    export = collected / "private" / "prolific_export.csv"
+    import_study(collected)
+    before = pay_study(collected)
+    header, *rows = export.read_text().splitlines(keepends=True)
+    export.write_text("".join([header, *rows, *rows]))
+    assert pay_study(collected) == before
+    assert len((collected / "private" / "pay" / "approve.csv").read_text().split()) == 4
+    export.write_text("".join([header, *rows, rows[0].replace("AWAITING REVIEW", "RETURNED")]))
+    with pytest.raises(UserError, match="twice"):
+        pay_study(collected)
 
 
 def test_pay_takes_an_export_with_clock_times_and_semicolons(collected):
