@@ -173,14 +173,21 @@ def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
     return resample(wave, speed, 1.0)
 
 
-def check_output(path: str | Path, rate_hz: int | None = None, channels: int = 1) -> None:
+def check_output(
+    path: str | Path, rate_hz: int | None = None, channels: int = 1, read: Iterable[str | Path] = ()
+) -> None:
     """Find out before any work whether audio (of a rate and number of channels, if given) can be written to `path`.
 
+    Args:
+        read: files that the audio is made from.
+
     Raises:
-        UserError: a suffix that names no format (any case does), a rate that the format lacks, a folder, or a place
-            where nothing can be written.
+        UserError: a suffix that names no format (any case does), a rate that the format lacks, a folder, the place of
+            what is read, or one where nothing can be written.
     """
     files.check_output(path)
+    if Path(path).resolve() in (Path(one).resolve() for one in read):
+        raise UserError(f"{path} would take the place of an input: choose another name.")
     container, subtype = _format(Path(path))
     if rate_hz is not None:
         _opened(path, io.BytesIO(), rate_hz, channels, subtype, container).close()

@@ -154,9 +154,11 @@ class _Work:
             line = self.given[number]
         elif self.job.recogniser is not None:
             started, rate_hz = time.perf_counter(), self.source.rate_hz
-            heard = _heard(self.job.recogniser, np.asarray(np.mean(parts, 0, dtype=np.float32)), self.rate_hz)
             span = Line(window.start / rate_hz, window.stop / rate_hz, "")
-            line = transcripts.judged(heard, span, window.first / rate_hz, self.job.min_confidence)
+            first = round((window.start - window.first) / rate_hz * self.rate_hz)
+            own = slice(first, first + round((span.end - span.start) * self.rate_hz))  # neighbours hear what is around
+            heard = _heard(self.job.recogniser, np.mean(parts, 0, dtype=np.float32)[own], self.rate_hz)
+            line = transcripts.judged(heard, span, span.start, self.job.min_confidence)
             line = line if self.trust is None else self.trust.weigh(line)
             self.done.wall_s += time.perf_counter() - started
         else:

@@ -62,7 +62,7 @@ def speak(
 ) -> None:
     """Say a text in a voice."""
     words = check_text(text, "The text")
-    audio.check_output(out)
+    audio.check_output(out, read=[voice])
     polyspeech, wave = _loaded(models, voice, channel)
     said = polyspeech.speak(words, wave, seed)
     if said.reason == "limit":

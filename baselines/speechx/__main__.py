@@ -26,7 +26,7 @@ AT = Path(MODELS_DIR)
 
 def _loaded(models: Path, out: Path, channel: int | None, *inputs: Path) -> tuple:
     """The models, and each input at their rate; what can be refused without the models is refused first."""
-    audio.check_output(out)
+    audio.check_output(out, read=inputs)
     heard = [audio.read_mono(path, channel) for path in inputs]
     speechx = SpeechX(models)
     return speechx, *(audio.resample(wave, rate_hz, speechx.rate_hz) for wave, rate_hz in heard)

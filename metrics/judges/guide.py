@@ -8,11 +8,9 @@ import numpy as np
 from metrics.judges import alignment, recognisers, whisper
 from speechbase import audio
 
-SPEECH_PROBABILITY, SPEECH_SECONDS = (
-    0.5,
-    0.1,
-)  # noise, chords and clicks stayed below .4 throughout, speech came above .89
-VAD_SAMPLES = 512
+SPEECH_PROBABILITY = 0.5  # noise, chords and clicks stayed below .4 throughout, speech came above .89
+SPEECH_SECONDS = 0.1
+VAD_SAMPLES, MARGIN_S = 512, 0.1  # of a frame; by which the detector may be late or early
 
 
 class WhisperBase:
@@ -35,7 +33,7 @@ class WhisperBase:
         wave = audio.resample(wave, rate_hz, recognisers.RATE_HZ)
         heard = _heard(self._recogniser, wave)
         words = alignment.align(wave, heard["text"], **self._aligner, confidence=True) if heard["text"].split() else []
-        return heard | {"words": words}
+        return heard | {"words": _within_speech(words, wave)}
 
     def align(self, wave: np.ndarray, rate_hz: int, text: str) -> list[dict]:
         """Word times of a known text; see `metrics.judges.alignment.align`."""
@@ -63,7 +61,21 @@ def _heard(recogniser: recognisers.Recogniser, wave: np.ndarray) -> dict:
 
 def speech_seconds(wave: np.ndarray) -> float:
     """How much of float32 audio [n] at 16 kHz is speech to Silero's detector, seconds."""
+    return float(_is_speech(wave).sum()) * VAD_SAMPLES / recognisers.RATE_HZ
+
+
+def _is_speech(wave: np.ndarray) -> np.ndarray:
+    """Whether each 32 ms of audio are speech to Silero's detector."""
     from faster_whisper.vad import get_vad_model
 
-    probability = np.asarray(get_vad_model()(np.pad(wave, (0, -len(wave) % VAD_SAMPLES)))).ravel()
-    return float((probability > SPEECH_PROBABILITY).sum()) * VAD_SAMPLES / recognisers.RATE_HZ
+    return np.asarray(get_vad_model()(np.pad(wave, (0, -len(wave) % VAD_SAMPLES)))).ravel() > SPEECH_PROBABILITY
+
+
+def _within_speech(words: list[dict], wave: np.ndarray) -> list[dict]:
+    """The words with their times held between the first and the last speech: the aligner stretches them over silence
+    at the ends."""
+    speech = np.flatnonzero(_is_speech(wave)) * VAD_SAMPLES / recognisers.RATE_HZ if words else ()
+    if not len(speech):
+        return words
+    low, high = max(0.0, speech[0] - MARGIN_S), speech[-1] + VAD_SAMPLES / recognisers.RATE_HZ + MARGIN_S
+    return [word | {edge: float(np.clip(word[edge], low, high)) for edge in ("start", "end")} for word in words]

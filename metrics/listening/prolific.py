@@ -166,8 +166,8 @@ def read_export(path: Path) -> list[dict]:
     found = [{field: row[name] if name else "" for field, name in columns.items()} for row in rows]
     by_session: dict[str, dict] = {}
     for cells in found:
-        row = cells | {"status": _state(cells["status"]), "seconds": seconds_of(cells["seconds"])}
-        first = by_session.setdefault(row["session"], row)
+        row: dict = {**cells, "status": _state(cells["status"]), "seconds": seconds_of(cells["seconds"])}
+        first = by_session.setdefault(cells["session"], row)
         if any(first[name] != row[name] for name in ("participant", "status")):
             raise UserError(
                 f"{path} lists the submission {row['session']} twice, and not in the same way: download it again."

@@ -458,6 +458,14 @@ def test_what_cannot_be_answered_is_a_sentence(made, inputs, monkeypatch, tmp_pa
     assert stop.value.code == 2 and said in " ".join(printed.getvalue().split()) and not list(tmp_path.iterdir())
 
 
+def test_a_result_does_not_take_the_place_of_its_input(made, inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    before = (inputs / "prompt.wav").read_bytes()
+    done = CliRunner().invoke(app, ["extract", "a.wav", "--prompt", "prompt.wav", "--out", "./prompt.wav"])
+    assert isinstance(done.exception, UserError) and "place of an input" in str(done.exception)
+    assert (inputs / "prompt.wav").read_bytes() == before
+
+
 def test_a_text_is_read_as_it_was_in_training_and_a_channel_is_chosen(made, inputs, tmp_path):
     for number, text in enumerate(("seven boxes", "Seven: boxes!")):
         words = ["enhance", inputs / "two.wav", "--channel", 1, "--text", text, "--models", made]

@@ -54,6 +54,14 @@ def test_words_have_places_and_confidence_that_noise_lowers(whisper, speech):
 
 
 @pytest.mark.slow
+def test_words_are_not_stretched_over_the_silence_around_them(whisper, speech):
+    before = np.zeros(2 * RATE, np.float32)
+    words = whisper.transcribe(np.concatenate([before, speech, before]), RATE)["words"]
+    said = (2.0 + np.flatnonzero(np.abs(speech) > 0.05)[[0, -1]] / RATE).tolist()
+    assert [words[0]["start"], words[-1]["end"]] == pytest.approx(said, abs=0.25)
+
+
+@pytest.mark.slow
 def test_a_second_recogniser_of_another_family_hears_the_same(speech):
     pytest.importorskip("moonshine_voice", reason="moonshine-voice is not installed")
     moonshine = guide.Moonshine()

@@ -207,6 +207,17 @@ def test_what_was_heard_is_saved_mended_and_given_back_window_by_window(run, tmp
     assert code == 2 and "--itc" in said
 
 
+def test_each_part_of_a_recording_is_heard_once(run, tmp_path, monkeypatch):
+    """What lies around a window, which the model hears too, would be heard and written down twice."""
+    heard = []
+    monkeypatch.setattr(Heard, "transcribe", lambda self, wave, rate_hz: heard.append(wave) or "ten boxes")
+    wave = with_pauses(25.0)
+    audio.write(tmp_path / "long.wav", wave, RATE)
+    assert run("enhance", "long.wav", "--itc", steps=1)[0] == 0
+    assert len(heard) >= 3 and sum(map(len, heard)) == len(wave)
+    assert np.corrcoef(np.concatenate(heard), wave)[0, 1] > 0.999
+
+
 def test_what_is_not_trusted_does_not_guide_and_that_is_said(run, tmp_path):
     put(tmp_path / "a.wav"), put(tmp_path / "faint.wav", gain=1e-3)
     assert run("enhance", "a.wav", "-o", "plain.wav")[0] == 0

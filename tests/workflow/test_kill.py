@@ -176,9 +176,9 @@ def test_a_killed_workflow_goes_on_and_a_second_one_is_kept_out(made, tmp_path):
     first = subprocess.Popen(
         arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    locks = folder / ".snakemake" / "locks"
+    at_work = folder / ".snakemake" / "incomplete"
     for _ in range(600):
-        if locks.is_dir() and any(locks.iterdir()):
+        if at_work.is_dir() and any(at_work.iterdir()):
             break
         time.sleep(0.2)
     os.killpg(first.pid, signal.SIGSTOP)  # else it may have finished before the second one has started
@@ -187,6 +187,6 @@ def test_a_killed_workflow_goes_on_and_a_second_one_is_kept_out(made, tmp_path):
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     assert snakemake(folder, *SMOKE, "--unlock").returncode == 0
-    done = snakemake(folder, *SMOKE, "--rerun-incomplete", "--", target)
+    done = snakemake(folder, *SMOKE, "--", target)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert (folder / target).read_bytes() == before
