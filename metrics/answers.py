@@ -56,7 +56,7 @@ METRICS = (
         range="0 to 100",
         higher=True,
         source="own definition",
-        pitfalls="`unknown` counts as wrong. Compare with the share of the most frequent label.",
+        pitfalls="`unknown` is wrong but of speech that no label fits. Compare with the share of the most frequent label.",
         needs=("label", "answer"),
         judges="label",
         **_COMMON,

@@ -46,6 +46,9 @@ TASKS = {
 }
 
 
+UNKNOWN = "unknown"  # the label of what nothing is heard in, or that is none of the labels that a system knows
+
+
 @dataclass(frozen=True)
 class Item:
     """What a system is given for one utterance; audio is loaded on demand.

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from baselines.polyspeech.layout import NAMING
-from baselines.polyspeech.pipeline import MARK, UNKNOWN, PolySpeech, Sampling
+from baselines.polyspeech.pipeline import MARK, PolySpeech, Sampling
 from speechbase import audio
 from speechbase.files import UserError, seed_of
-from speechbase.items import Item
+from speechbase.items import UNKNOWN, Item
 from speechbase.settings import checked
 from speechbase.systems.contract import Answer, Baseline, fit_length
 from speechbase.tokens.sampling import Drawing
@@ -54,7 +54,7 @@ class Adapter(Baseline):
 
     def _named(self, task: str, item: Item, found) -> Answer:
         known = self.polyspeech.labels[task]
-        if item.row["label"] not in known:
+        if item.row["label"] not in (*known, UNKNOWN):
             raise UserError(
                 f"{item.id} is labelled {item.row['label']!r}, and the model was trained on {', '.join(known)}: take a "
                 "test set of those labels, or train on the others."

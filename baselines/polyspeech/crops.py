@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from baselines.polyspeech.settings import CropConfig
+from baselines.polyspeech.settings import CropConfig, PolySpeechPart
 from speechbase.corpus import degrade
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.shards import open_speech
 from speechbase.files import seed_of
+from speechbase.settings import value_of
 
 
 @dataclass
@@ -32,10 +33,19 @@ class Crops(Pairs):
     """`Pairs` whose items are speech alone, in all languages that there are."""
 
     @classmethod
-    def of(cls, data: Path, split: str, config: dict, rate_hz: int, device="cpu") -> Crops:
-        """The speech of a split with that of its further languages; errors as `Pairs.load`."""
-        speech = open_speech(data, split, rate_hz, languages=True)
-        return cls.load(data, split, config, rate_hz, device, speech=speech)
+    def of(cls, data: Path, config: dict, rate_hz: int, device="cpu") -> tuple[Crops, Crops]:
+        """The speech of training and of validation, with that of their further languages; errors as `Pairs.load`.
+
+        Args:
+            config: the model's, with `speech` and `degradation`.
+        """
+        tables = {"train": value_of(PolySpeechPart, config, "speech"), "valid": "valid"}
+        train, valid = (
+            cls.load(data, split, config["degradation"], rate_hz, device,
+                     speech=open_speech(data, table, rate_hz, languages=True))
+            for split, table in tables.items()
+        )  # fmt: skip
+        return train, valid
 
     def draw(self, how: CropConfig, hop: int, *stream) -> Crop:
         """A micro-batch that depends on its stream of numbers alone; `hop` samples a frame."""

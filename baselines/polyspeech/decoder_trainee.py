@@ -82,9 +82,7 @@ def build(config: dict, context: Context) -> DecoderTrainee:
     semantic = Semantic(context.models / config["semantic"], device)
     sset, tokens = load_sset(context.models / config["tokens"], semantic.record, device)
     how = checked(CropConfig, config.get("batches", {}), "batches")
-    train, valid = (
-        Crops.of(context.data, split, config["degradation"], codec.rate_hz, device) for split in ("train", "valid")
-    )
+    train, valid = Crops.of(context.data, config, codec.rate_hz, device)
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
     network = LatentDecoder(semantic.dim, codec.latent_dim, sizes).to(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from speechbase.codec import Codec
 from speechbase.codec.loading import load_codec
 from speechbase.codec.quantiser import ResidualQuantiser
 from speechbase.corpus.shards import open_speech
+from speechbase.corpus.speech import SpeechTable
 from speechbase.files import UserError, seed_of
 from speechbase.settings import checked, value_of
 from speechbase.tokens.settings import LMConfig
@@ -42,7 +43,10 @@ class Targets:
 
 
 class HubertTrainee:
-    """What the training loop needs; released with the layer that a linear probe chose on validation speech."""
+    """What the training loop needs; released with the layer that a linear probe chose on validation speech.
+
+    `english` opens the speech of training and of validation whose words the probe reads.
+    """
 
     rivals: nn.Module | None = None
 
@@ -55,9 +59,9 @@ class HubertTrainee:
         how: HubertBatches,
         targets: Targets,
         seed: int,
-        data: Path,
+        english: Callable[[], tuple[SpeechTable, SpeechTable]],
     ):
-        self.data = data
+        self.english = english
         self.network, self.codec, self.train, self.how, self.seed = network, codec, train, how, seed
         self.targets = targets
         self.chosen: tuple[int, dict[str, float]] = (0, {})
@@ -100,8 +104,7 @@ class HubertTrainee:
 
     def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
         """All of the averaged network, with the statistics of its layers."""
-        train, valid = (open_speech(self.data, name, self.codec.rate_hz).with_text() for name in ("train", "valid"))
-        layer, errors, mean, std = probe.choose(averaged, self.codec, train, valid, self.seed)  # type: ignore[arg-type]
+        layer, errors, mean, std = probe.choose(averaged, self.codec, *self.english(), self.seed)  # type: ignore[arg-type]
         self.chosen = (layer, errors)
         return averaged.state_dict() | {"mean": mean, "std": std}
 
@@ -124,9 +127,7 @@ def build(config: dict, context: Context) -> HubertTrainee:
     codec = load_codec(context.models / value_of(HubertModel, config, "codec")).to(device)
     how = checked(HubertBatches, config.get("batches", {}), "batches")
     wanted = checked(TargetConfig, config.get("targets", {}), "targets")
-    train, valid = (
-        Crops.of(context.data, split, config["degradation"], codec.rate_hz, device) for split in ("train", "valid")
-    )
+    train, valid = Crops.of(context.data, config, codec.rate_hz, device)
     encoder = None if wanted.of == LATENTS else Semantic(context.models / wanted.of, device)
     targets = Targets(wanted, encoder, codec.latent_dim)
     left = targets.clusters.fit(_frames(codec, train, how, targets, config["seed"]), config["seed"], wanted.iterations)
@@ -135,7 +136,13 @@ def build(config: dict, context: Context) -> HubertTrainee:
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
     network = Hubert(codec.latent_dim, sizes, wanted.clusters).to(device)
-    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], context.data)
+
+    def english() -> tuple[SpeechTable, SpeechTable]:
+        names = (value_of(HubertModel, config, "speech"), "valid")
+        fitted, scored = (open_speech(context.data, name, codec.rate_hz, eager=False).with_text() for name in names)
+        return fitted, scored
+
+    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], english)
 
 
 def _frames(codec: Codec, crops: Crops, how: HubertBatches, targets: Targets, seed: int) -> Tensor:

@@ -20,6 +20,7 @@ from baselines.polyspeech.network import PolySpeechLM
 from baselines.polyspeech.sset import load_sset
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
+from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
 from speechbase.tokens.generation import Length, Run
 from speechbase.tokens.sampling import Drawing
@@ -31,7 +32,6 @@ SILENT = 1e-4  # peak below which a recording holds nothing
 PROMPT_SECONDS = 10.0  # the longest prompt
 CHUNK_FRAMES = 400  # of coding and decoding
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
-UNKNOWN = "unknown"
 
 
 class Sampling(Settings):

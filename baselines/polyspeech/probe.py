@@ -34,7 +34,8 @@ def features(
         real = frames_of(codec, [len(wave) for wave in waves], latents.shape[1]).to(device)
         layers = network.layers(latents, real)
         found += [[layer[row, real[row]].cpu() for layer in layers] for row in range(len(waves))]
-    return found, [speech.rows["text"].iat[place] for place in order]
+    texts = (speech.rows["text"].iat[place] for place in order)
+    return found, ["".join(sign for sign in text if sign in ALPHABET[1:]) for text in texts]
 
 
 def character_errors(train: tuple[list[Tensor], list[str]], valid: tuple[list[Tensor], list[str]], seed: int) -> float:
@@ -58,7 +59,7 @@ def character_errors(train: tuple[list[Tensor], list[str]], valid: tuple[list[Te
 
 def _ctc(probe: nn.Linear, rows: list[Tensor], texts: list[str]) -> Tensor:
     scores = probe(nn.utils.rnn.pad_sequence(rows, batch_first=True)).log_softmax(-1).transpose(0, 1)  # [n, b, k]
-    labels = [[ALPHABET.index(sign) for sign in text if sign in ALPHABET[1:]] for text in texts]
+    labels = [[ALPHABET.index(sign) for sign in text] for text in texts]
     flat = torch.tensor([label for row in labels for label in row])
     lengths = torch.tensor([len(row) for row in rows]), torch.tensor([len(row) for row in labels])
     return F.ctc_loss(scores, flat, *lengths, zero_infinity=True)

@@ -80,16 +80,22 @@ class LossConfig(Settings):
     ctc: NotNegative = key(0.0, "weight of CTC over the positions of speech, of asr; not the paper's")
 
 
-class HubertModel(Model):
+class PolySpeechPart(Model):
+    """What all models of PolySpeech say."""
+
+    codec: Name = key("codec", "the folder of its codec")
+    speech: Literal["train", "tts"] = key("train", "the table of speech that it learns from")
+
+
+class HubertModel(PolySpeechPart):
     """A semantic encoder, by masked prediction."""
 
     network: LMConfig
     batches: HubertBatches = HubertBatches()
     targets: TargetConfig = TargetConfig()
-    codec: Name = key("codec", "the folder of its codec")
 
 
-class SsetModel(Model):
+class SsetModel(PolySpeechPart):
     """Tokens of semantic embeddings."""
 
     network: SsetConfig
@@ -97,20 +103,18 @@ class SsetModel(Model):
     batches: CropConfig = CropConfig()
     losses: SsetLosses = SsetLosses()
     semantic: Name = needed("the encoder whose embeddings they are of")
-    codec: Name = key("codec", "the folder of its codec")
 
 
-class PolySpeechDecoderModel(Model):
+class PolySpeechDecoderModel(PolySpeechPart):
     """From tokens and a voice to the codec's latents."""
 
     network: LMConfig
     batches: CropConfig = CropConfig()
     semantic: Name = needed("the semantic encoder")
     tokens: Name = needed("the tokens that it decodes")
-    codec: Name = key("codec", "the folder of its codec")
 
 
-class PolySpeechModel(Model):
+class PolySpeechModel(PolySpeechPart):
     """PolySpeech's language model."""
 
     network: LMConfig
@@ -121,4 +125,3 @@ class PolySpeechModel(Model):
     )
     semantic: Name = needed("the semantic encoder")
     tokens: Name = needed("the tokens that it speaks")
-    codec: Name = key("codec", "the folder of its codec")

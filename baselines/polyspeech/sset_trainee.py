@@ -95,9 +95,7 @@ def build(config: dict, context: Context) -> SsetTrainee:
     semantic = Semantic(context.models / config["semantic"], device)
     how = checked(CropConfig, config.get("batches", {}), "batches")
     fit = checked(SsetFit, config.get("fit", {}), "fit")
-    train, valid = (
-        Crops.of(context.data, split, config["degradation"], codec.rate_hz, device) for split in ("train", "valid")
-    )
+    train, valid = Crops.of(context.data, config, codec.rate_hz, device)
     torch.manual_seed(config["seed"])
     sizes = checked(SsetConfig, config["network"], "network")
     network = Sset(semantic.dim, sizes).to(device)

@@ -134,7 +134,10 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
     hears = value_of(PolySpeechModel, config, "hears")
     codec, semantic, sset, tokens = parts(context.models, config, context.accelerator.device)
     how = checked(BatchConfig, config.get("batches", {}), "batches")
-    train, valid = (_tables(context.data, split, codec.rate_hz, bool(how.workers)) for split in ("train", "valid"))
+    names = {"train": value_of(PolySpeechModel, config, "speech"), "valid": "valid"}
+    train, valid = (
+        _tables(context.data, split, name, codec.rate_hz, bool(how.workers)) for split, name in names.items()
+    )
     labels = {task: sorted(set(train[1].rows[column])) for task, column in COLUMNS.items()}
     stretch = round(_frames_a_byte(train[0], codec), 3)
     torch.manual_seed(config["seed"])
@@ -177,9 +180,9 @@ def parts(models: Path, config: dict, device) -> tuple[Codec, Semantic, Sset, di
     return codec, semantic, sset, tokens
 
 
-def _tables(data: Path, split: str, rate_hz: int, ahead: bool) -> tuple[SpeechTable, SpeechTable]:
-    """English speech with its words, and speech of all languages."""
-    spoken = open_speech(data, split, rate_hz, ahead=ahead)
+def _tables(data: Path, split: str, name: str, rate_hz: int, ahead: bool) -> tuple[SpeechTable, SpeechTable]:
+    """English speech (of the table of this name) with its words, and speech of all languages."""
+    spoken = open_speech(data, name, rate_hz, ahead=ahead)
     return spoken.with_text(), open_speech(data, f"languages_{split}", rate_hz, ahead=ahead)
 
 

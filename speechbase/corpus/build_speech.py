@@ -158,6 +158,14 @@ def normalise_level(wave: np.ndarray, rate_hz: int, level_dbfs: float) -> np.nda
     return scaled.astype(np.float32)
 
 
+def levelled(wave: np.ndarray, rate_hz: int, level_dbfs: float) -> np.ndarray:
+    """As `normalise_level`; of a loud breath or click beside quiet speech the peak decides."""
+    try:
+        return normalise_level(wave, rate_hz, level_dbfs)
+    except ValueError:
+        return (wave * (0.99 / np.abs(wave).max())).astype(np.float32)
+
+
 def trim(wave: np.ndarray, rate_hz: int, edge_seconds: float = EDGE_SECONDS) -> np.ndarray:
     """Leave exactly `edge_seconds` before the first and after the last frame within 40 dB of the loudest.
 

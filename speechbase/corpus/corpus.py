@@ -98,6 +98,23 @@ def recorded(
 
 @app.command()
 @plain_errors
+def debian(
+    config: Config,
+    out: Out,
+    table: Annotated[list[str] | None, typer.Argument(help="prompts, words, games; all")] = None,
+) -> None:
+    """Read the recorded speech of Debian packages: OUT/speech/debian_<table>.csv and audio, where it is there."""
+    from speechbase.corpus import debian as packages
+
+    settings = read_config(config)
+    for name in table or packages.SOURCES:
+        where = settings["debian"]["variable"]
+        made = packages.build(settings, name, out)
+        typer.echo(made or f"No recordings: neither corpus.debian.have nor {where} names a folder; nothing is made.")
+
+
+@app.command()
+@plain_errors
 def noise(config: Config, out: Out, workers: Workers = 2, split: Part = None) -> None:
     """Make the noises of every split: OUT/noise.csv and audio; of one: OUT/noise_<split>.csv."""
     from speechbase.corpus import noise as noises
@@ -126,7 +143,10 @@ def testset(
 
     settings = read_config(config)
     for one in name or settings["testsets"]:
-        typer.echo(testsets.build(settings, one, out))
+        if not name and testsets.lacks_recordings(settings["testsets"][one], out):
+            typer.echo(f"{one}: its recordings are not here; not made.")
+        else:
+            typer.echo(testsets.build(settings, one, out))
 
 
 @app.command()
@@ -154,8 +174,13 @@ def pack(
 def everything(config: Config, out: Out, workers: Workers = 2) -> None:
     """Make everything that the configuration asks for."""
     speech(config, out, None, workers)
-    if "real_voices" in read_config(config):
+    settings = read_config(config)
+    if "real_voices" in settings:
         recorded(config, out, None, workers)
+    if "real_tests" in settings:
+        recorded(config, out, ["test"], workers)
+    if "debian" in settings:
+        debian(config, out, None)
     noise(config, out, workers)
     rir(config, out, workers)
     testset(config, out, None)

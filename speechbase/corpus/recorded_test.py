@@ -69,10 +69,7 @@ def _speech(row, path: Path, words: dict[str, str], out: Path, config: dict) -> 
     if row.id not in words:
         raise UserError(f"{path} has no words: neither a *.trans.txt nor a manifest.csv in its folder names {row.id}.")
     wave = audio.read(path, rate_hz, channel=0, resampled=True)[0]
-    try:
-        wave = build_speech.normalise_level(wave, rate_hz, config["level_dbfs"])
-    except ValueError:
-        wave = wave * (0.99 / np.abs(wave).max())
+    wave = build_speech.levelled(wave, rate_hz, config["level_dbfs"])
     inside = f"{_folder('speech')}/{row.speaker}/{row.id}.flac"
     audio.write(out / "speech" / inside, wave, rate_hz, comment="recorded speech")
     return {

@@ -180,15 +180,19 @@ class TestSet(Settings):
     __test__ = False  # no test, whatever pytest makes of its name
 
     task: Name = needed("a task of speechbase/items.py")
-    split: Annotated[str, Field(pattern="^((languages_)?(train|valid|test)(_[a-z0-9_]+)?|real|recorded)$")] = needed(
-        "whose speakers and noises (test_more and real have those of test)"
-    )
+    split: Annotated[
+        str, Field(pattern="^((languages_)?(train|valid|test)(_[a-z0-9_]+)?|real|recorded|debian_[a-z]+)$")
+    ] = needed("whose speakers and noises (test_more, real and debian_ have those of test)")
     size: Count
     prompt: bool = key(True, "False: no prompts, for speakers with one utterance")
     sentences: Count = key(1, "of one speaker, joined by pauses")
     pause_s: Pair = (0.15, 0.35)
     seconds: Positive | None = key(None, "of every item: shorter speech stands in silence, longer is not taken")
     crop_s: Positive | None = key(None, "asr, lid and gid hear so much of each, from a random place; else all of it")
+    languages: Annotated[tuple[Name, ...], LISTED, Field(min_length=1)] | None = key(
+        None, "of the utterances that are taken; else all"
+    )
+    foreign: bool = key(False, "True: lid of languages that no model here knows; `unknown` is right")
     level_db: Range = key((-5.0, 5.0), "the other talker against the target")
     degradation: Degradation | None = None
     snr_steps_db: Annotated[tuple[float, ...], LISTED, Field(min_length=1)] | None = key(
@@ -229,7 +233,7 @@ class RealVoices(Settings):
 class RealTests(Settings):
     """Recordings for test sets."""
 
-    list: str = needed("kinds, ids, licences, sources and checksums, a file of speechbase/corpus/lists")
+    list: str = needed("ids, licences, sources and checksums, a file of speechbase/corpus/lists")
     have: str | None = key(None, "the folder that holds the files and their words")
     variable: str = needed("the environment variable that names that folder where `have` does not")
 
@@ -274,3 +278,4 @@ class PackagedCorpus(Corpus):
         None, "a recorded corpus whose voices join training and validation where it is there"
     )
     real_tests: RealTests | None = key(None, "recorded speech, noises and rooms for test sets of `split: recorded`")
+    debian: RealTests | None = key(None, "recorded speech of Debian packages for test sets of `split: debian_...`")

@@ -16,11 +16,14 @@ COLUMNS = ["id", "speaker", "base", "sex", "split", "text", "path", "rate_hz", "
 
 
 RECORDED = "recorded"  # the `base` of real voices
+DEBIAN = "debian"  # how the splits of Debian's recorded speech begin
 
 
 def base_split(split: str) -> str:
-    """The split whose speakers, noises and rooms a table has: `test` for `test_more` and for `languages_test`."""
-    return split.removeprefix("languages_").partition("_")[0]
+    """The split whose speakers, noises and rooms a table has: `test` for `test_more`, `languages_test`, `real` and
+    `debian_...`."""
+    first = split.removeprefix("languages_").partition("_")[0]
+    return "test" if first in ("real", DEBIAN) else first
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from speechbase import audio
 from speechbase.corpus import degrade, edit, jobs, speech
 from speechbase.corpus.settings import Degradation, Noise, TestSet
 from speechbase.files import UserError, did_you_mean, seed_of, sha256
+from speechbase.items import UNKNOWN
 from speechbase.settings import checked
 
 COLUMNS = [
@@ -41,20 +43,27 @@ class Materials:
     rirs: dict[str, dict]
 
     @classmethod
-    def load(cls, folder: Path, split: str, config: dict) -> Materials:
+    def load(cls, folder: Path, split: str, config: dict, languages: Sequence[str] | None = None) -> Materials:
         """Read the tables under `folder` that a test set of `split` needs; `config` is the `corpus` sub-tree.
 
-        Of the speech, the utterances of the split's own speakers only (`valid` has others as well); `real` takes all of
-        its own, and the noises and rooms of `test`; `recorded` has recorded ones, in tables of their own. Of noises
-        and rooms the split's own table, or where there is none that of all splits.
+        Of the speech, the utterances of the split's own speakers only (`valid` has others as well); `real` and
+        `debian_...` take all of their own (or those of some `languages`), and the noises and rooms of `test`;
+        `recorded` has recorded ones, in tables of their own. Of noises and rooms the split's own table, or where there
+        is none that of all splits.
         """
-        base = "test" if split == "real" else speech.base_split(split)
+        base = speech.base_split(split)
         voices = {voice["id"] for voice in config["voices"] if voice["split"] == base}
         table = speech.SpeechTable.load(folder / "speech" / f"{split}.csv", eager=False)
-        own = table.rows["speaker"].isin(voices) | (split in ("real", "recorded"))
+        own = table.rows["speaker"].isin(voices) | (split.partition("_")[0] in ("real", speech.RECORDED, speech.DEBIAN))
+        if languages is not None:
+            if "language" not in table.rows:
+                raise UserError(f"{folder / 'speech' / split}.csv says no languages: leave out `languages`.")
+            own &= table.rows["language"].isin(languages)
         rows = table.rows[own].reset_index(drop=True)
         if rows.empty:
-            raise UserError(f"{folder / 'speech' / split}.csv has no utterance of {', '.join(sorted(voices))}.")
+            raise UserError(
+                f"{folder / 'speech' / split}.csv has no utterance of {', '.join(languages or sorted(voices))}."
+            )
         sounds = []
         for name, columns in (("noise", ["id", "split", "kind", "path"]), ("rir", ["id", "split", "rt60_s", "path"])):
             own_table, all_tables = (folder / jobs.table_name(name, part) for part in (base, None))
@@ -97,7 +106,7 @@ def build(config: dict, name: str, folder: Path) -> Path:
     if settings.task not in MAKERS:
         raise UserError(f"corpus.testsets.{name}.task is {settings.task!r}{did_you_mean(settings.task, MAKERS)}.")
     folder = Path(folder)
-    materials = Materials.load(folder, settings.split, config)
+    materials = Materials.load(folder, settings.split, config, settings.languages)
     deal = Deal(materials.table, seed_of(config["seed"], name))
     rows = []
     for number in tqdm(range(settings.size), desc=f"test set {name}", unit="item"):
@@ -118,6 +127,12 @@ def build(config: dict, name: str, folder: Path) -> Path:
     columns = COLUMNS + list(LABELS.get(settings.task, {}))
     speech.write_table(folder / "testsets" / f"{name}.csv", rows, columns)
     return folder / "testsets" / f"{name}.csv"
+
+
+def lacks_recordings(settings: dict, folder: Path) -> bool:
+    """Whether a test set is of recorded speech that was not made: its recordings are the user's own."""
+    own = settings["split"].partition("_")[0] in (speech.RECORDED, speech.DEBIAN)
+    return own and not (Path(folder) / "speech" / f"{settings['split']}.csv").is_file()
 
 
 def at_step(settings: TestSet, number: int, utterances: int) -> TestSet:
@@ -306,6 +321,7 @@ def _recognition(rng, deal, materials, settings, config):
     heard = crop if params is None else materials.degraded(crop, params).source[0].numpy()
     place = drawn["_places"][0]
     row |= {name: deal.table.rows[column].iat[place] for name, column in LABELS.get(settings.task, {}).items()}
+    row |= {"label": UNKNOWN} if settings.foreign else {}
     drawn["crop_start_s"] = start / deal.table.rate_hz
     return _finish(row, drawn, params), {"source": heard, "reference": crop}
 

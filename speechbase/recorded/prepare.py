@@ -52,16 +52,20 @@ class Corpora:
 
 
 def speech(corpora: Corpora, table: str) -> str:
-    """speech/<table>.csv: `train` (speech-to-speech), `tts` or `valid`, without what test sets contain."""
+    """speech/<table>.csv: `train` (speech-to-speech), `tts`, `valid` or several languages', without what test sets
+    contain."""
     recorded = corpora.recorded
     chosen = recorded["speech"][table]
-    held_out = set() if table == "valid" else speech_tables.speakers_of(corpora.parts(recorded["held_out"]))
+    held_out = set() if table.endswith("valid") else speech_tables.speakers_of(corpora.parts(recorded["held_out"]))
     failed = set()
     if "libritts_r" in chosen:
         failed = speech_tables.failed_ids(corpora.locate("libritts_r"), chosen["libritts_r"])
     lengths = {corpus: tuple(span) for corpus, span in recorded.get("seconds", {}).items()} if table == "tts" else {}
     out = corpora.out / "speech" / f"{table}.csv"
-    kept = speech_tables.write_training(corpora.parts(chosen), out, held_out=held_out, failed=failed, seconds=lengths)
+    kept = speech_tables.write_training(
+        corpora.parts(chosen), out, held_out=held_out, failed=failed, seconds=lengths,
+        shares=recorded.get("shares") if table == "languages_train" else None, languages=table.startswith("languages_"),
+    )  # fmt: skip
     return "; ".join(f"{corpus}: {t['utterances']:.0f} utterances, {t['hours']} h" for corpus, t in kept.items())
 
 

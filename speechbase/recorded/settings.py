@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from speechbase.corpus.settings import Corpus
-from speechbase.settings import Count, Name, Pair, Settings, Text, key, needed
+from speechbase.settings import Count, Name, Pair, Settings, Share, Text, key, needed
 
-Parts = Annotated[
-    dict[Literal["librispeech", "libritts", "libritts_r", "mls_english"], Annotated[list[str], Field(min_length=1)]],
-    Field(min_length=1),
+Mls = Literal[
+    "mls_dutch", "mls_english", "mls_french", "mls_german", "mls_italian", "mls_polish", "mls_portuguese", "mls_spanish"
 ]
+Names = Annotated[list[str], Field(min_length=1)]
+Parts = Annotated[dict[Literal["librispeech", "libritts", "libritts_r"] | Mls, Names], Field(min_length=1)]
+Languages = Annotated[dict[Mls, Names], Field(min_length=2)]
 
 
 class RecordedSpeech(Settings):
@@ -21,6 +23,8 @@ class RecordedSpeech(Settings):
     train: Parts = needed("clean speech of the speech-to-speech tasks, as corpus -> its parts")
     tts: Parts | None = key(None, "speech with transcripts for TTS")
     valid: Parts
+    languages_train: Languages | None = key(None, "speech of several languages (MLS), for lid and gid")
+    languages_valid: Languages | None = None
 
 
 class RecordedTestSet(Settings):
@@ -46,6 +50,9 @@ class Recorded(Settings):
     speech: RecordedSpeech
     held_out: Parts = needed("parts whose readers are left out of training")
     seconds: dict[str, Pair] = key({}, "lengths of TTS utterances that are kept, by corpus, as [least, below)")
+    shares: dict[str, Share] = key(
+        {}, "of a corpus's utterances for languages_train, chosen by their ids; 1 by default"
+    )
     noise: Annotated[list[Literal["dns5_noise", "sfs_static"]], Field(min_length=1)]
     rir: Annotated[list[Literal["mit_ir", "echothief", "openslr28"]], Field(min_length=1)]
     testsets: dict[Name, RecordedTestSet]

@@ -81,7 +81,8 @@ def _write_shard(rows: list[dict], folder: Path, out: Path, number: int) -> None
             os.replace(Path(temporary) / name, out / "shar" / name)
     index = [row | dict(zip(("offset", "size"), offsets[row["id"]])) for row in sorted(rows, key=lambda row: row["id"])]
     with atomic(out / "index" / f"{number:06d}.csv") as temporary:
-        pandas.DataFrame(index)[INDEX_COLUMNS].to_csv(temporary, index=False)
+        columns = INDEX_COLUMNS + (["sex", "language"] if "language" in index[0] else [])  # what is to be named
+        pandas.DataFrame(index)[columns].to_csv(temporary, index=False)
 
 
 def _cut(row: dict, folder: Path) -> MonoCut:

@@ -83,10 +83,10 @@ def libritts_r(location: Location, part: str) -> Iterator[Utterance]:
 
 
 def mls(location: Location, part: str) -> Iterator[Utterance]:
-    """mls_english/<part>/audio/<speaker>/<book>/<speaker>_<book>_<n>.flac (or .opus), lengths from segments.txt."""
-    root = location.find("mls_english/metainfo.txt").parent
+    """mls_<language>/<part>/audio/<speaker>/<book>/<speaker>_<book>_<n>.flac (or .opus), lengths from segments.txt."""
+    root = location.find(f"{location.name}/metainfo.txt").parent
     sexes = _pipe_table(root / "metainfo.txt")
-    folder = location.find(f"mls_english/{part}")
+    folder = location.find(f"{location.name}/{part}")
     with (
         open(folder / "transcripts.txt", encoding="utf-8") as texts,
         open(folder / "segments.txt", encoding="utf-8") as spans,
@@ -104,11 +104,16 @@ def mls(location: Location, part: str) -> Iterator[Utterance]:
             yield Utterance(identity, speaker, sexes.get(speaker, ""), text.lower(), path, 16000, samples, book)
 
 
+# Multilingual LibriSpeech's corpora by language
+MLS = {
+    "mls_dutch": "nl", "mls_english": "en", "mls_french": "fr", "mls_german": "de", "mls_italian": "it",
+    "mls_polish": "pl", "mls_portuguese": "pt", "mls_spanish": "es",
+}  # fmt: skip
 READ: dict[str, Callable[[Location, str], Iterator[Utterance]]] = {
     "librispeech": librispeech,
     "libritts": libritts,
     "libritts_r": libritts_r,
-    "mls_english": mls,
+    **dict.fromkeys(MLS, mls),
 }
 
 

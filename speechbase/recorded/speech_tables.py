@@ -16,10 +16,10 @@ from pathlib import Path
 import pandas
 
 from speechbase.corpus.speech import COLUMNS
-from speechbase.files import UserError, atomic
+from speechbase.files import UserError, atomic, seed_of
 from speechbase.recorded import fingerprint
 from speechbase.recorded.corpora import Location
-from speechbase.recorded.sources import READ, Utterance, failed_restorations
+from speechbase.recorded.sources import MLS, READ, Utterance, failed_restorations
 
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
@@ -59,10 +59,10 @@ def _row(utterance: Utterance, corpus: str, split: str, folder: Path) -> dict:
     }
 
 
-def _write(out: Path, rows: Iterable[dict]) -> None:
+def _write(out: Path, rows: Iterable[dict], columns: list[str] = COLUMNS) -> None:
     """Stream rows to a CSV table: 10.8 million of them do not belong into memory."""
     with atomic(out) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -81,6 +81,8 @@ def write_training(
     held_out: set[str],
     failed: Set[str] = frozenset(),
     seconds: dict[str, tuple[float, float]] | None = None,
+    shares: dict[str, float] | None = None,
+    languages: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Join part tables into a training table and list what was left out in `<out stem>.excluded.csv`.
 
@@ -88,6 +90,8 @@ def write_training(
         held_out: speakers of the test sets, by LibriVox number.
         failed: ids of failed restorations.
         seconds: corpus -> the lengths kept, [low, high).
+        shares: corpus -> the share kept, chosen by ids.
+        languages: with a column that says each row's language.
 
     Returns:
         Corpus -> {utterances, hours} kept.
@@ -102,7 +106,7 @@ def write_training(
         for part in parts:
             with open(part, encoding="utf-8", newline="") as stream:
                 for row in csv.DictReader(stream):
-                    reason = _reason(row, held_out, failed, seconds or {})
+                    reason = _reason(row, held_out, failed, seconds or {}, shares or {})
                     hours = float(row["seconds"]) / 3600
                     if reason:
                         tally = left_out[
@@ -113,9 +117,9 @@ def write_training(
                         continue
                     kept[row["base"]]["utterances"] += 1
                     kept[row["base"]]["hours"] += hours
-                    yield row | {"split": "train"}
+                    yield row | {"split": "train"} | ({"language": MLS[row["base"]]} if languages else {})
 
-    _write(out, rows())
+    _write(out, rows(), [*COLUMNS, "language"] if languages else COLUMNS)
     with atomic(out.with_suffix(".excluded.csv")) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["corpus", "reason", "speaker", "utterances", "hours"])
@@ -125,7 +129,7 @@ def write_training(
     return {corpus: {name: round(value, 2) for name, value in tally.items()} for corpus, tally in kept.items()}
 
 
-def _reason(row: dict, held_out: set[str], failed: Set[str], seconds: dict) -> str | None:
+def _reason(row: dict, held_out: set[str], failed: Set[str], seconds: dict, shares: dict) -> str | None:
     if row["speaker"] in held_out:
         return "reader of a test set"
     if row["id"] in failed:
@@ -133,6 +137,8 @@ def _reason(row: dict, held_out: set[str], failed: Set[str], seconds: dict) -> s
     low, high = seconds.get(row["base"], (0.0, float("inf")))
     if not low <= float(row["seconds"]) < high:
         return "length"
+    if seed_of("share", row["id"]) % 10_000 >= shares.get(row["base"], 1.0) * 10_000:
+        return "share"
     return None
 
 

@@ -289,7 +289,7 @@ def test_set(tmp_path_factory):
     rows[3]["label"] = "m"
     for name in ("silent", "short"):
         rows += [{"id": f"{task}_{name}", **row, "task": task, "source": f"{name}.wav"} for task in ("asr", "lid")]
-    rows += [{"id": "foreign", **row, "task": "lid", "label": "fi"}]
+    rows += [{"id": label, **row, "task": "lid", "label": label} for label in ("fi", "unknown")]
     pd.DataFrame(rows).to_csv(root / "set.csv", index=False)
     return root / "set.csv"
 
@@ -306,7 +306,8 @@ def test_every_task_is_answered_and_a_bad_item_costs_its_own_row(made, test_set,
     assert index.loc["asr_silent", "text"] == "" and "nothing was heard" in index.loc["asr_silent", "detail"]
     assert set(index.loc[["lid_silent", "lid_short"], "label"]) == {"unknown"}
     assert index.loc["asr_short", "status"] == "failed" and "shorter than 25 ms" in index.loc["asr_short", "detail"]
-    assert index.loc["foreign", "status"] == "failed" and "trained on en, it" in index.loc["foreign", "detail"]
+    assert index.loc["fi", "status"] == "failed" and "trained on en, it" in index.loc["fi", "detail"]
+    assert index.loc["unknown", "status"] == "ok"
     again = run_manifest(system(made, batch=1), test_set, tmp_path / "again").fillna("").set_index("id")
     assert list(again["text"]) == list(index["text"]) and list(again["sha256"]) == list(index["sha256"])
 

@@ -68,6 +68,17 @@ def test_speechx_is_planned_at_the_paper_s_scale_on_published_tokens(project):
     assert "models/paper/codec/" not in done.stdout and "shards/tts/.written" in done.stdout
 
 
+def test_polyspeech_is_planned_at_the_paper_s_scale_with_speech_of_eight_languages(project):
+    models = [f"models/paper/polyspeech{part}/model.safetensors" for part in ("", "_decoder")]
+    done = snakemake(project, "-n", "--cores", 2, "--configfile", "config/paper.yaml", "--", *models)
+    jobs = planned(done)
+    assert jobs["trained_model"] == 6  # the codec, two encoders, the tokens, and these
+    assert jobs["recorded_part"] == 20 and "corpora/archives/mls_polish/mls_polish.tar.gz" in done.stdout
+    assert {f"data/paper/shards/{name}/.written/0.done" for name in ("tts", "valid", "languages_train")} <= set(
+        re.findall(r"[a-z0-9_/.]+\.done", done.stdout)
+    )
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_table_can_be_planned(project, scale):
     folder = places.results_folder(scale)

@@ -428,7 +428,18 @@ def test_a_recorded_test_set_is_planned_where_its_recordings_are():
         },
     }
     config = {"scale": "mini", "models": {}, "corpus": corpus}
-    assert corpus_parts.sets_without_recordings(config, {}) == {"real_se"}
-    assert corpus_parts.sets_without_recordings(config, {"TESTS": "/there"}) == set()
+    assert corpus_parts.sets_without_recordings(config, {}) == {"real_se": "real_tests"}
+    assert corpus_parts.sets_without_recordings(config, {"TESTS": "/there"}) == {}
     presets = {"real": PRESET | {"set": "real_se", "rows": [{"system": "clean", "label": "Clean"}]}}
-    assert "recordings are not here" in absences.absent(config, {}, presets)["set real_se"]
+    assert "recordings are not here (corpus.real_tests)" in absences.absent(config, {}, presets)["set real_se"]
+
+
+def test_sets_of_debian_s_recordings_are_absent_without_them_and_take_the_noises_of_test():
+    config = configuration.resolve({})
+    own = {name for name, entry in config["corpus"]["testsets"].items() if entry["split"].startswith("debian_")}
+    assert len(own) == 7 and corpus_parts.sets_without_recordings(config, {}) == dict.fromkeys(own, "debian")
+    assert corpus_parts.sets_without_recordings(config, {"SPEECHOP_DEBIAN": "/there"}) == {}
+    assert {corpus_parts.sounds_of(config, name) for name in own} == {"_test"}
+    assert corpus_parts.sounds_of(config, "real") == corpus_parts.sounds_of(config, "lid") == "_test"
+    assert "debian" not in corpus_parts.corpus_part(config["corpus"], "testset", "asr_prompts")
+    assert "testsets" not in corpus_parts.corpus_part(config["corpus"], "debian")

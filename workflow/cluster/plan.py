@@ -57,18 +57,20 @@ def corpora_used(recorded: dict) -> list[str]:
 def parts_of(recorded: dict, table: str) -> list[tuple[str, str]]:
     """(corpus, part) pairs whose tables a speech table is joined from, with those of the held-out readers."""
     chosen = [(corpus, part) for corpus, parts in recorded["speech"][table].items() for part in parts]
-    if table == "valid":
+    if table.endswith("valid"):
         return chosen
     return list(dict.fromkeys(chosen + [(c, part) for c, parts in recorded["held_out"].items() for part in parts]))
 
 
 def training_shards(model: dict, recorded: dict) -> list[str]:
-    """The marks of the shards that a model's training streams: clean speech, and for TTS its own speech as latents.
+    """The marks of the shards that a model's training streams: clean speech, for TTS its own speech as latents, and
+    for PolySpeech several languages'.
 
     Args:
         model: its entry in the configuration.
     """
     written = ["valid"] if model["kind"] == "tts" else [model.get("speech", "train"), "valid"]
+    written += ["languages_train", "languages_valid"] if model["kind"] == "polyspeech" else []
     encoded = ["tts"] if model["kind"] in ("tts", "multitask") else []
     marks = [(table, ".written") for table in written] + [(table, ".encoded") for table in encoded]
     numbers = range(recorded["shard_parts"])

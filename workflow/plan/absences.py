@@ -22,8 +22,8 @@ def absent(
     found = {name: reason for name in systems if (reason := _lacking(config, systems, name, here))}
     sets = {row.get("set", preset["set"]) for preset in presets.values() for row in preset["rows"]}
     found |= {f"set {name}": f"{where} test set {name!r}" for name in sorted(sets - set(test_sets(config)))}
-    elsewhere = f"not run at the scale {scale}: the recordings are not here (corpus.real_tests)"
-    return found | {f"set {name}": elsewhere for name in sorted(sets_without_recordings(config))}
+    elsewhere = f"not run at the scale {scale}: the recordings are not here (corpus.{{}})"
+    return found | {f"set {name}": elsewhere.format(kind) for name, kind in sets_without_recordings(config).items()}
 
 
 def _lacking(config: dict, systems: dict[str, dict], name: str, here: Collection[str] | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+RECORDINGS = {"recorded": "real_tests", "debian": "debian"}  # how a test set's split begins -> the key of `corpus`
 RECORDED_TASKS = {"librispeech": "tts", "realedit": "edit", "daps": "enhancement"}
 
 
@@ -17,16 +18,16 @@ def test_sets(config: dict) -> dict[str, str]:
     return {name: entry.get("task", "") for name, entry in corpus.get("testsets", {}).items() if entry}
 
 
-def sets_without_recordings(config: dict, environment: Mapping[str, str] = os.environ) -> set[str]:
-    """The test sets of the split `recorded`, where the user has not got the recordings."""
+def sets_without_recordings(config: dict, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The test sets of recordings that the user has not got -> the key of `corpus` that would name them."""
     corpus = config.get("corpus", {})
-    if has_recordings(corpus, "real_tests", environment):
-        return set()
-    return {name for name, entry in corpus.get("testsets", {}).items() if entry and entry.get("split") == "recorded"}
+    splits = {name: entry.get("split", "") for name, entry in corpus.get("testsets", {}).items() if entry}
+    wanted = {name: RECORDINGS.get(split.partition("_")[0]) for name, split in splits.items()}
+    return {name: kind for name, kind in wanted.items() if kind and not has_recordings(corpus, kind, environment)}
 
 
 def has_recordings(corpus: dict, kind: str, environment: Mapping[str, str]) -> bool:
-    """Whether the user has the recordings of `corpus.real_voices` or `corpus.real_tests`."""
+    """Whether the user has the recordings of `corpus.real_voices`, `corpus.real_tests` or `corpus.debian`."""
     settings = corpus.get(kind) or {}
     return bool(settings.get("have") or environment.get(settings.get("variable", "")))
 
@@ -39,7 +40,7 @@ def corpus_part(corpus: dict, part: str, name: str = "") -> dict:
         part: speech, noise, rir or testset.
         name: of the split or the test set.
     """
-    others = {"noise", "rir", "degradation", "testsets", "real", "real_voices", "real_tests"} - {part, name}
+    others = {"noise", "rir", "degradation", "testsets", "real", "real_voices", "real_tests", "debian"} - {part, name}
     others |= set() if name.startswith("languages_") else {"languages"}
     kept = {key: value for key, value in corpus.items() if key not in others}
     if part == "testset":
@@ -61,8 +62,8 @@ def speech_splits(corpus: dict) -> list[str]:
 
 def sounds_of(config: dict, test_set: str) -> str:
     """What the noise and room tables of a test set end in: those of its split alone; recorded speech has its own."""
-    split = config["corpus"]["testsets"][test_set]["split"]
-    return "_test" if split == "real" else f"_{split.removeprefix('languages_').partition('_')[0]}"
+    first = config["corpus"]["testsets"][test_set]["split"].removeprefix("languages_").partition("_")[0]
+    return "_test" if first in ("real", "debian") else f"_{first}"
 
 
 def sounds_parts(config: dict, kind: str) -> list[str]:

@@ -86,6 +86,32 @@ rule recorded_tests:
         " python -m speechbase.corpus.corpus recorded --split test --config {params.config:q} --out {params.out:q}"
 
 
+rule debian_speech:
+    input:
+        listed=lambda wildcards: f"speechbase/corpus/lists/{config['corpus']['debian']['list']}",
+        src=sources("speechbase.corpus.debian", "speechbase/corpus/corpus.py"),
+    output:
+        table="<data>/speech/debian_{part}.csv",
+        record="<data>/speech/debian_{part}.provenance.json",
+    log:
+        "<logs>/corpora/debian_{part}.log",
+    benchmark:
+        "<benchmarks>/corpora/debian_{part}.tsv"
+    wildcard_constraints:
+        part="[a-z]+",
+    conda:
+        "../../environment.yml"
+    params:
+        config=lambda wildcards: json.dumps(
+            corpus_parts.corpus_part(config["corpus"], "debian")
+        ),
+        out=lambda wildcards, output: Path(output.table).parent.parent,
+    shell:
+        "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.config:q}"
+        " --inputs {input.listed:q} --outputs {output.table:q} --"
+        " python -m speechbase.corpus.corpus debian {wildcards.part} --config {params.config:q} --out {params.out:q}"
+
+
 # A table a split, so that a test set waits for its own alone, and one of all for training.
 rule noise_table:
     input:

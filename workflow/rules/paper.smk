@@ -66,7 +66,7 @@ rule recorded_part:
     log:
         "<logs>/paper/parts/{corpus}/{part}.log",
     wildcard_constraints:
-        corpus="librispeech|libritts|libritts_r|mls_english",
+        corpus="librispeech|libritts|libritts_r|mls_[a-z]+",
     conda:
         "../../environment.yml"
     resources:
@@ -96,7 +96,7 @@ rule recorded_speech:
     benchmark:
         "<benchmarks>/paper/speech_{table}.tsv"
     wildcard_constraints:
-        table="train|tts|valid",
+        table="(languages_)?(train|valid)|tts",
     conda:
         "../../environment.yml"
     resources:
@@ -224,7 +224,7 @@ rule speech_shards:
     log:
         "<logs>/paper/shards/{shards}/{number}.log",
     wildcard_constraints:
-        shards="train|tts|valid",
+        shards="(languages_)?(train|valid)|tts",
     conda:
         "../../environment.yml"
     resources:
@@ -251,7 +251,7 @@ rule latents:
     log:
         "<logs>/paper/latents/{shards}/{number}.log",
     wildcard_constraints:
-        shards="train|tts|valid",
+        shards="(languages_)?(train|valid)|tts",
     conda:
         "../../environment.yml"
     resources:

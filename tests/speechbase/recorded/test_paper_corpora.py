@@ -220,6 +220,40 @@ def test_training_leaves_out_what_tests_contain_and_says_so(librispeech, make_li
         speech_tables.write_training(parts[:1], out, held_out=held_out)
 
 
+@pytest.fixture
+def mls(tmp_path):
+    """Write a language of MLS: utterances of 15 s by one speaker. Returns its location."""
+
+    def make(language: str, count: int, part: str = "train") -> Location:
+        name = f"mls_{language}"
+        folder = tmp_path / name / part
+        folder.mkdir(parents=True)
+        (tmp_path / name / "metainfo.txt").write_text(" SPEAKER | GENDER | PARTITION\n 7 | F | train\n")
+        names = [f"7_5_{number:06d}" for number in range(count)]
+        (folder / "transcripts.txt").write_text("".join(f"{name}\twords\n" for name in names))
+        (folder / "segments.txt").write_text("".join(f"{name}\tu\t0\t15\n" for name in names))
+        return Location(name, (tmp_path,))
+
+    return make
+
+
+def test_languages_are_named_and_each_has_its_share(mls, tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "published", lambda name: None)
+    parts = []
+    for language, count in (("english", 400), ("polish", 40)):
+        parts.append(tmp_path / "recorded" / f"mls_{language}" / "train.csv")
+        speech_tables.write_part(mls(language, count), "train", parts[-1])
+    out = tmp_path / "speech" / "languages_train.csv"
+    kept = speech_tables.write_training(parts, out, held_out=set(), shares={"mls_english": 0.1}, languages=True)
+    assert kept["mls_polish"]["utterances"] == 40 and 20 < kept["mls_english"]["utterances"] < 60
+    rows = pd.read_csv(out)
+    assert set(rows["language"]) == {"en", "pl"} and set(rows["sex"]) == {"f"}
+    again = speech_tables.write_training(parts, out, held_out=set(), shares={"mls_english": 0.1}, languages=True)
+    assert again == kept and list(pd.read_csv(out)["id"]) == list(rows["id"])
+    left_out = pd.read_csv(tmp_path / "speech" / "languages_train.excluded.csv")
+    assert list(left_out["reason"]) == ["share"]
+
+
 def test_an_incomplete_corpus_differs_from_the_published_one(librispeech, tmp_path):
     with pytest.raises(UserError, match="items 6 where 2620 is published"):
         speech_tables.write_part(librispeech, "test-clean", tmp_path / "t.csv")

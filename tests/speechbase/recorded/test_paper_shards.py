@@ -50,6 +50,14 @@ def test_shards_give_the_tables_audio_back(table, tmp_path):
     assert found.wave_int16(0).dtype == np.int16
 
 
+def test_shards_of_several_languages_say_which_and_the_sex(table, tmp_path):
+    rows = pd.read_csv(table).assign(language="it", sex="f")
+    rows.to_csv(tmp_path / "languages_train.csv", index=False)
+    shards.write(tmp_path / "languages_train.csv", tmp_path / "shards", size=SIZE)
+    found = ShardTable.open(tmp_path / "shards", 16000).rows
+    assert set(found["language"]) == {"it"} and set(found["sex"]) == {"f"}
+
+
 def test_an_interrupted_writer_keeps_what_is_finished(table, tmp_path, monkeypatch):
     out = tmp_path / "shards"
     total = shards.write(table, tmp_path / "whole", size=SIZE)

@@ -131,8 +131,12 @@ def test_a_table_in_memory_must_have_the_codecs_rate(data):
 def test_each_stage_waits_for_what_it_streams():
     models = {kind: {"kind": kind} for kind in ("codec", "tts", "multitask")}
     models["speechx"] = {"kind": "speechx_ar", "speech": "tts"}
+    models["polyspeech"] = {"kind": "polyspeech", "speech": "tts"}
     marks = {name: plan.training_shards(model, {"shard_parts": 1}) for name, model in models.items()}
     assert marks["codec"] == ["<data>/shards/train/.written/0.done", "<data>/shards/valid/.written/0.done"]
     assert marks["tts"] == ["<data>/shards/valid/.written/0.done", "<data>/shards/tts/.encoded/0.done"]
     assert marks["speechx"] == ["<data>/shards/tts/.written/0.done", "<data>/shards/valid/.written/0.done"]
+    assert marks["polyspeech"] == [
+        f"<data>/shards/{name}/.written/0.done" for name in ("tts", "valid", "languages_train", "languages_valid")
+    ]
     assert len(plan.training_shards(models["multitask"], {"shard_parts": 64})) == 3 * 64
