@@ -22,9 +22,9 @@ from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
 from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
+from speechbase.texts import check_text
 from speechbase.tokens.generation import Length, Run
 from speechbase.tokens.sampling import Drawing
-from speechbase.tokens.sequences import text_bytes
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 
@@ -170,8 +170,8 @@ class PolySpeech:
         from speechbase.corpus.phones import phone_count
 
         self._trained_for("tts")
-        for text in texts:
-            text_bytes(text)  # says what is wrong before any work
+        for text in texts:  # says what is wrong before any work
+            check_text(text, "The text")
         prompts = [self._voice(voice) for voice in voices]
         phones = [max(1, phone_count(text)) for text in texts]
         lengths = [Length(least=count, most=count * self.sampling.frames_per_phone) for count in phones]
