@@ -221,7 +221,9 @@ class PolySpeech:
         return self.codec.encode(heard, CHUNK_FRAMES)[0]
 
     def _fits(self, wave: np.ndarray, name: str) -> None:
-        """Not shorter than a frame, nor longer than half of the model's window: what is said is the other half."""
+        """Mono, at least a frame, and no longer than half of the model's window: what is said is the other half."""
+        if np.ndim(wave) != 1 or not np.isfinite(wave).all():
+            raise UserError(f"{name} must be mono audio, finite float32 [samples].")
         if len(wave) < self.codec.hop:
             raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
         most = self.network.lm.config.window // 2 * self.codec.hop

@@ -21,6 +21,7 @@ from speechbase.codec import Codec
 from speechbase.codec.loading import load_codec
 from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
+from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Sequence, collate
 from speechbase.tokens.settings import LMConfig
@@ -138,7 +139,7 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
     train, valid = (
         _tables(context.data, split, name, codec.rate_hz, bool(how.workers)) for split, name in names.items()
     )
-    labels = {task: sorted(set(train[1].rows[column])) for task, column in COLUMNS.items()}
+    labels = _labels(train[1], valid[1])
     stretch = round(_frames_a_byte(train[0], codec), 3)
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
@@ -184,6 +185,22 @@ def _tables(data: Path, split: str, name: str, rate_hz: int, ahead: bool) -> tup
     """English speech (of the table of this name) with its words, and speech of all languages."""
     spoken = open_speech(data, name, rate_hz, ahead=ahead)
     return spoken.with_text(), open_speech(data, f"languages_{split}", rate_hz, ahead=ahead)
+
+
+def _labels(train: SpeechTable, valid: SpeechTable) -> dict[str, list[str]]:
+    """The labels of each naming task. Raises: UserError: a table does not say them, or validation has further ones."""
+    found = {}
+    for task, column in COLUMNS.items():
+        if any(column not in table.rows for table in (train, valid)):
+            raise UserError(
+                f"{train.folder}: the speech of several languages says no {column}; build its tables again."
+            )
+        found[task] = sorted(set(train.rows[column]))
+        if further := sorted(set(valid.rows[column]) - set(found[task])):
+            raise UserError(
+                f"Validation speech has the {column} {further[0]!r}, which training speech lacks: train on it."
+            )
+    return found
 
 
 def _frames_a_byte(speech: SpeechTable, codec: Codec) -> float:

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -109,8 +110,8 @@ def games(root: Path) -> Iterator[Clip]:
         for clip, role, said in queen_lines(content):
             if clip in members:
                 speaker = "queen-joe" if role == "J" else f"queen-{re.sub('[0-9]*[.]DOG$', '', name).lower()}"
-                data = members[clip]
-                yield Clip(f"queen-{clip.partition('.')[0]}", "en", speaker, "", said, "MP3", lambda data=data: data)
+                read = partial(bytes, members[clip])
+                yield Clip(f"queen-{clip.partition('.')[0]}", "en", speaker, "", said, "MP3", read)
 
 
 def queen_members(data: bytes) -> dict[str, bytes]:
@@ -139,9 +140,9 @@ def queen_lines(dialogue: bytes) -> Iterator[tuple[str, str, str]]:
             line, size = number(at + 2), content[at + 4]
             said = content[at + 5 : at + 5 + size].decode("latin-1")
             at = at + 5 if not size else (at + 5 + size + 3) // 4 * 4
-            for part, words in enumerate(re.split(r"\*(?:XY\d\d\(\d+,\d+\)|..)", said), 1):
-                if words.strip():
-                    yield f"{key:02d}{line:04X}{role}{part:X}.SB", role, words.strip()
+            for number_of_part, part in enumerate(re.split(r"\*(?:XY\d\d\(\d+,\d+\)|..)", said), 1):
+                if part.strip():
+                    yield f"{key:02d}{line:04X}{role}{number_of_part:X}.SB", role, part.strip()
 
 
 _ASTERISK = tuple(f"asterisk-core-sounds-{language}" for language in ("en", "es", "fr", "it", "ru"))

@@ -1,5 +1,7 @@
 """PolySpeech: its encoder, tokens, decoder and language model on a tiny corpus, and its answers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -261,6 +263,18 @@ def test_tasks_are_drawn_by_volume_or_alike(made):
             checked(BatchConfig, wrong, "batches")
 
 
+def test_labels_that_only_validation_has_or_that_no_table_says_are_refused():
+    def table(**columns):
+        return SimpleNamespace(rows=pd.DataFrame(columns), folder="data/tiny/speech")
+
+    both = table(language=["en", "it"], sex=["f", "m"])
+    assert language._labels(both, table(language=["it"], sex=["f"])) == LABELS
+    with pytest.raises(UserError, match="has the language 'pl', which training speech lacks"):
+        language._labels(both, table(language=["pl"], sex=["f"]))
+    with pytest.raises(UserError, match="says no language; build its tables again"):
+        language._labels(table(sex=["f"]), both)
+
+
 def test_weights_that_do_not_belong_together_are_refused(made, tmp_path):
     for name in ("data", "codec", "hubert_1", "hubert_2", "polyspeech_decoder", "polyspeech"):
         (tmp_path / name).symlink_to(made / name)
@@ -329,6 +343,20 @@ def test_a_model_for_one_task_says_so_when_it_is_asked_for_another(made, test_se
     assert set(single.name("lid", [wave])[0].probabilities) == set(LABELS["lid"])
     with pytest.raises(UserError, match="no answers of the task asr: it was trained for lid"):
         single.recognise([wave])
+
+
+def test_what_is_no_mono_audio_and_letters_that_it_never_read_are_refused(made, test_set):
+    polyspeech = PolySpeech(made)
+    wave = audio.read(test_set.parent / "source.wav")[0]
+    broken = wave.copy()
+    broken[100] = np.nan
+    for bad in (np.stack([wave, wave], 1), broken):
+        with pytest.raises(UserError, match="must be mono audio, finite"):
+            polyspeech.listen(bad)
+        with pytest.raises(UserError, match="must be mono audio, finite"):
+            polyspeech.speak("one two", bad)
+    with pytest.raises(UserError, match="Latin letters only"):
+        polyspeech.speak("один", wave)
 
 
 def test_the_call_and_the_command_do_the_same(made, test_set, tmp_path):

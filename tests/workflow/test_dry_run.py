@@ -73,10 +73,19 @@ def test_polyspeech_is_planned_at_the_paper_s_scale_with_speech_of_eight_languag
     done = snakemake(project, "-n", "--cores", 2, "--configfile", "config/paper.yaml", "--", *models)
     jobs = planned(done)
     assert jobs["trained_model"] == 6  # the codec, two encoders, the tokens, and these
-    assert jobs["recorded_part"] == 20 and "corpora/archives/mls_polish/mls_polish.tar.gz" in done.stdout
+    assert jobs["recorded_part"] == 26 and "corpora/archives/mls_polish/mls_polish.tar.gz" in done.stdout
     assert {f"data/paper/shards/{name}/.written/0.done" for name in ("tts", "valid", "languages_train")} <= set(
         re.findall(r"[a-z0-9_/.]+\.done", done.stdout)
     )
+
+
+def test_recorded_speech_of_debian_is_planned_where_it_is_and_absent_where_not(project):
+    plan = ("-n", "--cores", 2, "--config")
+    without, there = (f'corpus={{"debian": {{"have": {have}}}}}' for have in ("null", '"."'))
+    table = ("--", "results/polyspeech_recorded.csv")
+    assert planned(snakemake(project, *plan, without, *table)) == {"table": 1, "total": 1}
+    jobs = planned(snakemake(project, *plan, there, *table))
+    assert (jobs["debian_speech"], jobs["test_set"]) == (3, 7)
 
 
 @pytest.mark.parametrize("scale", SCALES)
