@@ -56,7 +56,9 @@ METRICS = (
         range="0 to 100",
         higher=True,
         source="own definition",
-        pitfalls="`unknown` is wrong but of speech that no label fits. Compare with the share of the most frequent label.",
+        pitfalls=(
+            "`unknown` is wrong but of speech that no label fits. Compare with the share of the most frequent label."
+        ),
         needs=("label", "answer"),
         judges="label",
         **_COMMON,
