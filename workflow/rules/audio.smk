@@ -9,7 +9,6 @@ rule speechop_audio:
         transcripts=lambda wildcards: wanted.transcripts_for(
             config, SYSTEMS, wildcards.set, wildcards.system, CORRUPTED
         ),
-        src=sources("speechop.system"),
         lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
     output:
         index="<results>/audio/{set}/{system}/index.csv",
@@ -27,6 +26,7 @@ rule speechop_audio:
         mem_mb=4000,
         gpu=config["resources"]["gpu"],
     params:
+        code=code_of("speechop.system"),
         system=lambda wildcards: json.dumps(
             system_entries.sampling_settings(config, SYSTEMS[wildcards.system])
         ),
@@ -46,11 +46,6 @@ rule speechop_audio:
 rule baseline_audio:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=lambda wildcards: sources(
-            "speechbase.systems.runner",
-            "baselines.registry",
-            f"baselines/{COMPARED[wildcards.system]['method']}/*.py",
-        ),
         lost=lambda wildcards: lost_audio(SCALE, wildcards.set, wildcards.system),
         card=lambda wildcards: system_entries.card_file(SYSTEMS, wildcards.system),
         models=lambda wildcards: [
@@ -75,6 +70,11 @@ rule baseline_audio:
     resources:
         mem_mb=2000,
     params:
+        code=lambda wildcards: code_of(
+            "speechbase.systems.runner",
+            "baselines.registry",
+            f"baselines/{COMPARED[wildcards.system]['method']}/*.py",
+        ),
         out=lambda wildcards, output: Path(output.index).parent,
         config=lambda wildcards: json.dumps(
             system_entries.compared_settings(config, SYSTEMS, wildcards.system)
@@ -94,7 +94,6 @@ rule baseline_audio:
 rule edit_words:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=sources("metrics.judges.alignment"),
     output:
         words="<results>/transcripts/{set}/words.jsonl",
         record="<results>/transcripts/{set}/words.provenance.json",
@@ -104,6 +103,8 @@ rule edit_words:
         "../../environment.yml"
     resources:
         mem_mb=2000,
+    params:
+        code=code_of("metrics.judges.alignment"),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.manifest:q}"
         " --outputs {output.words:q} --"

@@ -34,6 +34,7 @@ use rule table as sweep_table with:
     wildcard_constraints:
         table=places.any_of(SWEEPS),
     params:
+        code=code_of("workflow.tables.build", "metrics"),
         results=lambda wildcards, output: Path(output.csv).parent.parent,
         data=f"data/{SCALE}",
         settings=json.dumps(
@@ -50,7 +51,6 @@ rule sweep_figure:
     input:
         preset=lambda wildcards: preset_files.preset_file(wildcards.table),
         csv="<results>/beyond/{table}.csv",
-        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/beyond/{table}.png",
@@ -64,6 +64,8 @@ rule sweep_figure:
         table=places.any_of(SWEEPS),
     conda:
         "../../environment.yml"
+    params:
+        code=code_of("workflow.tables.figures"),
     shell:
         "python -m workflow.tables.figures sweep --preset {input.preset:q} --table {input.csv:q}"
         " --out {output.figure:q}"
@@ -77,13 +79,14 @@ rule confusions:
         transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, config["evaluation"]["guide"]
         ),
-        src=sources("workflow.experiments.confusions"),
     output:
         csv="<results>/beyond/confusions/{set}.csv",
     log:
         "<logs>/beyond/confusions_{set}.log",
     conda:
         "../../environment.yml"
+    params:
+        code=code_of("workflow.experiments.confusions"),
     shell:
         "python -m workflow.experiments.confusions --manifest {input.manifest:q} --transcripts {input.transcripts:q}"
         " --out {output.csv:q} > {log:q} 2>&1"
@@ -93,7 +96,6 @@ rule confused_transcripts:
     input:
         manifest="<data>/testsets/{set}.csv",
         confusions="<results>/beyond/confusions/{heard}.csv",
-        src=sources("workflow.experiments.corrupt"),
     output:
         transcripts="<results>/beyond/transcripts/{set}/confused_{heard}_{percent}.jsonl",
     log:
@@ -104,6 +106,7 @@ rule confused_transcripts:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.experiments.corrupt"),
         seed=config["seed"],
     shell:
         "python -m workflow.experiments.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
@@ -115,7 +118,6 @@ rule snapped_transcripts:
         transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, config["evaluation"]["guide"]
         ),
-        src=sources("workflow.experiments.snap"),
     output:
         transcripts="<results>/beyond/transcripts/{set}/snapped.jsonl",
     log:
@@ -123,6 +125,7 @@ rule snapped_transcripts:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.experiments.snap"),
         source=config["corpus"].get("text", {}).get("source", "recorded"),
     shell:
         "python -m workflow.experiments.snap --transcripts {input.transcripts:q} --source {params.source}"
@@ -136,7 +139,6 @@ rule confidences:
         transcripts=lambda wildcards: wanted.heard(
             config, wildcards.set, wildcards.told
         ),
-        src=sources("metrics.judges.alignment"),
     output:
         words="<results>/confidences/{set}/{told}.jsonl",
         record="<results>/confidences/{set}/{told}.provenance.json",
@@ -148,6 +150,8 @@ rule confidences:
         "../../environment.yml"
     resources:
         mem_mb=2000,
+    params:
+        code=code_of("metrics.judges.alignment"),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q}"
         " --inputs {input.manifest:q} {input.transcripts:q} --outputs {output.words:q} --"
@@ -159,7 +163,6 @@ rule confidences:
 rule corrupted_transcripts:
     input:
         manifest="<data>/testsets/{set}.csv",
-        src=sources("workflow.experiments.corrupt"),
     output:
         transcripts="<results>/beyond/transcripts/{set}/corrupted_{percent}.jsonl",
     log:
@@ -169,6 +172,7 @@ rule corrupted_transcripts:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.experiments.corrupt"),
         seed=config["seed"],
     shell:
         "python -m workflow.experiments.corrupt --manifest {input.manifest:q} --percent {wildcards.percent}"
@@ -186,7 +190,6 @@ rule error_sources:
             f"<results>/transcripts/{PRESETS[wildcards.table]['set']}/{system}/{config['evaluation']['guide']}.jsonl"
             for system in PRESETS[wildcards.table]["transcripts"]
         ],
-        src=sources("workflow.experiments.error_sources"),
     output:
         csv="<results>/beyond/{table}_sources.csv",
     log:
@@ -196,6 +199,7 @@ rule error_sources:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.experiments.error_sources"),
         names=lambda wildcards: [
             system for system in PRESETS[wildcards.table]["transcripts"]
         ],

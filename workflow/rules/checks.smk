@@ -8,7 +8,6 @@ rule regression_report:
         table=f"<results>/{FROZEN}.csv",
         record=f"<results>/{FROZEN}.provenance.json",
         reference=f"results/reference/{SCALE}.json",
-        src=sources("workflow.regression.compare"),
     output:
         report="<results>/regression.md",
         junit="<results>/regression.xml",
@@ -17,6 +16,8 @@ rule regression_report:
         "<logs>/regression_report.log",
     conda:
         "../../environment.yml"
+    params:
+        code=code_of("workflow.regression.compare"),
     shell:
         "python -m workflow.regression.compare compare --table {input.table:q} --reference {input.reference:q}"
         " --out {output.report:q} >{log:q} 2>&1"
@@ -39,12 +40,13 @@ rule licences:
         lock="requirements.lock",
         materials="workflow/materials.yaml",
         cards=sorted({system_entries.card_file(SYSTEMS, name) for name in COMPARED}),
-        src=sources("workflow.record.licences"),
     output:
         "<results>/licences.md",
     log:
         "<logs>/licences.log",
     conda:
         "../../environment.yml"
+    params:
+        code=code_of("workflow.record.licences"),
     shell:
         "python -m workflow.record.licences --out {output:q} >{log:q} 2>&1"

@@ -3,7 +3,7 @@ import json
 
 from workflow.plan.lost import lost_audio
 from workflow.plan.schema import check_config
-from workflow.plan.sources import sources
+from workflow.plan.sources import code_of
 
 check_config(
     config,

@@ -5,7 +5,6 @@ rule speech_table:
     input:
         # Speech that ships: as with shipped models, what decides is the plan's digest in every file.
         spoken=ancient("speechbase/spoken/test.csv"),
-        src=sources("speechbase.corpus.build_speech", "speechbase/corpus/corpus.py"),
     output:
         table="<data>/speech/{split}.csv",
         record="<data>/speech/{split}.provenance.json",
@@ -21,6 +20,7 @@ rule speech_table:
     resources:
         mem_mb=3000,
     params:
+        code=code_of("speechbase.corpus.build_speech", "speechbase/corpus/corpus.py"),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], "speech", wildcards.split)
         ),
@@ -36,8 +36,6 @@ rule speech_table:
 # Real voices, where the user has them: cut and multiplied; the words of which two recognisers are sure serve text to
 # speech.
 rule real_voices:
-    input:
-        src=sources("workflow.record.real_voices"),
     output:
         tables=expand("<data>/speech/{split}_recorded.csv", split=["train", "valid"]),
         record="<data>/speech/recorded.provenance.json",
@@ -49,6 +47,7 @@ rule real_voices:
         "../../environment.yml"
     threads: 16
     params:
+        code=code_of("workflow.record.real_voices"),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], "real_voices")
         ),
@@ -60,8 +59,6 @@ rule real_voices:
 
 
 rule recorded_tests:
-    input:
-        src=sources("speechbase.corpus.recorded_test", "speechbase/corpus/corpus.py"),
     output:
         tables=[
             "<data>/speech/recorded.csv",
@@ -76,6 +73,7 @@ rule recorded_tests:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.corpus.recorded_test", "speechbase/corpus/corpus.py"),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], "real_tests")
         ),
@@ -120,14 +118,6 @@ rule noise_table:
             for part in corpus_parts.sounds_parts(config, wildcards.kind)
             if not wildcards.part
         ],
-        src=lambda wildcards: sources(
-            (
-                "speechbase.corpus.rooms"
-                if wildcards.kind == "rir"
-                else "speechbase.corpus.noise"
-            ),
-            "speechbase/corpus/corpus.py",
-        ),
     output:
         table="<data>/{kind}{part}.csv",
         record="<data>/{kind}{part}.provenance.json",
@@ -142,6 +132,14 @@ rule noise_table:
         "../../environment.yml"
     threads: 16
     params:
+        code=lambda wildcards: code_of(
+            (
+                "speechbase.corpus.rooms"
+                if wildcards.kind == "rir"
+                else "speechbase.corpus.noise"
+            ),
+            "speechbase/corpus/corpus.py",
+        ),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], wildcards.kind)
         ),
@@ -163,7 +161,6 @@ rule test_set:
         ),
         noise=lambda wildcards: f"<data>/noise{corpus_parts.sounds_of(config, wildcards.set)}.csv",
         rir=lambda wildcards: f"<data>/rir{corpus_parts.sounds_of(config, wildcards.set)}.csv",
-        src=sources("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
     output:
         manifest="<data>/testsets/{set}.csv",
         record="<data>/testsets/{set}.provenance.json",
@@ -176,6 +173,7 @@ rule test_set:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.corpus.testset", "speechbase/corpus/corpus.py"),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], "testset", wildcards.set)
         ),

@@ -40,7 +40,6 @@ rule listening_prepare:
         ],
         study="metrics/listening/studies/{study}.yaml",
         defaults="metrics/listening/defaults.yaml",
-        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         prepared="<results>/listening/{study}/prepared.json",
         record="<results>/listening/{study}/prepared.provenance.json",
@@ -49,6 +48,7 @@ rule listening_prepare:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.files", "metrics/listening/*.py"),
         config=lambda wildcards: json.dumps(LISTENING[wildcards.study]),
         testsets=f"data/{SCALE}/testsets",
         audio=f"{places.results_folder(SCALE)}/audio",
@@ -63,7 +63,6 @@ rule listening_prepare:
 rule listening_simulate:
     input:
         prepared="<results>/listening/{study}/prepared.json",
-        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         report="<results>/listening/{study}/simulated/report/index.html",
     log:
@@ -71,6 +70,7 @@ rule listening_simulate:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.files", "metrics/listening/*.py"),
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
         seed=config["seed"],
     shell:
@@ -108,7 +108,6 @@ rule listening_import:
 rule listening_analyse:
     input:
         "<results>/listening/{study}/imported/import.json",
-        src=sources("speechbase.files", "metrics/listening/*.py"),
     output:
         multiext(
             "<results>/listening/{study}/",
@@ -124,6 +123,7 @@ rule listening_analyse:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.files", "metrics/listening/*.py"),
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
         "python -m metrics.listening analyse {params.out:q} > {log:q} 2>&1"
@@ -159,7 +159,6 @@ rule listening_report:
             ).exists()
             else []
         ),
-        src=sources("speechbase.files", "metrics/listening/*.py"),
         template="metrics/listening/templates/report.html.j2",
     output:
         report(
@@ -171,6 +170,7 @@ rule listening_report:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.files", "metrics/listening/*.py"),
         out=lambda wildcards: f"{STUDY_FOLDER}/{wildcards.study}",
     shell:
         "python -m metrics.listening report {params.out:q} > {log:q} 2>&1"

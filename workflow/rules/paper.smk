@@ -59,7 +59,6 @@ rule corpus:
 rule recorded_part:
     input:
         corpora=lambda wildcards: paper_plan.unpacked([wildcards.corpus], RECORDED),
-        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/recorded/{corpus}/{part}.csv",
         fingerprint="<data>/recorded/{corpus}/{part}.fingerprint.json",
@@ -73,6 +72,7 @@ rule recorded_part:
         mem_mb=4000,
         runtime="12h",
     params:
+        code=code_of("speechbase.recorded.prepare"),
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.table).parents[2],
     shell:
@@ -86,7 +86,6 @@ rule recorded_speech:
             f"<data>/recorded/{corpus}/{part}.csv"
             for corpus, part in paper_plan.parts_of(RECORDED, wildcards.table)
         ],
-        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/speech/{table}.csv",
         excluded="<data>/speech/{table}.excluded.csv",
@@ -103,6 +102,7 @@ rule recorded_speech:
         mem_mb=8000,
         runtime="4h",
     params:
+        code=code_of("speechbase.recorded.prepare"),
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.table).parents[1],
     shell:
@@ -117,7 +117,6 @@ rule recorded_sounds:
         corpora=lambda wildcards: paper_plan.unpacked(
             RECORDED[wildcards.kind], RECORDED
         ),
-        src=sources("speechbase.recorded.prepare"),
     output:
         table="<data>/{kind}.csv",
         record="<data>/{kind}.provenance.json",
@@ -131,6 +130,7 @@ rule recorded_sounds:
         mem_mb=4000,
         runtime="12h",
     params:
+        code=code_of("speechbase.recorded.prepare"),
         config=json.dumps(
             {"recorded": RECORDED, "rate_hz": config["corpus"]["rate_hz"]}
         ),
@@ -152,7 +152,6 @@ rule recorded_word_times:
         corpora=lambda wildcards: paper_plan.unpacked(
             paper_plan.corpora_of_set(RECORDED["testsets"][wildcards.set]), RECORDED
         ),
-        src=sources("speechbase.recorded.prepare", "speechbase.recorded.words"),
     output:
         recordings="<data>/recorded/words/{set}.recordings.csv",
         words="<data>/recorded/words/{set}.csv",
@@ -171,6 +170,7 @@ rule recorded_word_times:
         runtime="4h",
         gpu=config["resources"]["gpu"],
     params:
+        code=code_of("speechbase.recorded.prepare", "speechbase.recorded.words"),
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.words).parents[2],
         device="cuda" if config["resources"]["gpu"] else "cpu",
@@ -190,7 +190,6 @@ rule recorded_test_set:
             RECORDED["testsets"][wildcards.set],
             f"<data>/recorded/words/{wildcards.set}.csv",
         ),
-        src=sources("speechbase.recorded.prepare"),
     output:
         manifest="<data>/testsets/{set}.csv",
         record="<data>/testsets/{set}.provenance.json",
@@ -206,6 +205,7 @@ rule recorded_test_set:
         mem_mb=8000,
         runtime="6h",
     params:
+        code=code_of("speechbase.recorded.prepare"),
         config=json.dumps({"recorded": RECORDED}),
         out=lambda wildcards, output: Path(output.manifest).parents[1],
     shell:
@@ -218,7 +218,6 @@ rule recorded_test_set:
 rule speech_shards:
     input:
         table="<data>/speech/{shards}.csv",
-        src=sources("speechbase.recorded.shards"),
     output:
         done="<data>/shards/{shards}/.written/{number}.done",
     log:
@@ -231,6 +230,7 @@ rule speech_shards:
         mem_mb=6000,
         runtime="1d",
     params:
+        code=code_of("speechbase.recorded.shards"),
         out=lambda wildcards, output: Path(output.done).parent.parent,
         parts=SHARD_PARTS,
     shell:
@@ -245,7 +245,6 @@ rule latents:
             number=range(SHARD_PARTS),
         ),
         codec="<models>/codec/model.safetensors",
-        src=sources("speechbase.recorded.shards"),
     output:
         done="<data>/shards/{shards}/.encoded/{number}.done",
     log:
@@ -259,6 +258,7 @@ rule latents:
         runtime="1d",
         gpu=1,
     params:
+        code=code_of("speechbase.recorded.shards"),
         folder=lambda wildcards, output: Path(output.done).parent.parent,
         codec=lambda wildcards, input: Path(input.codec).parent,
         parts=SHARD_PARTS,

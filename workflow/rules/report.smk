@@ -74,7 +74,6 @@ rule curves:
         curves=lambda wildcards: expand(
             "<models>/{name}/curves.jsonl", name=CURVES[wildcards.table]
         ),
-        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/{table}.png",
@@ -90,6 +89,7 @@ rule curves:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.tables.figures"),
         models=lambda wildcards: f"models/{SCALE}",
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --inputs {input.curves:q}"
@@ -108,7 +108,6 @@ rule confusion:
             )
             if metric == CONFUSIONS[wildcards.table]
         ],
-        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/{table}_confusion.png",
@@ -124,6 +123,7 @@ rule confusion:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.tables.figures"),
         results=lambda wildcards, output: Path(output.figure).parent,
         metric=lambda wildcards: CONFUSIONS[wildcards.table],
     shell:
@@ -148,7 +148,6 @@ rule matched_runs:
                 ],
             ),
         ),
-        src=sources("workflow.tables.figures"),
     output:
         figure="<results>/{table}_matched.png",
         csv="<results>/{table}_matched.csv",
@@ -159,6 +158,7 @@ rule matched_runs:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.tables.figures"),
         models=lambda wildcards: f"models/{SCALE}",
     shell:
         "python -m workflow.tables.figures matched --preset {input.preset:q} --models {params.models:q}"
@@ -168,7 +168,6 @@ rule matched_runs:
 rule training_curves:
     input:
         curves=expand("<models>/{name}/curves.jsonl", name=TRAINED_MODELS),
-        src=sources("workflow.tables.figures"),
     output:
         figure=report(
             "<results>/training.png",
@@ -181,6 +180,7 @@ rule training_curves:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.tables.figures"),
         models=lambda wildcards: f"models/{SCALE}",
         names=TRAINED_MODELS,
     shell:
@@ -201,7 +201,6 @@ rule claims:
             for name in sorted(HERE)
             if trainings.RUN.search(name)
         ],
-        src=sources("workflow.claims.judge"),
     output:
         csv="<results>/claims.csv",
         comparisons="<results>/claims_comparisons.csv",
@@ -212,6 +211,7 @@ rule claims:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.claims.judge"),
         results=lambda wildcards, output: Path(output.csv).parent,
         data=f"data/{SCALE}",
         models=f"models/{SCALE}",
@@ -241,7 +241,6 @@ rule report_page:
         figures=expand("<results>/{name}.png", name=[*CURVES, *TOY_TABLES, "training"]),
         confusions=expand("<results>/{name}_confusion.png", name=CONFUSIONS),
         sweeps=SWEEP_FIGURES,
-        src=sources("workflow.report.__main__"),
         templates=[
             str(path) for path in sorted(Path("workflow/report/templates").iterdir())
         ],
@@ -257,6 +256,7 @@ rule report_page:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.report.__main__"),
         results=lambda wildcards, output: Path(output.single).parent,
         data=f"data/{SCALE}",
         models=f"models/{SCALE}",

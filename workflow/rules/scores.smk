@@ -4,7 +4,6 @@
 rule transcripts:
     input:
         index="<results>/audio/{set}/{system}/index.csv",
-        src=sources("speechbase.files", "metrics"),
     output:
         transcripts="<results>/transcripts/{set}/{system}/{asr}.jsonl",
         record="<results>/transcripts/{set}/{system}/{asr}.provenance.json",
@@ -18,6 +17,7 @@ rule transcripts:
     resources:
         mem_mb=3000,
     params:
+        code=code_of("speechbase.files", "metrics"),
         asr=lambda wildcards: json.dumps(
             {"name": wildcards.asr, "model": wildcards.asr}
             | config["evaluation"]["asr"][wildcards.asr]
@@ -43,7 +43,6 @@ for test_set, asr, metrics in SCORINGS:
                 if asr
                 else []
             ),
-            src=sources("speechbase.files", "metrics"),
         output:
             scores=expand(
                 f"<results>/scores/{test_set}/{{{{system}}}}/{{metric}}.jsonl",
@@ -59,6 +58,7 @@ for test_set, asr, metrics in SCORINGS:
         resources:
             mem_mb=3000,
         params:
+            code=code_of("speechbase.files", "metrics"),
             metrics=",".join(metrics),
             out=lambda wildcards, output: Path(output.record).parent,
             config=json.dumps(config["evaluation"]["settings"]),

@@ -29,7 +29,6 @@ rule table:
             if Path(folder, "mos.csv").exists()
             or Path(folder, "private", "prolific_export.csv").exists()
         ],
-        src=sources("workflow.tables.build", "metrics"),
     output:
         csv="<results>/{table}.csv",
         markdown="<results>/{table}.md",
@@ -41,6 +40,7 @@ rule table:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("workflow.tables.build", "metrics"),
         results=lambda wildcards, output: Path(output.csv).parent,
         data=f"data/{SCALE}",
         settings=json.dumps(

@@ -2,8 +2,6 @@
 
 
 rule fig4:
-    input:
-        src=sources("toy_gmm.__main__"),
     output:
         csv="<results>/fig4.csv",
         seeds="<results>/fig4_seeds.csv",
@@ -18,6 +16,8 @@ rule fig4:
         "<logs>/fig4.log",
     conda:
         "../../environment.yml"
+    params:
+        code=code_of("toy_gmm.__main__"),
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q}"
         " --outputs {output.csv:q} {output.seeds:q} {output.figure:q} {output.sweeps:q} --"

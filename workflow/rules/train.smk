@@ -58,9 +58,6 @@ rule trained_model:
             if RECORDED_SPEECH
             else []
         ),
-        src=lambda wildcards: sources(
-            *trainings.training_modules(config, wildcards.model)
-        ),
     output:
         weights="<models>/{model}/model.safetensors",
         config="<models>/{model}/config.json",
@@ -79,6 +76,9 @@ rule trained_model:
         mem_mb=8000,
         gpu=config["resources"]["gpu"],
     params:
+        code=lambda wildcards: code_of(
+            *trainings.training_modules(config, wildcards.model)
+        ),
         config=lambda wildcards: json.dumps(
             trainings.training_config(config, wildcards.model)
         ),

@@ -24,7 +24,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from workflow.plan import places
-from workflow.plan.sources import sources
+from workflow.plan.sources import code_of
 SCALE = "paper"
 pathvars:
     data="data/paper", models="models/paper", results="results/paper", logs="logs/paper", benchmarks="benchmarks",
