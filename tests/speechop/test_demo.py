@@ -198,21 +198,6 @@ def test_drop_a_file_listen_mend_the_transcript_and_hear_a_change(page, clips):
     assert by_xpath(browser, "//img[contains(@src, 'data:image') or contains(@src, 'file=')]"), "no spectrogram"
 
 
-@pytest.mark.browser
-@pytest.mark.slow
-@pytest.mark.parametrize("minutes, said", [(11, "too long: at most 60 s"), (30, "exceed the maximum allowed size")])
-def test_long_files_are_refused_in_a_sentence(page, tmp_path, minutes, said):
-    browser, port = page
-    browser.get(f"http://127.0.0.1:{port}")
-    audio.write(tmp_path / "long.wav", np.tile(noise(60.0), minutes), RATE, subtype="PCM_16")
-    chosen = until(lambda: by_xpath(browser, "//input[@type='file']"), "a place for files")[0]
-    chosen.send_keys(str(tmp_path / "long.wav"))
-    if minutes == 11:
-        until(lambda: by_xpath(browser, "//*[@data-testid='waveform-Recording']"), "the clip")
-        press(browser, "Enhance and listen (ITC)")
-    until(lambda: by_xpath(browser, f"//*[contains(text(), '{said}')]"), "the sentence")
-
-
 def serious(browser) -> list:
     """What axe finds wrong with what the page shows; the button in a button of Gradio's own notices is not ours."""
     until(lambda: by_xpath(browser, "//button[@role = 'tab']"), "its tabs")
@@ -261,3 +246,18 @@ def test_the_page_answers_on_this_machine_alone(page):
     with socket.socket() as other:
         other.settimeout(2)
         assert other.connect_ex((own, port)) != 0
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes, said", [(11, "too long: at most 60 s"), (30, "exceed the maximum allowed size")])
+def test_long_files_are_refused_in_a_sentence(page, tmp_path, minutes, said):
+    browser, port = page
+    browser.get(f"http://127.0.0.1:{port}")
+    audio.write(tmp_path / "long.wav", np.tile(noise(60.0), minutes), RATE, subtype="PCM_16")
+    chosen = until(lambda: by_xpath(browser, "//input[@type='file']"), "a place for files")[0]
+    chosen.send_keys(str(tmp_path / "long.wav"))
+    if minutes == 11:
+        until(lambda: by_xpath(browser, "//*[@data-testid='waveform-Recording']"), "the clip")
+        press(browser, "Enhance and listen (ITC)")
+    until(lambda: by_xpath(browser, f"//*[contains(text(), '{said}')]"), "the sentence")

@@ -7,6 +7,7 @@ R/report.html
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from markupsafe import Markup
 
 from speechbase.commands import command_line, json_object
 from speechbase.files import write_text
-from workflow.plan import preset_files
+from workflow.plan import places, preset_files
 from workflow.record import provenance
 from workflow.record.options import Data, Models, Results
 from workflow.report import collect, examples, media
@@ -54,17 +55,24 @@ def write(
     """Write the report: a folder (`index.html` with its media beside it) and one file that holds everything."""
     collect.check_folder(results)
     place = Place(results, data, models, examples)
-    whole = page(place, settings, media.Inside())
+    whole = page(place, settings, media.Inside(), guide(single.parent))
     building = out.parent.with_name(f".part-{out.parent.name}")
     shutil.rmtree(building, ignore_errors=True)
-    write_text(building / out.name, page(place, settings, media.Folder(building / "media")))
+    write_text(building / out.name, page(place, settings, media.Folder(building / "media"), guide(out.parent)))
     shutil.rmtree(out.parent, ignore_errors=True)
     building.rename(out.parent)
     write_text(single, whole)
 
 
-def page(place: Place, settings: dict, store: media.Folder | media.Inside) -> str:
-    """The page's HTML, its media put where `store` puts them."""
+def guide(folder: Path) -> str | None:
+    """How a page in a folder of the checkout leads to the guide of the command line; None from elsewhere."""
+    if places.ROOT not in folder.resolve().parents:
+        return None
+    return os.path.relpath(places.ROOT / "docs" / "use.md", folder.resolve())
+
+
+def page(place: Place, settings: dict, store: media.Folder | media.Inside, guide: str | None) -> str:
+    """The page's HTML, its media put where `store` puts them; `guide`: the address of docs/use.md."""
     presets = preset_files.read_presets()
     evaluation = settings["evaluation"]
     claims = collect.claims(place.results)
@@ -85,6 +93,7 @@ def page(place: Place, settings: dict, store: media.Folder | media.Inside) -> st
             style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
             script=Markup((TEMPLATES / "script.js").read_text(encoding="utf-8")),
             scale=collect.scale_of(settings),
+            guide=guide,
             claims=claims,
             counts=collect.counts(claims),
             tables=tables,

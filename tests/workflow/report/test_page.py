@@ -6,7 +6,9 @@ import pytest
 
 from speechbase.files import UserError, read_yaml
 from workflow.claims import judge
+from workflow.plan import places
 from workflow.report import collect
+from workflow.report.__main__ import guide
 
 
 @pytest.fixture(scope="module", params=["report/index.html", "report.html"])
@@ -57,6 +59,12 @@ def test_what_is_missing_and_where_it_comes_from_is_said(page):
         "Package versions",
     ):
         assert text in page
+
+
+def test_it_leads_to_the_guide_of_the_command_line(page):
+    assert "speechop enhance noisy.wav" in page and "<code>docs/use.md</code>" in page, "a page outside of the checkout"
+    for folder in (places.ROOT / "results", places.ROOT / "results" / "report"):
+        assert (folder / guide(folder)).resolve() == places.ROOT / "docs" / "use.md"
 
 
 def test_nothing_is_fetched_from_anywhere(page):
