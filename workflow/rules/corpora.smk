@@ -87,7 +87,6 @@ rule recorded_tests:
 rule debian_speech:
     input:
         listed=lambda wildcards: f"speechbase/corpus/lists/{config['corpus']['debian']['list']}",
-        src=sources("speechbase.corpus.debian", "speechbase/corpus/corpus.py"),
     output:
         table="<data>/speech/debian_{part}.csv",
         record="<data>/speech/debian_{part}.provenance.json",
@@ -100,6 +99,7 @@ rule debian_speech:
     conda:
         "../../environment.yml"
     params:
+        code=code_of("speechbase.corpus.debian", "speechbase/corpus/corpus.py"),
         config=lambda wildcards: json.dumps(
             corpus_parts.corpus_part(config["corpus"], "debian")
         ),
