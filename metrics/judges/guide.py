@@ -74,8 +74,7 @@ def _is_speech(wave: np.ndarray) -> np.ndarray:
 def _within_speech(words: list[dict], wave: np.ndarray) -> list[dict]:
     """The words with their times held between the first and the last speech: the aligner stretches them over silence
     at the ends."""
-    speech = np.flatnonzero(_is_speech(wave)) * VAD_SAMPLES / recognisers.RATE_HZ if words else ()
-    if not len(speech):
+    if not words or not len(speech := np.flatnonzero(_is_speech(wave)) * VAD_SAMPLES / recognisers.RATE_HZ):
         return words
     low, high = max(0.0, speech[0] - MARGIN_S), speech[-1] + VAD_SAMPLES / recognisers.RATE_HZ + MARGIN_S
     return [word | {edge: float(np.clip(word[edge], low, high)) for edge in ("start", "end")} for word in words]
