@@ -52,10 +52,10 @@ MATRICES = {
     ),
 }  # fmt: skip
 ESPEAK = {"es": "es-419", "pt": "pt-br", "it": "it", "ja": "ja"}
-# Affricates are one sign to the synthesiser, and a syllable's closing nasal in Japanese is; diacritics that it does not
-# know fall away.
+# Affricates are one sign to the synthesiser. Of Japanese it has learned the tap, the closing nasal and the stop of a
+# double consonant in signs that are not espeak-ng's. Diacritics that it does not know fall away.
 SIGNS = {"tʃ": "ʧ", "dʒ": "ʤ", "tɕ": "ʨ", "dʑ": "ʥ", "ts": "ʦ", "dz": "ʣ"}
-OWN_SIGNS = {"ja": {"u\u0303": "ɴ"}}
+OWN_SIGNS = {"ja": {"u\u0303": "ɴ", "ɽi": "ɾʲi", "ɽ": "ɾ", "ᵝ": "", "tʦ": "ʔʦ"}}
 LETTERS = set("ˈˌːʰʲ̃ .,;:!?")
 
 
