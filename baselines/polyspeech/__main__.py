@@ -40,9 +40,9 @@ def listen(
     named = {"language": heard.language, "sex": heard.sex}
     if as_json:
         told = {name: {"label": one.label, "probabilities": one.probabilities} for name, one in named.items()}
-        typer.echo(json.dumps({"text": heard.text} | told))
+        typer.echo(json.dumps({"text": heard.text, "ended": heard.ended} | told))
         return
-    typer.echo(f"text: {heard.text or '(nothing was heard)'}")
+    typer.echo(f"text: {heard.text or '(nothing was heard)'}{'' if heard.ended else ' (came to no end, and is wrong)'}")
     for name, one in named.items():
         typer.echo(f"{name}: {_shown(one)}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from baselines.polyspeech.layout import NAMING
-from baselines.polyspeech.pipeline import MARK, PolySpeech, Sampling
+from baselines.polyspeech.pipeline import MARK, PolySpeech, Sampling, Written
 from speechbase import audio
 from speechbase.files import UserError, seed_of
 from speechbase.items import UNKNOWN, Item
@@ -49,8 +49,7 @@ class Adapter(Baseline):
         waves = [self._heard(item, "source") for item in items]
         if task in NAMING:
             return [self._named(task, item, found) for item, found in zip(items, self.polyspeech.name(task, waves))]
-        texts = self.polyspeech.recognise(waves)
-        return [Answer(text=text, detail="" if text else "nothing was heard") for text in texts]
+        return [Answer(text=one.text, detail=_told(one)) for one in self.polyspeech.recognise(waves)]
 
     def _named(self, task: str, item: Item, found) -> Answer:
         known = self.polyspeech.labels[task]
@@ -87,3 +86,9 @@ class Adapter(Baseline):
 
     def _heard(self, item: Item, column: str) -> np.ndarray:
         return audio.resample(item.wave(column), item.rate_hz, self.polyspeech.rate_hz)
+
+
+def _told(written: Written) -> str:
+    if not written.ended:
+        return "the text came to no end and was cut"
+    return "" if written.text else "nothing was heard"

@@ -67,10 +67,19 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a recording says, in which language, and the speaker's sex."""
+class Written:
+    """A recording's text ("" where nothing was heard), and whether it came to an end: else it was cut, and is wrong."""
 
     text: str
+    ended: bool = True
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a recording says (see `Written`), in which language, and the speaker's sex."""
+
+    text: str
+    ended: bool
     language: Named
     sex: Named
 
@@ -128,7 +137,8 @@ class PolySpeech:
         Raises:
             UserError: a recording shorter than a frame, or longer than half of the model's window.
         """
-        return Heard(self.recognise([wave])[0], self.name("lid", [wave])[0], self.name("gid", [wave])[0])
+        written = self.recognise([wave])[0]
+        return Heard(written.text, written.ended, self.name("lid", [wave])[0], self.name("gid", [wave])[0])
 
     def speak(self, text: str, voice: np.ndarray, seed: int = 0) -> Said:
         """A text in the voice of a prompt float32 [s].
@@ -140,16 +150,16 @@ class PolySpeech:
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
-    def recognise(self, waves: Sequence[np.ndarray]) -> list[str]:
+    def recognise(self, waves: Sequence[np.ndarray]) -> list[Written]:
         """Texts of recordings; nothing where there is silence. Errors as `listen`."""
         self._trained_for("asr")
         audible = [place for place, wave in enumerate(waves) if not self.silent(wave)]
-        texts = [""] * len(waves)
+        texts = [Written("")] * len(waves)
         if audible:
             rate = self.rate_hz / self.codec.hop
             said = transcribed(self.network, self._embedded([waves[p] for p in audible]), rate, self.config["stretch"])
-            for place, (text, _) in zip(audible, said):
-                texts[place] = text
+            for place, (text, reason) in zip(audible, said):
+                texts[place] = Written(text, reason == "end")
         return texts
 
     def name(self, task: str, waves: Sequence[np.ndarray]) -> list[Named]:

@@ -52,6 +52,8 @@ def read_model(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         UserError: missing or truncated files, or weights that are not those the configuration was written with.
     """
     folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder} holds no model ({folder / CONFIG} does not exist): train it, or name its folder.")
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG} does not describe a model; copy or train the model again.")

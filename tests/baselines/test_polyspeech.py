@@ -308,6 +308,10 @@ def test_set(tmp_path_factory):
     return root / "set.csv"
 
 
+def _source(test_set):
+    return audio.read(test_set.parent / "source.wav")[0]
+
+
 def system(made, **settings):
     return registry.create("polyspeech", {"models_dir": str(made), "sure": 0.0, **settings})
 
@@ -317,6 +321,7 @@ def test_every_task_is_answered_and_a_bad_item_costs_its_own_row(made, test_set,
     assert set(index.loc[["asr", "lid", "gid", "asr_silent", "lid_silent", "lid_short"], "status"]) == {"ok"}
     assert index.loc["lid", "label"] in LABELS["lid"] and index.loc["gid", "label"] in LABELS["gid"]
     assert index.loc["tts", "status"] in ("ok", "no_end") and "ended by" in index.loc["tts", "detail"]
+    assert ("no end" in index.loc["asr", "detail"]) != PolySpeech(made).recognise([_source(test_set)])[0].ended
     assert index.loc["asr_silent", "text"] == "" and "nothing was heard" in index.loc["asr_silent", "detail"]
     assert set(index.loc[["lid_silent", "lid_short"], "label"]) == {"unknown"}
     assert index.loc["asr_short", "status"] == "failed" and "shorter than 25 ms" in index.loc["asr_short", "detail"]
@@ -364,6 +369,7 @@ def test_the_call_and_the_command_do_the_same(made, test_set, tmp_path):
     heard = PolySpeech(made).listen(audio.read(source)[0])
     done = CliRunner().invoke(app, ["listen", str(source), "--models", str(made)])
     assert done.exit_code == 0, done.output
+    assert ("came to no end" in done.output) != heard.ended
     assert f"language: {heard.language.label}" in done.output and f"sex: {heard.sex.label}" in done.output
     out = tmp_path / "said.wav"
     done = CliRunner().invoke(
