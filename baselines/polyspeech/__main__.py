@@ -10,7 +10,7 @@ import typer
 
 from baselines.polyspeech.pipeline import MARK, Named, PolySpeech
 from speechbase import audio
-from speechbase.files import UserError, plain_errors
+from speechbase.files import plain_errors
 from speechbase.systems.contract import MODELS_DIR
 from speechbase.texts import check_text
 
@@ -64,11 +64,7 @@ def speak(
     words = check_text(text, "The text")
     audio.check_output(out, read=[voice])
     polyspeech, wave = _loaded(models, voice, channel)
-    said = polyspeech.speak(words, wave, seed)
-    if said.reason == "limit":
-        raise UserError("The speech came to its longest without an end, and nothing was written: try another --seed.")
-    audio.write(out, said.wave, said.rate_hz, comment=MARK)
-    typer.echo(f"wrote {out}")
+    polyspeech.speak(words, wave, seed).write(out, MARK)
 
 
 @plain_errors

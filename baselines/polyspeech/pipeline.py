@@ -23,15 +23,14 @@ from speechbase.files import UserError
 from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
 from speechbase.texts import check_text
+from speechbase.tokens.coded import CodedAudio, Result, silent
 from speechbase.tokens.generation import Length, Run
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 
-SILENT = 1e-4  # peak below which a recording holds nothing
-PROMPT_SECONDS = 10.0  # the longest prompt
-CHUNK_FRAMES = 400  # of coding and decoding
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
+VOICE = "The voice's recording"
 
 
 class Sampling(Settings):
@@ -46,16 +45,6 @@ class Sampling(Settings):
     speech: Drawing = Drawing(top_p=0.8, repeats=0.3)
     frames_per_phone: int = 9
     sure: float = 0.5
-
-
-@dataclass(frozen=True)
-class Said:
-    """Audio float32 [s], and how its generation ended: `end` or `limit` (cut)."""
-
-    wave: np.ndarray
-    rate_hz: int
-    reason: str
-    frames: int
 
 
 @dataclass(frozen=True)
@@ -114,6 +103,7 @@ class PolySpeech:
         self.sset, record = load_sset(models / tokens, self.semantic.record, device)
         self.decoder = load_decoder(models / decoder, record, self.codec.latent_dim, device)
         self.network, self.config = self._language_model(checkpoint.folder_of(models, lm), record)
+        self.audio = CodedAudio(self.codec, self.network.lm.config.window, device)
         self.labels: dict[str, list[str]] = self.config["labels"]
         self.tasks = tuple(self.config["batches"]["tasks"])
 
@@ -140,7 +130,7 @@ class PolySpeech:
         written = self.recognise([wave])[0]
         return Heard(written.text, written.ended, self.name("lid", [wave])[0], self.name("gid", [wave])[0])
 
-    def speak(self, text: str, voice: np.ndarray, seed: int = 0) -> Said:
+    def speak(self, text: str, voice: np.ndarray, seed: int = 0) -> Result:
         """A text in the voice of a prompt float32 [s].
 
         Raises:
@@ -153,7 +143,7 @@ class PolySpeech:
     def recognise(self, waves: Sequence[np.ndarray]) -> list[Written]:
         """Texts of recordings; nothing where there is silence. Errors as `listen`."""
         self._trained_for("asr")
-        audible = [place for place, wave in enumerate(waves) if not self.silent(wave)]
+        audible = [place for place, wave in enumerate(waves) if not silent(wave)]
         texts = [Written("")] * len(waves)
         if audible:
             rate = self.rate_hz / self.codec.hop
@@ -165,7 +155,7 @@ class PolySpeech:
     def name(self, task: str, waves: Sequence[np.ndarray]) -> list[Named]:
         """Labels of recordings by a naming task; `unknown` where nothing is heard, or no label is sure."""
         self._trained_for(task)
-        audible = [p for p, wave in enumerate(waves) if not self.silent(wave) and len(wave) >= self.codec.hop]
+        audible = [p for p, wave in enumerate(waves) if not silent(wave) and len(wave) >= self.codec.hop]
         found = [Named(UNKNOWN, {})] * len(waves)
         if audible:
             heard = self._embedded([waves[place] for place in audible])
@@ -175,21 +165,21 @@ class PolySpeech:
                 found[place] = Named(best if shares[best] >= self.sampling.sure else UNKNOWN, shares)
         return found
 
-    def speak_all(self, texts: Sequence[str], voices: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Said]:
+    def speak_all(self, texts: Sequence[str], voices: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Result]:
         """Texts in the voices of prompts, each by its own seed; errors as `speak`."""
         from speechbase.corpus.phones import phone_count
 
         self._trained_for("tts")
         for text in texts:  # says what is wrong before any work
             check_text(text, "The text")
-        prompts = [self._voice(voice) for voice in voices]
+        prompts = [self.audio.prompt(voice, VOICE) for voice in voices]
         phones = [max(1, phone_count(text)) for text in texts]
         lengths = [Length(least=count, most=count * self.sampling.frames_per_phone) for count in phones]
         runs = [Run(length, self.sampling.speech, seed) for length, seed in zip(lengths, seeds)]
         requests = [Request("tts", text=text) for text in texts]
         drawn = spoken(self.network, requests, runs, self.config["stretch"])
         return [
-            Said(self.audible(tokens, prompt), self.rate_hz, reason, len(tokens))
+            Result(self.audible(tokens, prompt), self.rate_hz, reason, len(tokens))
             for (tokens, reason), prompt in zip(drawn, prompts)
         ]
 
@@ -197,53 +187,20 @@ class PolySpeech:
     def audible(self, tokens: Tensor, prompt: Tensor) -> np.ndarray:
         """Audio float32 [s] of tokens [n] in the voice of a prompt's latents [p, c]."""
         if not len(tokens):
-            return np.zeros(0, np.float32)
+            return self.audio.wave(tokens)
         said = self.sset.decode(tokens[None].to(self.device))
-        wave = self.codec.decode(self.decoder(said, prompt[None]), CHUNK_FRAMES)[0].float().cpu().numpy()
-        return wave.clip(-1, 1)
+        return self.audio.wave(self.decoder(said, prompt[None])[0])
 
     @torch.inference_mode()
     def resynthesised(self, wave: np.ndarray, voice: np.ndarray) -> np.ndarray:
         """A recording float32 [s] as tokens, and those in a voice: what no speech of this system can surpass."""
-        latents = self.latents(wave, "The recording")
+        latents = self.audio.frames(wave, "The recording")
         tokens = self.sset.encode(self.semantic(latents[None]))[0]
-        return self.audible(tokens, self._voice(voice))
-
-    def _voice(self, wave: np.ndarray) -> Tensor:
-        if (seconds := len(wave) / self.rate_hz) > PROMPT_SECONDS:
-            raise UserError(
-                f"The voice's recording lasts {seconds:.1f} s; at most {PROMPT_SECONDS:.0f} are used, 2 or 3 are best: "
-                "cut it."
-            )
-        return self.latents(wave, "The voice's recording")
-
-    @staticmethod
-    def silent(wave: np.ndarray) -> bool:
-        """Whether nothing is to be heard."""
-        return bool(np.abs(wave).max(initial=0.0) < SILENT)
-
-    def latents(self, wave: np.ndarray, name: str) -> Tensor:
-        """Latents [n, c] of audio. Raises: UserError: too short, too long or silent; `name` begins the sentence."""
-        self._fits(wave, name)
-        if self.silent(wave):
-            raise UserError(f"{name} is silent: there is nothing to work on.")
-        heard = torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None].to(self.device)
-        return self.codec.encode(heard, CHUNK_FRAMES)[0]
-
-    def _fits(self, wave: np.ndarray, name: str) -> None:
-        """Mono, at least a frame, and no longer than half of the model's window: what is said is the other half."""
-        if np.ndim(wave) != 1 or not np.isfinite(wave).all():
-            raise UserError(f"{name} must be mono audio, finite float32 [samples].")
-        if len(wave) < self.codec.hop:
-            raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
-        most = self.network.lm.config.window // 2 * self.codec.hop
-        if len(wave) > most:
-            seconds, longest = len(wave) / self.rate_hz, most / self.rate_hz
-            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.0f} s are taken at once: cut it.")
+        return self.audible(tokens, self.audio.prompt(voice, VOICE))
 
     def _embedded(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
         for wave in waves:
-            self._fits(wave, "The recording")
+            self.audio.check(wave, "The recording")
         tensors = [torch.from_numpy(np.ascontiguousarray(wave, np.float32)) for wave in waves]
         padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(self.device)
         hearing = self.semantic if self.config["hears"] == "semantic" else None

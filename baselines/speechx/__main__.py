@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from baselines.speechx.pipeline import MARK, Result, SpeechX
+from baselines.speechx.pipeline import MARK, SpeechX
 from speechbase import audio, editing
-from speechbase.files import UserError, plain_errors
+from speechbase.files import plain_errors
 from speechbase.systems.contract import MODELS_DIR
 from speechbase.texts import check_text
 
@@ -37,13 +37,6 @@ def _said(text: str | None) -> str | None:
     return None if text is None else check_text(text, "--text")
 
 
-def _write(result: Result, out: Path) -> None:
-    if result.reason == "limit":
-        raise UserError("The speech came to its longest without an end, and nothing was written: try another --seed.")
-    audio.write(out, result.wave, result.rate_hz, comment=MARK)
-    typer.echo(f"wrote {out}")
-
-
 @app.command()
 def enhance(
     source: Source, out: Out, text: Words = None, models: Models = AT, channel: Channel = None, seed: Seed = 0
@@ -51,7 +44,7 @@ def enhance(
     """Take the noise out."""
     said = _said(text)
     speechx, heard = _loaded(models, out, channel, source)
-    _write(speechx.enhance(heard, said, seed), out)
+    speechx.enhance(heard, said, seed).write(out, MARK)
 
 
 @app.command()
@@ -61,7 +54,7 @@ def background(
     """Take the speech out."""
     said = _said(text)
     speechx, heard = _loaded(models, out, channel, source)
-    _write(speechx.remove_speech(heard, said, seed), out)
+    speechx.remove_speech(heard, said, seed).write(out, MARK)
 
 
 @app.command()
@@ -77,7 +70,7 @@ def extract(
     """Take one speaker out of a mixture."""
     said = _said(text)
     speechx, heard, voice = _loaded(models, out, channel, source, prompt)
-    _write(speechx.extract(heard, voice, said, seed), out)
+    speechx.extract(heard, voice, said, seed).write(out, MARK)
 
 
 @app.command()
@@ -92,7 +85,7 @@ def speak(
     """Say a text in the prompt's voice."""
     said = check_text(text, "The text")
     speechx, voice = _loaded(models, out, channel, prompt)
-    _write(speechx.speak(said, voice, seed), out)
+    speechx.speak(said, voice, seed).write(out, MARK)
 
 
 @app.command()
@@ -114,7 +107,7 @@ def edit(
     said = check_text(text, "--text")
     speechx, heard = _loaded(models, out, channel, source)
     plan = editing.Edit(start, stop, stop - start if seconds is None else seconds)
-    _write(speechx.edit(heard, plan, said, noisy=noisy, seed=seed), out)
+    speechx.edit(heard, plan, said, noisy=noisy, seed=seed).write(out, MARK)
 
 
 @plain_errors

@@ -9,12 +9,13 @@ import numpy as np
 
 from baselines.speechx.generate import Job
 from baselines.speechx.layout import ALIGNED
-from baselines.speechx.pipeline import MARK, Result, Sampling, SpeechX
+from baselines.speechx.pipeline import MARK, Sampling, SpeechX
 from speechbase import audio, editing
 from speechbase.files import UserError, did_you_mean, seed_of
 from speechbase.items import Item
 from speechbase.settings import checked
 from speechbase.systems.contract import Answer, Baseline, fit_length
+from speechbase.tokens.coded import Result
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.sequences import text_bytes
 

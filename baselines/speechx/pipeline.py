@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from baselines.speechx.generate import Job, Output, generate
 from baselines.speechx.layout import Request
@@ -19,13 +17,12 @@ from speechbase import editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
+from speechbase.tokens.coded import CodedAudio, Result
 from speechbase.tokens.generation import Length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
-SILENT = 1e-4  # peak below which a recording holds nothing
-PROMPT_SECONDS, NEW_SECONDS = 10.0, 30.0  # the longest prompt; the longest new part of an edit
-CHUNK_FRAMES = 400  # of coding and decoding
+NEW_SECONDS = 30.0  # the longest new part of an edit
 MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
 
 
@@ -42,16 +39,6 @@ class Sampling(Settings):
     aligned: Drawing = Drawing(temperature=0.5, top_k=5)
     frames_per_phone: int = 9
     free_length: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """Audio float32 [s] at the models' rate, and how its generation ended: `end`, `source`, `edit` or `limit` (cut)."""
-
-    wave: np.ndarray
-    rate_hz: int
-    reason: str
-    frames: int
 
 
 class SpeechX:
@@ -81,12 +68,14 @@ class SpeechX:
         record = token_record(models / codec)
         self.speaking = self._network(checkpoint.folder_of(models, speaking), record)
         self.refining = self._network(checkpoint.folder_of(models, refining), record)
+        self.audio = CodedAudio(self.codec, self.speaking.lm.config.window, device)
 
     def _network(self, folder: Path, record: dict):
         tensors, config = checkpoint.read_model(folder)
         check_codes(config, record, folder)
-        sizes = checked(NetworkConfig, config["network"], f"{folder}/config.json: network")
-        network = build_network(config["kind"], self.codec.quantiser.codewords, sizes)
+        with checkpoint.building(folder):
+            sizes = checked(NetworkConfig, config["network"], "network")
+            network = build_network(config["kind"], self.codec.quantiser.codewords, sizes)
         checkpoint.load_into(network, tensors, folder)
         return network.to(self.device).eval().requires_grad_(False)
 
@@ -136,9 +125,9 @@ class SpeechX:
         seed: int,
         sign: str | None = None,
     ) -> Job:
-        """A job of noise suppression, speech removal or target extraction; errors as `codes`."""
-        source = self.codes(wave, "The source")
-        heard = None if prompt is None else self._prompt(prompt)
+        """A job of noise suppression, speech removal or target extraction; errors as `CodedAudio`."""
+        source = self.audio.frames(wave, "The source").cpu()
+        heard = None if prompt is None else self.audio.prompt(prompt, "The prompt").cpu()
         length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source))
         return Job(Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed)
 
@@ -148,7 +137,8 @@ class SpeechX:
 
         phones = phone_count(text)
         length = Length(least=phones, most=max(1, phones) * self.sampling.frames_per_phone)
-        return Job(Request("tts", text, self._prompt(prompt)), length, self.sampling.speech, seed)
+        heard = self.audio.prompt(prompt, "The prompt").cpu()
+        return Job(Request("tts", text, heard), length, self.sampling.speech, seed)
 
     def edited(
         self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool, seed: int
@@ -156,7 +146,7 @@ class SpeechX:
         """A job of editing, and its plan in whole frames.
 
         Raises:
-            UserError: as `codes`, or an edit outside of the recording.
+            UserError: as `CodedAudio`, or an edit outside of the recording.
         """
         seconds, hop_s = len(wave) / self.rate_hz, self.codec.hop / self.rate_hz
         if not 0 <= edit.start <= edit.stop <= seconds + hop_s:
@@ -165,37 +155,12 @@ class SpeechX:
             )
         if not 0 <= edit.seconds <= NEW_SECONDS:
             raise UserError(f"{edit.seconds:g} s of new speech: 0 to {NEW_SECONDS:.0f} s are made at once.")
-        source = self.codes(wave, "The recording")
+        source = self.audio.frames(wave, "The recording").cpu()
         first, last = int(edit.start / hop_s), min(len(source), -int(-edit.stop / hop_s // 1))
         new = max(1, round(edit.seconds / hop_s))
         request = Request("edit_noisy" if noisy else "edit", text, source=source, span=(first, last, new))
         plan = editing.Edit(first * hop_s, min(seconds, last * hop_s), new * hop_s)
         return Job(request, Length(new, "edit"), self.sampling.speech, seed), plan
-
-    def _prompt(self, wave: np.ndarray) -> Tensor:
-        if (seconds := len(wave) / self.rate_hz) > PROMPT_SECONDS:
-            raise UserError(
-                f"The prompt lasts {seconds:.1f} s; at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best: cut it."
-            )
-        return self.codes(wave, "The prompt")
-
-    def codes(self, wave: np.ndarray, name: str) -> Tensor:
-        """Codes [n, q] of audio.
-
-        Raises:
-            UserError: shorter than a frame, longer than half of the models' window (the output is the other half), or
-                silent; `name` begins the sentence.
-        """
-        if len(wave) < self.codec.hop:
-            raise UserError(f"{name} is shorter than {1000 * self.codec.hop // self.rate_hz} ms.")
-        most = self.speaking.lm.config.window // 2 * self.codec.hop
-        if len(wave) > most:
-            seconds, longest = len(wave) / self.rate_hz, most / self.rate_hz
-            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.0f} s are taken at once: cut it.")
-        if np.abs(wave).max() < SILENT:
-            raise UserError(f"{name} is silent: there is nothing to work on.")
-        heard = torch.from_numpy(np.ascontiguousarray(wave, np.float32))[None].to(self.device)
-        return self.codec.encode(heard, CHUNK_FRAMES)[0].cpu()
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -205,11 +170,7 @@ class SpeechX:
         return [self._result(output) for output in outputs]
 
     def _result(self, output: Output) -> Result:
-        if not len(output.codes):
-            return Result(np.zeros(0, np.float32), self.rate_hz, output.reason, 0)
-        with torch.inference_mode():
-            wave = self.codec.decode(output.codes[None].to(self.device), CHUNK_FRAMES)[0].float().cpu().numpy()
-        return Result(wave.clip(-1, 1), self.rate_hz, output.reason, output.drawn)
+        return Result(self.audio.wave(output.codes), self.rate_hz, output.reason, output.drawn)
 
     def spliced(self, wave: np.ndarray, made: np.ndarray, plan: editing.Edit) -> np.ndarray:
         """The recording with its new part out of the output `made`, cross-faded at both ends."""
