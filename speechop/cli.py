@@ -12,7 +12,7 @@ import typer
 
 from speechbase import editing
 from speechbase.files import UserError, package_version, plain_errors
-from speechop import DEFAULT_WEIGHTS, places, recognisers, transcripts
+from speechop import DEFAULT_WEIGHTS, checks, places, recognisers, transcripts
 from speechop.jobs import Job, check_given
 from speechop.options import Files, Guide, Run, grouped
 from speechop.places import Place
@@ -56,11 +56,9 @@ def _prompt(model, path: Path | None, channel: str, name: str):
 def _check_prompt(path: Path | None, channel: str, name: str) -> None:
     """What can be refused of a prompt before the model is loaded."""
     if path is not None:
-        from speechop.pipeline import PROMPT_SECONDS, check_prompt
-
         if parse_channel(channel) == "each":
             raise UserError(f"{name}-channel each: a prompt is one channel: say mean, or a number from 0.")
-        check_prompt(Recording.read(path, channel, PROMPT_SECONDS), f"{name} {path}")
+        checks.check_prompt(Recording.read(path, channel, checks.PROMPT_SECONDS), f"{name} {path}")
 
 
 def _process(
@@ -219,7 +217,6 @@ def tts(
     - `speechop tts --lines lines.txt --prompt me.wav --prompt-text "..." --out-dir spoken` writes 001.wav, 002.wav, ...
     """
     from speechbase.texts import read_text
-    from speechop.pipeline import check_spoken, new_seconds
 
     if (text is None) == (lines is None):
         raise UserError("Give either a text to say or --lines with a file of them.")
@@ -227,11 +224,11 @@ def tts(
     if not said:
         raise UserError(f"{lines} has no lines.")
     for one in said:
-        check_spoken(one, prompt_text)
+        checks.check_spoken(one, prompt_text)
     _check_prompt(prompt, prompt_channel, "--prompt")
     source = Recording.read(prompt, prompt_channel)
     for one in said:
-        new_seconds(one, prompt_text, source.seconds, seconds)
+        checks.new_seconds(one, prompt_text, source.seconds, seconds)
     plan = _speech_places(prompt, source, files, text is not None, len(said))
     left = places.check(plan, files, True)
     places.check_apart(places.written(left, files), [prompt, lines])
@@ -278,8 +275,6 @@ def edit(
     - `speechop edit take.wav --old "..." --new "..." --seed 1 -o another.wav` tries again
     - `speechop edit stereo.wav --channel 0 --old "..." --new "..."`
     """
-    from speechop.pipeline import EDIT_SECONDS, check_editable
-
     old, new = transcripts.check_text(old, "--old"), transcripts.check_text(new, "--new")
     editing.spans_of(old, new)
     plan = places.plan(
@@ -292,7 +287,7 @@ def edit(
     results = Results("edit", plan, left, files, run)
     if not left:
         return results.close()
-    recording = check_editable(Recording.read(plan[0].source, files.channel, EDIT_SECONDS))
+    recording = checks.check_editable(Recording.read(plan[0].source, files.channel, checks.EDIT_SECONDS))
     if len(recording.tracks) > 1:
         raise UserError(
             f"{source} has {recording.channels} channels: edit one (--channel 0) or their mean (--channel mean)."

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,14 +15,14 @@ from speechbase import audio, editing
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError, seed_of
 from speechbase.settings import checked, value_of
-from speechop import DEFAULT_WEIGHTS, voice_noise
+from speechop import DEFAULT_WEIGHTS, checks, voice_noise, weights
 from speechop import jobs as jobs_module
 from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
 from speechop.recordings import Recording
-from speechop.request import Request
+from speechop.request import Request, edit_request
 from speechop.sampler import Noise, sample
 from speechop.settings import Composed, DiffusionModel
 from speechop.transcripts import MIN_CONFIDENCE, Line, check_text
@@ -33,58 +31,6 @@ Audio = np.ndarray | Tensor
 Part = TypeVar("Part")
 Transcript = str | Sequence[Line]
 Transcribe = Callable[[np.ndarray, int], object]
-
-PRETRAINED = files("speechbase") / "pretrained"
-PROMPT_SECONDS, SPOKEN_SECONDS = 10.0, (0.2, 30.0)  # the longest prompt; the range of what is spoken at once
-EDIT_SECONDS = 28.0  # of a recording to edit: what aligners take at once
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-HUB_FILES = ["config.json", "README.md", "*/config.json", "*/model.safetensors"]
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-def shipped() -> list[str]:
-    """Names of the scales whose weights ship with the package."""
-    root = Path(str(PRETRAINED))
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-
-
-def find_weights(name: str, revision=None, cache_dir=None, local_files_only: bool = True, token=None) -> Path:
-    """The folder of a scale, of itself, or of a hub id's snapshot; see `SpeechOp.from_pretrained`."""
-    if name in shipped():
-        return Path(str(PRETRAINED / name))
-    if Path(name).is_dir() or not HUB_ID.fullmatch(name):
-        return _unpickled(Path(name))
-    from huggingface_hub import constants, errors, snapshot_download
-
-    offline = local_files_only or constants.HF_HUB_OFFLINE
-    try:
-        folder = snapshot_download(
-            name,
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=offline,
-            allow_patterns=HUB_FILES,
-        )
-    except errors.LocalEntryNotFoundError:
-        remedy = (
-            "allow the download (--download, local_files_only=False)" if not constants.HF_HUB_OFFLINE else
-            "unset HF_HUB_OFFLINE"
-        )  # fmt: skip
-        raise UserError(
-            f"{name} is no folder, and not in the hub's local cache: {remedy}, or name a folder or one of "
-            f"{', '.join(shipped()) or 'none'}."
-        ) from None
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-        raise UserError(f"{name} cannot be taken from the hub ({' '.join(str(error).split())[:200]}).") from None
-    return _unpickled(Path(folder))
-
-
-def _unpickled(folder: Path) -> Path:
-    for path in sorted(folder.glob("*/*")) + sorted(folder.glob("*")):
-        if path.suffix in PICKLES and not path.with_name("model.safetensors").is_file():
-            raise UserError(f"{path} is pickled and could run code: only weights in safetensors are loaded.")
-    return folder
 
 
 class SpeechOp:
@@ -128,10 +74,10 @@ class SpeechOp:
         Raises:
             UserError: no such weights (the message lists those there are), or weights that are pickled.
         """
-        folder = find_weights(str(name), revision, cache_dir, local_files_only, token)
+        folder = weights.find_weights(str(name), revision, cache_dir, local_files_only, token)
         if not (folder / model).is_dir():
             raise UserError(
-                f"There is no model {model!r} in {folder}; weights that ship: {', '.join(shipped()) or 'none'}. "
+                f"There is no model {model!r} in {folder}; weights that ship: {weights.names_shipped()}. "
                 "Name one of them, a folder that holds codec/ and the model, or a hub id (owner/name)."
             )
         return cls(folder, model, device)
@@ -380,10 +326,10 @@ class SpeechOp:
         >>> model.tts("ten boxes", prompt, "what the prompt says", 22_050, seconds=0.5, steps=2).shape
         (11025,)
         """
-        text, prompt_text = check_spoken(text, prompt_text)
+        text, prompt_text = checks.check_spoken(text, prompt_text)
         level = Recording.of(prompt, rate_hz).gain
         prompt = self.prompt(prompt, rate_hz)
-        seconds = new_seconds(text, prompt_text, len(prompt) / self.rate_hz, seconds)
+        seconds = checks.new_seconds(text, prompt_text, len(prompt) / self.rate_hz, seconds)
         request = Request("tts", "tts", transcript=f"{prompt_text} {text}", prompt=prompt, seconds=seconds)
         made = self.process([request], self.settings(settings, False))[0] / np.float32(level)
         return audio.resample(made, self.rate_hz, rate_hz)
@@ -404,10 +350,10 @@ class SpeechOp:
         True
         """
         row = editing.spans_of(check_text(old, "The old text"), check_text(new, "The new text"))
-        source = check_editable(Recording.of(wave, rate_hz))
+        source = checks.check_editable(Recording.of(wave, rate_hz))
         wave = source.tracks[0].read()
-        plan = editing.plan_edit(row, words, source.seconds, lambda text: phones_of(text, "The text"))
-        check_seconds(plan.seconds)
+        plan = editing.plan_edit(row, words, source.seconds, lambda text: checks.phones_of(text, "The text"))
+        checks.check_seconds(plan.seconds)
         heard = audio.resample(wave * np.float32(source.gain), rate_hz, self.rate_hz)
         request = edit_request("edit", heard, self.rate_hz, plan, row["text"])
         middle = self.process([request], self.settings(settings, False))[0] / np.float32(source.gain)
@@ -420,7 +366,7 @@ class SpeechOp:
             UserError: shorter than 0.2 s, longer than 10 s, or silent.
         """
         source = Recording.of(wave, rate_hz)
-        check_prompt(source, name)
+        checks.check_prompt(source, name)
         return audio.resample(source.tracks[0].read() * np.float32(source.gain), rate_hz, self.rate_hz)
 
     def settings(self, values: dict, guided: bool) -> Composed:
@@ -436,67 +382,3 @@ def _needed(part: Part | None, name: str) -> Part:
     if part is None:
         raise ValueError(f"this request has no {name}")
     return part
-
-
-def check_prompt(source: Recording, name: str) -> None:
-    """Refuse (UserError) prompts of more than 10 s, and silence."""
-    if source.seconds > PROMPT_SECONDS:
-        raise UserError(f"{name} is too long: at most {PROMPT_SECONDS:.0f} s are used, 2 or 3 are best; cut it.")
-    if source.silent:
-        raise UserError(f"{name} is silent; choose one with speech in it.")
-
-
-def check_editable(source: Recording) -> Recording:
-    """Refuse (UserError) recordings that are silent or too long to be edited at once."""
-    if source.seconds > EDIT_SECONDS:
-        raise UserError(f"The recording is too long to edit: at most {EDIT_SECONDS:.0f} s; cut it.")
-    if source.silent:
-        raise UserError("The recording is silent: there are no words to change.")
-    return source
-
-
-def check_spoken(text: str, prompt_text: str) -> tuple[str, str]:
-    """A text to say and a prompt's in the form that the model knows; without letters, or phonemes, a UserError."""
-    text, prompt_text = check_text(text, "The text"), check_text(prompt_text, "The prompt's text")
-    check_text(f"{prompt_text} {text}", "The prompt's text with the text")
-    phones_of(text, "The text")
-    phones_of(prompt_text, "The prompt's text")
-    return text, prompt_text
-
-
-def check_seconds(seconds: float) -> float:
-    """A duration of new speech; outside of 0.2 to 30 s it is a UserError."""
-    low, high = SPOKEN_SECONDS
-    if not low <= seconds <= high:
-        raise UserError(
-            f"{seconds:.2f} s of new speech: {low} to {high:.0f} s are made at once; change the text or --seconds."
-        )
-    return seconds
-
-
-def new_seconds(text: str, prompt_text: str, prompt_seconds: float, seconds: float | None = None) -> float:
-    """How long a text will be: `seconds`, or as long as the prompt's rate makes it; out of range it is a UserError."""
-    if seconds is None:
-        rate = editing.rate_of(phones_of(prompt_text, "The prompt's text"), prompt_seconds)
-        seconds = phones_of(text, "The text") / rate
-    return check_seconds(seconds)
-
-
-def phones_of(text: str, name: str) -> int:
-    """How many phonemes a text has; none is a UserError that names it."""
-    from speechbase.corpus.phones import phone_count
-
-    if not (count := phone_count(text)):
-        raise UserError(f"{name} {text[:60]!r} has no phonemes: the model speaks English.")
-    return count
-
-
-def edit_request(identity: str, heard: np.ndarray, rate_hz: int, plan: editing.Edit, text: str) -> Request:
-    """The inpainting request of an edit: clean context on both sides of the new part."""
-    left, right = heard[: round(plan.start * rate_hz)], heard[round(plan.stop * rate_hz) :]
-    shortest = 0.05 * rate_hz
-    return Request(
-        identity, "edit", transcript=text, seconds=plan.seconds,
-        left=left if len(left) > shortest else np.zeros(int(shortest), np.float32),
-        right=right if len(right) > shortest else np.zeros(int(shortest), np.float32),
-    )  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speechbase import editing
+
 
 @dataclass
 class Request:
@@ -27,3 +29,14 @@ class Request:
     right: np.ndarray | None = None
     seconds: float | None = None
     gamma: float | None = None
+
+
+def edit_request(identity: str, heard: np.ndarray, rate_hz: int, plan: editing.Edit, text: str) -> Request:
+    """The inpainting request of an edit: clean context on both sides of the new part."""
+    left, right = heard[: round(plan.start * rate_hz)], heard[round(plan.stop * rate_hz) :]
+    shortest = 0.05 * rate_hz
+    return Request(
+        identity, "edit", transcript=text, seconds=plan.seconds,
+        left=left if len(left) > shortest else np.zeros(int(shortest), np.float32),
+        right=right if len(right) > shortest else np.zeros(int(shortest), np.float32),
+    )  # fmt: skip

@@ -23,7 +23,8 @@ from speechbase.texts import spoken
 from speechop import MARK
 from speechop.model.loading import check_current
 from speechop.model.text import tokenize
-from speechop.pipeline import Request, SpeechOp, edit_request
+from speechop.pipeline import SpeechOp
+from speechop.request import Request, edit_request
 from speechop.settings import Composed, DiffusionModel, System
 from speechop.tasks import TABLE9
 from speechop.transcripts import Line, Trust, judged

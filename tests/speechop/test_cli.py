@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from speechbase import audio
-from speechop import MARK, cli, pipeline, recognisers, transcripts
+from speechop import MARK, checks, cli, pipeline, recognisers, transcripts
 from tests.speechop.test_recordings import RATE, noise, with_pauses
 from workflow.plan.places import ROOT
 
@@ -56,7 +56,7 @@ def run(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     offered = [Entry("whisper_base", Heard), Entry("deaf", lambda: Heard(0.1)), Entry("broken", Broken)]
     monkeypatch.setattr(recognisers, "entry_points", lambda group: offered)
-    monkeypatch.setattr(pipeline, "phones_of", lambda text, name: len(text))
+    monkeypatch.setattr(checks, "phones_of", lambda text, name: len(text))
 
     def command(*arguments, steps=3):
         quick = ["--steps", str(steps)] if steps else []

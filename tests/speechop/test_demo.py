@@ -22,7 +22,8 @@ from tests.speechop.test_recordings import RATE, noise
 gradio = pytest.importorskip("gradio", reason="the page needs Gradio (pip install '.[demo]')")
 
 from speechop import demo  # noqa: E402
-from speechop.pipeline import SpeechOp, check_prompt  # noqa: E402
+from speechop.checks import check_prompt  # noqa: E402
+from speechop.pipeline import SpeechOp  # noqa: E402
 
 WAIT_S = 120
 SAMPLES = """

@@ -13,7 +13,7 @@ from speechbase import audio
 from speechbase.files import UserError, read_jsonl
 from speechbase.settings import checked
 from speechbase.systems.runner import run_manifest
-from speechop import pipeline
+from speechop import checks
 from speechop.pipeline import Request, SpeechOp
 from speechop.settings import Composed
 from speechop.system import ComposedSpeechOp
@@ -241,7 +241,7 @@ def test_the_guide_s_examples_of_the_library_run(models, monkeypatch, tmp_path):
         return model
 
     monkeypatch.setattr(SpeechOp, "from_pretrained", small)
-    monkeypatch.setattr(pipeline, "phones_of", lambda text, name: len(text))
+    monkeypatch.setattr(checks, "phones_of", lambda text, name: len(text))
     section = (ROOT / "docs/use.md").read_text().split("## The library\n")[1].split("\n## ")[0]
     blocks = re.findall(r"(?:^(?:    .*)?\n)+", section, re.MULTILINE)
     code = "\n".join(textwrap.dedent(block) for block in blocks)
