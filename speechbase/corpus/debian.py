@@ -219,14 +219,14 @@ def _row(clip: Clip, data: bytes, table: str, out: Path, config: dict) -> dict:
 
 
 def decoded(data: bytes, form: str) -> tuple[np.ndarray, int]:
-    """Samples float32 [n] (of several channels the first) and their rate.
+    """Samples float32 [n] (of several channels their mean) and their rate.
 
     Raises:
         UserError: what reads G.722 is not installed.
     """
     if form != G722:
         wave, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-        return wave[:, 0], rate_hz
+        return wave.mean(1), rate_hz
     try:
         import av
     except ImportError:
