@@ -231,7 +231,7 @@ def decoded(data: bytes, form: str) -> tuple[np.ndarray, int]:
         import av
     except ImportError:
         raise UserError(f"G.722 is read by the package av: {install('itc')}.") from None
-    with av.open(io.BytesIO(data), format=G722) as stream:
+    with av.open(io.BytesIO(data), "r", format=G722) as stream:
         frames = [frame.to_ndarray().reshape(-1) for frame in stream.decode(audio=0)]
     return np.concatenate(frames).astype(np.float32) / 32768, G722_HZ
 
