@@ -36,11 +36,6 @@ class Mixture:
         """log p(x) at noise level sigma."""
         return torch.logsumexp(self.log_joint(x, sigma), dim=0)
 
-    def log_posterior(self, x: Tensor, y: int, sigma: float = 0.0) -> Tensor:
-        """log p(y | x) at noise level sigma: what the guide of Appendix B differentiates."""
-        joint = self.log_joint(x, sigma)
-        return joint[y] - torch.logsumexp(joint, dim=0)
-
     def score(self, x: Tensor, sigma: float = 0.0) -> Tensor:
         """d log p(x) / dx at noise level sigma: the components' scores, weighted by their responsibilities."""
         responsibility = torch.softmax(self.log_joint(x, sigma), dim=0)

@@ -26,7 +26,6 @@ KINDS = ("text", "speech", "target")
 TEXT, SPEECH, TARGET = range(len(KINDS))
 TASKS = ("asr", "tts", "lid", "gid")
 SIGNS = ("start", *TASKS)
-HEARING = ("asr", "lid", "gid")  # tasks that are given speech
 NAMING = ("lid", "gid")  # tasks that are answered with a label
 
 

@@ -3,15 +3,13 @@
 A folder of shards holds, for each number k, `shar/recording.k.tar` and `shar/cuts.k.jsonl.gz` (lhotse's own files,
 which `CutSet.from_shar` reads), where encoded also `latents/k.tar`, and `index/k.csv`, which says where in the archives
 each utterance lies. So an utterance is one seek and one read, and a training step that draws utterances from (seed,
-step) resumes exactly with no state of the reader. `Order` is for reading everything once: shuffled, shared among
-processes, resumable.
+step) resumes exactly with no state of the reader.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import soundfile
 
 from speechbase import audio
 from speechbase.corpus.speech import SpeechTable
-from speechbase.files import UserError, seed_of
+from speechbase.files import UserError
 
 KEPT_HOURS = 24  # of tables of fewer hours what was decoded is kept
 INDEX_COLUMNS = ["id", "speaker", "text", "seconds", "rate_hz", "offset", "size"]
@@ -141,40 +139,3 @@ class ShardTable(SpeechTable):
         with open(self.folder / name.format(row["shard"].iat[place]), "rb") as stream:
             stream.seek(int(row[offset].iat[place]))
             return stream.read(int(row[size].iat[place]))
-
-
-class Order:
-    """The order in which a process reads its share of the utterances: an endless, resumable sequence of places.
-
-    Every epoch shuffles the shards, deals them to the processes, and shuffles the utterances of `window` shards
-    together, so that reading stays within a few archives. The sequence depends on (seed, epoch, rank, ranks) alone: to
-    resume, skip as many as were read.
-    """
-
-    def __init__(self, table: ShardTable, seed: int, rank: int = 0, ranks: int = 1, window: int = 8):
-        self.seed, self.rank, self.ranks, self.window = seed, rank, ranks, window
-        self.shards = [group.to_numpy() for _, group in sorted(table.rows.groupby("shard").groups.items())]
-        if len(self.shards) < ranks:
-            raise UserError(
-                f"{table.folder} has {len(self.shards)} shards for {ranks} processes; write smaller shards."
-            )
-
-    def places(self, start: int = 0) -> Iterator[int]:
-        """The places from the `start`-th on, without end."""
-        epoch = 0
-        while True:
-            mine = self._shards(epoch)
-            for number in range(0, len(mine), self.window):
-                group = [self.shards[shard] for shard in mine[number : number + self.window]]
-                count = sum(map(len, group))
-                if start >= count:
-                    start -= count
-                    continue
-                rng = np.random.default_rng(seed_of(self.seed, "window", epoch, self.rank, number))
-                yield from rng.permutation(np.concatenate(group))[start:].tolist()
-                start = 0
-            epoch += 1
-
-    def _shards(self, epoch: int) -> np.ndarray:
-        shuffled = np.random.default_rng(seed_of(self.seed, "shards", epoch)).permutation(len(self.shards))
-        return shuffled[self.rank :: self.ranks]

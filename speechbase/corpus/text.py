@@ -88,11 +88,6 @@ def distinct(drawn: Iterator[str], how: Sentences, split: str, count: int) -> li
 SLOTS = {"matrix": MATRIX, "grid": GRID}  # the sources that are grammars
 
 
-def words_of(source: str) -> list[str]:
-    """Every word that a slot source can say, sorted; empty for the open source."""
-    return sorted({word for slot in SLOTS.get(source, ()) for word in slot})
-
-
 def _from_slots(slots) -> Callable[[Sentences, np.random.Generator], Iterator[str]]:
     def stream(how: Sentences, rng: np.random.Generator) -> Iterator[str]:
         while True:

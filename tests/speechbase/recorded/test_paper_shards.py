@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from speechbase import audio
-from speechbase.corpus.shards import Order, ShardTable
+from speechbase.corpus.shards import ShardTable
 from speechbase.corpus.speech import COLUMNS
 from speechbase.files import UserError
 from speechbase.recorded import shards
@@ -87,24 +87,6 @@ def test_lhotse_reads_the_shards(table, tmp_path):
     assert len(cuts) == COUNT and cuts["u03"].supervisions[0].text == "text 3"
     wave, _ = audio.read(tmp_path / "audio" / "u03.flac")
     np.testing.assert_allclose(cuts["u03"].load_audio()[0], wave, atol=2e-5)
-
-
-def test_every_process_reads_its_share_once_an_epoch_and_resumes_exactly(table, tmp_path):
-    shards.write(table, tmp_path / "shards", size=SIZE)
-    found = ShardTable.open(tmp_path / "shards", 16000)
-    orders = [Order(found, 5, rank, 2, window=2) for rank in range(2)]
-    shares = [len(set(itertools.islice(order.places(), 200))) for order in orders]
-    assert all(share == COUNT for share in shares)  # over several epochs a process meets everything
-    first = [sum(len(orders[0].shards[shard]) for shard in order._shards(0)) for order in orders]
-    assert sum(first) == COUNT
-    epoch = [place for order, count in zip(orders, first) for place in itertools.islice(order.places(), count)]
-    assert sorted(epoch) == list(range(COUNT))
-    whole = list(itertools.islice(orders[0].places(), 70))
-    for start in (0, 1, 13, 29, 61):
-        assert list(itertools.islice(orders[0].places(start), 70 - start)) == whole[start:]
-    assert whole != list(itertools.islice(Order(found, 6, 0, 2, window=2).places(), 70))
-    with pytest.raises(UserError, match="smaller shards"):
-        Order(found, 5, 0, 1000)
 
 
 def test_latents_are_encoded_beside_the_audio_and_resumed(table, tmp_path):
