@@ -157,7 +157,8 @@ class _Work:
             span = Line(window.start / rate_hz, window.stop / rate_hz, "")
             first = round((window.start - window.first) / rate_hz * self.rate_hz)
             own = slice(first, first + round((span.end - span.start) * self.rate_hz))  # neighbours hear what is around
-            heard = _heard(self.job.recogniser, np.mean(parts, 0, dtype=np.float32)[own], self.rate_hz)
+            mean = np.asarray(np.mean(parts, 0, dtype=np.float32))
+            heard = _heard(self.job.recogniser, mean[own], self.rate_hz)
             line = transcripts.judged(heard, span, span.start, self.job.min_confidence)
             line = line if self.trust is None else self.trust.weigh(line)
             self.done.wall_s += time.perf_counter() - started
