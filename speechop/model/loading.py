@@ -33,7 +33,7 @@ def check_current(config: dict, folder: Path) -> None:
     """Raises: UserError: another kind of model, or a network's configuration of an earlier version, which said less."""
     network, kind = config.get("network"), config.get("kind", KINDS[0])
     if kind not in KINDS:
-        raise UserError(f"{folder} holds a model of the kind {kind!r}: one of {', '.join(KINDS)} is needed here.")
+        raise UserError(f"{folder}/config.json is of the kind {kind!r}: one of {', '.join(KINDS)} is needed here.")
     for what, where in (("tasks", network), ("sampling", config), ("kind", config)):
         if not isinstance(where, dict) or what not in where:
             raise UserError(f"{folder}/config.json lacks {what!r}: an earlier version wrote it; train the model again.")
