@@ -104,7 +104,8 @@ class HubertTrainee:
 
     def weights(self, averaged: nn.Module) -> dict[str, Tensor]:
         """All of the averaged network, with the statistics of its layers."""
-        layer, errors, mean, std = probe.choose(averaged, self.codec, *self.english(), self.seed)  # type: ignore[arg-type]
+        english = self.english()
+        layer, errors, mean, std = probe.choose(averaged, self.codec, *english, self.seed)  # type: ignore[arg-type]
         self.chosen = (layer, errors)
         return averaged.state_dict() | {"mean": mean, "std": std}
 

@@ -11,6 +11,7 @@ from speechbase import audio
 SPEECH_PROBABILITY = 0.5  # noise, chords and clicks stayed below .4 throughout, speech came above .89
 SPEECH_SECONDS = 0.1
 VAD_SAMPLES, MARGIN_S = 512, 0.1  # of a frame; by which the detector may be late or early
+FRAME_S = VAD_SAMPLES / recognisers.RATE_HZ
 
 
 class WhisperBase:
@@ -31,9 +32,10 @@ class WhisperBase:
         A word's confidence is the mean probability of its tokens, given the words before it.
         """
         wave = audio.resample(wave, rate_hz, recognisers.RATE_HZ)
-        heard = _heard(self._recogniser, wave)
+        speech = is_speech(wave)
+        heard = _heard(self._recogniser, wave, speech)
         words = alignment.align(wave, heard["text"], **self._aligner, confidence=True) if heard["text"].split() else []
-        return heard | {"words": _within_speech(words, wave)}
+        return heard | {"words": _within(speech, words)}
 
     def align(self, wave: np.ndarray, rate_hz: int, text: str) -> list[dict]:
         """Word times of a known text; see `metrics.judges.alignment.align`."""
@@ -48,33 +50,30 @@ class Moonshine:
 
     def transcribe(self, wave: np.ndarray, rate_hz: int) -> dict:
         """What is heard in float32 audio [n] at any rate: text, and whether there is speech (Silero's detector)."""
-        return _heard(self._recogniser, audio.resample(wave, rate_hz, recognisers.RATE_HZ))
+        wave = audio.resample(wave, rate_hz, recognisers.RATE_HZ)
+        return _heard(self._recogniser, wave, is_speech(wave))
 
 
-def _heard(recogniser: recognisers.Recogniser, wave: np.ndarray) -> dict:
-    """The text of audio at 16 kHz where there is speech in it."""
-    if speech_seconds(wave) < SPEECH_SECONDS:
+def _heard(recogniser: recognisers.Recogniser, wave: np.ndarray, speech: np.ndarray) -> dict:
+    """The text of audio at 16 kHz where there is speech in it (of each frame: `is_speech`)."""
+    if float(speech.sum()) * FRAME_S < SPEECH_SECONDS:
         return {"text": "", "speech": False}
     text = recognisers.transcribe(recogniser, wave)
     return {"text": text, "speech": True, "repeats": whisper.repeats(text)}
 
 
-def speech_seconds(wave: np.ndarray) -> float:
-    """How much of float32 audio [n] at 16 kHz is speech to Silero's detector, seconds."""
-    return float(_is_speech(wave).sum()) * VAD_SAMPLES / recognisers.RATE_HZ
-
-
-def _is_speech(wave: np.ndarray) -> np.ndarray:
-    """Whether each 32 ms of audio are speech to Silero's detector."""
+def is_speech(wave: np.ndarray) -> np.ndarray:
+    """Whether each 32 ms of float32 audio [n] at 16 kHz are speech to Silero's detector: bool [frames]."""
     from faster_whisper.vad import get_vad_model
 
     return np.asarray(get_vad_model()(np.pad(wave, (0, -len(wave) % VAD_SAMPLES)))).ravel() > SPEECH_PROBABILITY
 
 
-def _within_speech(words: list[dict], wave: np.ndarray) -> list[dict]:
+def _within(speech: np.ndarray, words: list[dict]) -> list[dict]:
     """The words with their times held between the first and the last speech: the aligner stretches them over silence
     at the ends."""
-    if not words or not len(speech := np.flatnonzero(_is_speech(wave)) * VAD_SAMPLES / recognisers.RATE_HZ):
+    if not words or not speech.any():
         return words
-    low, high = max(0.0, speech[0] - MARGIN_S), speech[-1] + VAD_SAMPLES / recognisers.RATE_HZ + MARGIN_S
+    times = np.flatnonzero(speech) * FRAME_S
+    low, high = max(0.0, times[0] - MARGIN_S), times[-1] + FRAME_S + MARGIN_S
     return [word | {edge: float(np.clip(word[edge], low, high)) for edge in ("start", "end")} for word in words]

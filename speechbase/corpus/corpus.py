@@ -92,8 +92,7 @@ def recorded(
             made, source = recorded_test.build(settings, out), "real_tests"
         else:
             made, source = voices.build(settings, name, out / "speech", workers), "real_voices"
-        where = settings[source]["variable"]
-        typer.echo(made or f"No recordings: neither corpus.{source}.have nor {where} names a folder; nothing is made.")
+        _tell(made, settings, source)
 
 
 @app.command()
@@ -108,9 +107,12 @@ def debian(
 
     settings = read_config(config)
     for name in table or packages.SOURCES:
-        where = settings["debian"]["variable"]
-        made = packages.build(settings, name, out)
-        typer.echo(made or f"No recordings: neither corpus.debian.have nor {where} names a folder; nothing is made.")
+        _tell(packages.build(settings, name, out), settings, "debian")
+
+
+def _tell(made: Path | None, settings: dict, source: str) -> None:
+    where = settings[source]["variable"]
+    typer.echo(made or f"No recordings: neither corpus.{source}.have nor {where} names a folder; nothing is made.")
 
 
 @app.command()
