@@ -137,6 +137,7 @@ class BatchConfig(Settings):
         "share of the training voices that speech-to-speech tasks hear (less than TTS, as in the paper); else all",
     )
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
+    replay: Count = key(1, "how often a batch that processes drew is used, its noise and levels drawn anew")
     tasks: Annotated[tuple[Trained, ...], LISTED, Field(min_length=1)] = tuple(name for name in TABLE9 if name != "tts")
 
     @property

@@ -93,7 +93,7 @@ class PolySpeechTrainee(TokenTrainee):
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Mean cross-entropy over what is wanted, the share of it that is likeliest, and CTC where it is asked for."""
-        batch: HeardBatch = self.ahead.take(step, micro).to(next(network.parameters()).device)
+        batch: HeardBatch = self.ahead.take(step, micro)
         logits, hidden = network(batch.task, batch.tokens, batch.heard, batch.labels.shape[1])
         loss, right = self.judged(logits, batch)
         figures = {"loss": loss.mean(), "top1": right.float().mean()}

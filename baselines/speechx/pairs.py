@@ -124,7 +124,7 @@ class Drawer:
         mine = range(self.rank, max(1, config.size // count) * self.ranks, self.ranks)
         rngs = [np.random.default_rng(seed_of(self.seed, *stream, index)) for index in mine]
         waves = self.pairs.simulate(task, self.pairs.spoken(rngs, count, among, config), rngs, config, self.codec.hop)
-        target = self.codec.encode(waves.target)
+        target = self.codec.encode(waves.target).cpu()
         source, prompt = self._codes(waves.source), self._codes(waves.prompt)
         requests, outputs = [], []
         for row, (text, rng, length) in enumerate(zip(waves.texts, rngs, waves.lengths)):

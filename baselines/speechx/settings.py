@@ -40,6 +40,7 @@ class BatchConfig(Settings):
     )
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
+    replay: Count = key(1, "how often a batch that processes drew is used")
 
 
 class SpeechXModel(Model):

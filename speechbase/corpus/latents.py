@@ -23,6 +23,7 @@ STEP = 0.4  # of rounding; the error's deviation (.12) is that of the codec's po
 JOINED = (0.45, 0.25, 0.2, 0.1)  # how often one, two, three and four sentences of a voice make an utterance
 PAUSE_SECONDS = (0.12, 0.4)
 LONGEST_SECONDS = 12.0
+MIB_AN_HOUR = 4.6
 SAMPLE = 400  # utterances by which a part's size is estimated
 
 

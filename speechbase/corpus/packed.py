@@ -1,7 +1,6 @@
-"""A small copy of a scale's training data, for a machine that is lent for minutes: Opus audio in shards, below 60 MiB.
+"""A small copy of a scale's training data, for a machine that is lent for minutes: Opus audio in shards or in tables.
 
-A training reads it in place of the whole (`--data`): the speech through `ShardTable`, noises and rooms through their
-tables.
+A training reads it in place of the whole (`--data`); noises and rooms come through their tables.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,49 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
     _sounds(data, out, "noise", OPUS, ".ogg", None)
     _sounds(data, out, "rir", {"format": "FLAC", "subtype": "PCM_16"}, ".flac", ROOMS)
     return hours | {"mib": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 2**20}
+
+
+def tables(data: Path, out: Path, splits: list[str], rate_hz: int) -> float:
+    """Write the tables of these splits with their speech in Opus, whole, and the noises and rooms; returns the hours.
+
+    Raises:
+        UserError: a table that is not there, or an output folder that holds something else.
+    """
+    if out.exists() and not (out / "speech").is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} holds something else than packed data; name another folder.")
+    shutil.rmtree(out, ignore_errors=True)
+    hours = 0.0
+    for split in splits:
+        table = SpeechTable.load(data / "speech" / f"{split}.csv", eager=False)
+        paths = [Path(path).with_suffix(".ogg") for path in table.rows["path"]]
+        for place, path in enumerate(tqdm(paths, desc=f"packing {split}", unit="utt")):
+            (out / "speech" / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / "speech" / path).write_bytes(_coded(table.wave(place), rate_hz, OPUS))
+        rows = table.rows.assign(path=[str(path) for path in paths])
+        write_text(out / "speech" / f"{split}.csv", rows.to_csv(index=False, lineterminator="\n"))
+        hours += float(rows["seconds"].sum()) / 3600
+    _sounds(data, out, "noise", OPUS, ".ogg", None)
+    _sounds(data, out, "rir", {"format": "FLAC", "subtype": "PCM_16"}, ".flac", ROOMS)
+    return hours
+
+
+def decoded(data: Path, processes: int) -> int:
+    """Turn the Opus speech of packed tables into WAV, so that no training decodes it again; returns how many files."""
+    files = sorted((data / "speech").rglob("*.ogg"))
+    with ProcessPoolExecutor(processes) as pool:
+        list(pool.map(_decode, files, chunksize=50))
+    for path in sorted((data / "speech").glob("*.csv")):
+        text = path.read_text()
+        if ".ogg" in text:
+            write_text(path, text.replace(".ogg", ".wav"))
+    return len(files)
+
+
+def _decode(path: Path) -> None:
+    wave, rate_hz = soundfile.read(path, dtype="int16")
+    with atomic(path.with_suffix(".wav")) as temporary:
+        soundfile.write(temporary, wave, rate_hz, format="WAV", subtype="PCM_16")
+    path.unlink()
 
 
 def _order(table: SpeechTable, recorded: float, rng: np.random.Generator) -> list[int]:

@@ -1,6 +1,6 @@
 """Training of token models: labels at the last positions of left-padded batches, cross-entropy, accuracy by task.
 
-A drawer draws what batches are made of; its `config` has `tasks`, `valid_items` and `workers`.
+A drawer draws what batches are made of; its `config` has `tasks`, `valid_items`, `workers` and `replay`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class TokenTrainee:
     def __init__(self, network: nn.Module, train: Any, valid: Any, accumulate: int):
         self.network = network
         draw = partial(self.batch, train, "train")
-        self.ahead = Ahead(draw, train.config.workers, range(accumulate))
+        device, how = next(network.parameters()).device, train.config
+        self.ahead = Ahead(draw, how.workers, range(accumulate), device, how.replay)
         self.held_out = {task: list(self._held_out(valid, task)) for task in valid.config.tasks}
 
     def _held_out(self, drawer: Any, task: str) -> Iterator[Batch]:
@@ -67,7 +68,7 @@ class TokenTrainee:
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Mean cross-entropy over a micro-batch's output tokens, and the share of tokens among the likeliest `top`."""
-        batch = self.ahead.take(step, micro).to(next(network.parameters()).device)
+        batch = self.ahead.take(step, micro)
         loss, right = self.scores(network, batch)
         return {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
 

@@ -58,6 +58,8 @@ class Loop:
             raise UserError("samples_every: this kind of model has no samples to write; leave the setting out.")
         self.trainee, self.config, self.folder, self.accelerator = trainee, config, Path(state), accelerator
         self.step, self.seconds = 0, 0.0
+        if config.compile:
+            compile_blocks(trainee.network)
         self.network, self.optimiser = accelerator.prepare(trainee.network, self._adamw(trainee.network))
         self._averages = AveragedModel(trainee.network, multi_avg_fn=self._average)
         self._averages.n_averaged += 1  # what the network begins as counts; the first update would else overwrite it
@@ -253,6 +255,20 @@ def check_same_run(folder: Path, settings: dict) -> None:
             "or restore the configuration to go on."
         )
     write_json(path, settings)
+
+
+def compile_blocks(network: nn.Module) -> nn.Module:
+    """Compile the blocks of a network's stacks: equal blocks share one compilation, of all lengths and batch sizes.
+
+    Precisions, masks and conditions that are there or not make variants of it; what cannot be compiled runs as it is.
+    """
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.suppress_errors = True
+    for stack in network.modules():
+        for block in stack if isinstance(stack, nn.ModuleList) else ():
+            if any(block.children()):
+                block.compile(dynamic=True)
+    return network
 
 
 def _shown(value: float) -> float | None:

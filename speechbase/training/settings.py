@@ -28,6 +28,7 @@ class TrainingConfig(Settings):
     precision: Literal["bf16", "fp32"] = "bf16"
     validate_every: Count = key(1000, "steps")
     samples_every: Natural = key(0, "steps between samples to listen to, in the report too (0 is none)")
+    compile: bool = key(False, "fuse the small operations of a network's blocks (a GPU gains, a CPU need not)")
     save_minutes: NotNegative = key(5.0, "minutes between resume states")
     cooldown: Share = key(1.0, "the last share of the steps, over which the learning rate falls to zero along a cosine")
 

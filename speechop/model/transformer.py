@@ -23,7 +23,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: flo
     """
     bias = None if mask is None else torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -1e4)[:, None, None]
     if q.is_cuda:
-        bias = None if bias is None else bias.expand(-1, -1, q.shape[2], -1)
+        if bias is not None:  # a fused kernel wants rows of whole 16 keys, else it copies the bias of every query
+            more = -k.shape[2] % 16
+            k, v = F.pad(k, (0, 0, 0, more)), F.pad(v, (0, 0, 0, more))
+            bias = F.pad(bias, (0, more), value=-1e4).expand(-1, -1, q.shape[2], -1)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if bias is not None:

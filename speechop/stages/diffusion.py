@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from speechbase.codec import Codec
+from speechbase.files import seed_of
 from speechbase.training.ahead import Ahead
 from speechop.guidance import cfg
 from speechop.model.evaluator import NetworkEvaluator
@@ -101,11 +102,12 @@ class DiffusionTrainee:
         codec: Codec | None = None,
     ):
         slow = [micro for micro in range(accumulate) if stages[micro % len(stages)] != "tts" or drawer.resident is None]
-        self.ahead = Ahead(self._draw, drawer.config.workers, slow)
         self.codec = valid.codec if codec is None else codec
         self.network = DiffusionLoss(network, self.codec, losses)
         self.drawer, self.kinds, self.kind = drawer, stages, kind
         device = next(network.parameters()).device
+        how = drawer.config
+        self.ahead = Ahead(self._draw, how.workers, slow, device, how.replay, self._noised_anew)
         self.held_out = {kind: [batch.to(device) for batch in self._items(valid, kind)] for kind in stages}
 
     def resolved(self) -> dict:
@@ -124,11 +126,18 @@ class DiffusionTrainee:
     def _draw(self, step: int, micro: int) -> Batch:
         return getattr(self.drawer, self.kinds[micro % len(self.kinds)])(step, micro)
 
+    def _noised_anew(self, batch: Batch, turn: int) -> Batch:
+        """The same speech under other noise, at other levels."""
+        seed = seed_of(self.drawer.seed, "again", turn, self.drawer.rank) % 2**63
+        generator = torch.Generator(batch.eps.device).manual_seed(seed)
+        uniform = torch.rand(len(batch.keep), generator=generator, device=batch.eps.device)
+        eps = torch.randn(batch.eps.shape, generator=generator, device=batch.eps.device)
+        return replace(batch, logsnr=self.drawer.weight.draw(uniform), eps=eps)
+
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """The loss of one micro-batch, also under its kind, in units of that kind's own mean."""
         kind = self.kinds[micro % len(self.kinds)]
-        batch = self.ahead.take(step, micro)
-        loss = network(batch.to(next(network.parameters()).device)).mean()
+        loss = network(self.ahead.take(step, micro)).mean()
         return {"loss": loss, kind: loss * (len(self.kinds) if len(self.kinds) > 1 else 1)}
 
     def validate(self, network: nn.Module) -> dict[str, float]:

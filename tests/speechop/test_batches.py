@@ -5,11 +5,14 @@ import torch
 from speechbase.corpus.pairs import Pairs
 from speechbase.corpus.speech import SpeechTable
 from speechbase.training.ahead import Ahead
+from speechop.model.network import SpeechOpNetwork
 from speechop.schedule import SigmoidWeight
 from speechop.settings import BatchConfig
 from speechop.stages.batches import Drawer, inpainting
+from speechop.stages.diffusion import DiffusionTrainee
 from speechop.tasks import TABLE9
 from tests.speechbase.training.conftest import data  # noqa: F401
+from tests.speechop.conftest import TINY
 
 CONFIG = BatchConfig(tts_batch=64, s2s_batch=64, crop_seconds=0.5, prompt_seconds=(0.2, 0.3))
 DEGRADATION = {"noise": {"probability": 1, "snr_db": [5, 5]}, "reverb": {"probability": 0.5}}
@@ -138,3 +141,19 @@ def test_batches_drawn_ahead_are_the_same_ones_and_go_on_where_a_run_was_resumed
     for step in (0, 1, 7):  # a resumed run jumps
         assert same(ahead.take(step, 0), drawer.tts(step, 0))
         assert same(ahead.take(step, 1), drawer.s2s(step, 1))
+
+
+def test_a_batch_that_cost_much_is_used_again_under_other_noise(data, codec):  # noqa: F811
+    config = CONFIG.model_copy(update={"workers": 1, "replay": 3, "s2s_batch": 2, "valid_items": 2})
+    speech, pairs = SpeechTable.load(data / "speech" / "train.csv"), Pairs.load(data, "train", DEGRADATION, 16_000)
+    drawer = Drawer(speech, codec, config, SigmoidWeight(), 7, pairs)
+    trainee = DiffusionTrainee(SpeechOpNetwork(TINY), drawer, drawer, ("s2s",), kind="s2s")
+    taken = [trainee.ahead.take(turn, 0) for turn in range(9)]
+    for turn in (0, 3, 6):  # the processes' batches, in turn
+        assert same(taken[turn], drawer.s2s(turn // 3, 0))
+    for turn in (1, 2, 4, 5, 7, 8):
+        first = next(taken[one] for one in (0, 3, 6) if torch.equal(taken[one].target, taken[turn].target))
+        assert torch.equal(first.source, taken[turn].source)
+        assert not torch.equal(first.eps, taken[turn].eps) and not torch.equal(first.logsnr, taken[turn].logsnr)
+    again = DiffusionTrainee(SpeechOpNetwork(TINY), drawer, drawer, ("s2s",), kind="s2s")
+    assert all(same(batch, again.ahead.take(turn, 0)) for turn, batch in enumerate(taken))

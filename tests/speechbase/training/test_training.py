@@ -1,5 +1,6 @@
 """The training loop on a tiny corpus made here: resume, equality, bad input."""
 
+import copy
 import errno
 import json
 import os
@@ -19,7 +20,7 @@ from speechbase.corpus.speech import COLUMNS
 from speechbase.files import UserError, read_jsonl
 from speechbase.training import __main__ as train
 from speechbase.training import checkpoint, kinds
-from speechbase.training.loop import Loop
+from speechbase.training.loop import Loop, compile_blocks
 from speechbase.training.settings import TrainingConfig
 from speechop.settings import BatchConfig
 from speechop.stages.diffusion import _without_condition
@@ -269,7 +270,7 @@ CODEC_RANK = """
 import json, os, sys
 from pathlib import Path
 from speechbase.training import __main__ as train
-from speechbase.training.loop import Loop
+from speechbase.training.loop import Loop, compile_blocks
 
 data, root, limit = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 save, rank = Loop.save, os.environ["RANK"]
@@ -425,3 +426,20 @@ def test_the_average_begins_with_the_first_weights_and_slows_down(tmp_path):
     again = Loop(Line(), config, tmp_path, Accelerator(cpu=True))
     again.load()
     assert torch.equal(again.ema.weight, average) and again.step == 12
+
+
+@pytest.mark.slow
+def test_compiled_blocks_learn_the_same_and_release_the_same_names():
+    block = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    plain = torch.nn.ModuleDict({"stack": torch.nn.ModuleList([block, copy.deepcopy(block)])})
+    fused = compile_blocks(copy.deepcopy(plain))
+    assert list(fused.state_dict()) == list(plain.state_dict())
+    for length in (5, 7):
+        x = torch.randn(3, length, 8)
+        for network in (plain, fused):
+            network.zero_grad()
+            network["stack"][1](network["stack"][0](x)).square().mean().backward()
+        for one, other in zip(plain.parameters(), fused.parameters()):
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+    assert fused["stack"][0]._compiled_call_impl is not None
+    assert copy.deepcopy(fused)["stack"][0]._compiled_call_impl is None  # the averages validate as they are
