@@ -25,7 +25,7 @@ from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Sequence, collate
 from speechbase.tokens.settings import LMConfig
-from speechbase.tokens.trainee import Batch, TokenTrainee, aligned_right
+from speechbase.tokens.trainee import Batch, TokenTrainee, aligned_right, frames_a_byte
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
@@ -140,7 +140,7 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         _tables(context.data, split, name, codec.rate_hz, bool(how.workers)) for split, name in names.items()
     )
     labels = _labels(train[1], valid[1])
-    stretch = round(_frames_a_byte(train[0], codec), 3)
+    stretch = frames_a_byte(train[0], codec.rate_hz / codec.hop)
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
     width = semantic.dim if hears == SEMANTIC else codec.latent_dim
@@ -201,8 +201,3 @@ def _labels(train: SpeechTable, valid: SpeechTable) -> dict[str, list[str]]:
                 f"Validation speech has the {column} {further[0]!r}, which training speech lacks: train on it."
             )
     return found
-
-
-def _frames_a_byte(speech: SpeechTable, codec: Codec) -> float:
-    letters = sum(len(text.encode()) for text in speech.rows["text"])
-    return float(speech.rows["seconds"].sum()) * codec.rate_hz / codec.hop / letters

@@ -54,7 +54,8 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
     device = next(network.parameters()).device
     given = [_before(job.request) for job in jobs]
     sequences = [
-        spoken_so_far(condition(job.request, levels, network.prompt_layers), before) for job, before in zip(jobs, given)
+        spoken_so_far(condition(job.request, levels, network.prompt_layers, network.frames_a_byte), before)
+        for job, before in zip(jobs, given)
     ]
     tokens = collate(sequences, left=True).to(device)
     first = torch.tensor([len(before) for before in given])
@@ -74,7 +75,7 @@ def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tenso
     stays = [kept(request, len(codes)) for request, codes in zip(requests, outputs)]
     for level in range(1, levels):
         sequences = [
-            refined_so_far(condition(request, levels, levels), codes, level, given)
+            refined_so_far(condition(request, levels, levels, network.frames_a_byte), codes, level, given)
             for request, codes, given in zip(requests, outputs, stays)
         ]
         longest = max(map(len, outputs))

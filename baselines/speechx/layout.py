@@ -10,7 +10,9 @@
 | edit_noisy | edited transcript, whole | before `<soe>` the noisy middle `<eoe>` after | as noisy as before |
 
 Positions restart at each segment, so a source frame and the frame that answers it have equal ones; what follows an edit
-stands where it will stand in the output. Legend: n frames, q levels.
+stands where it will stand in the output. A text's bytes are spread evenly over the output's frames (of TTS, whose
+length is not known: as far apart as they are in speech on average), so that rotary attention begins near the words that
+it has to find. Legend: n frames, q levels.
 """
 
 from __future__ import annotations
@@ -55,11 +57,16 @@ def sign(name: str) -> int:
     return 1 + BYTES + SIGNS.index(name)
 
 
-def condition(request: Request, levels: int, heard: int) -> Sequence:
-    """Everything before the output; of prompt and source the first `heard` levels."""
+def condition(request: Request, levels: int, heard: int, frames_a_byte: float) -> Sequence:
+    """Everything before the output; of prompt and source the first `heard` levels.
+
+    `frames_a_byte` is how far apart a text's bytes stand where the output's length is not known.
+    """
     sequence = Sequence(levels)
     if request.text is not None:
-        sequence.add_symbols(TEXT, text_bytes(request.text))
+        symbols, frames = text_bytes(request.text), _output_frames(request)
+        step = frames_a_byte if frames is None else frames / len(symbols)
+        sequence.add_symbols(TEXT, symbols, step=step)
     if request.prompt is not None:
         sequence.add_codes(PROMPT, request.prompt[:, :heard])
     if request.source is None:
@@ -96,6 +103,14 @@ def kept(request: Request, frames: int) -> Tensor:
         given[:first] = True
         given[first + new :] = True
     return given
+
+
+def _output_frames(request: Request) -> int | None:
+    """How long the output will be, where the request decides it."""
+    if request.source is None:
+        return None
+    first, last, new = _span(request) if request.task in EDITS else (0, 0, 0)
+    return len(request.source) - (last - first) + new
 
 
 def _span(request: Request) -> tuple[int, int, int]:

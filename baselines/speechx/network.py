@@ -22,6 +22,8 @@ class Autoregressive(nn.Module):
         prompt_layers: how many levels of prompt and source it hears (VALL-E's hears one).
     """
 
+    frames_a_byte = 1.0  # how far apart a text's bytes stand where the output's length is not known
+
     def __init__(self, codewords: Tensor, sizes: LMConfig, prompt_layers: int):
         super().__init__()
         self.embed = TokenEmbedding(codewords, sizes.dim, len(KINDS), len(SIGNS))
@@ -42,6 +44,8 @@ class Autoregressive(nn.Module):
 class Refining(nn.Module):
     """Level l > 1 of the output: p(o[:, l] | text, prompt, o[:, < l]), all frames at once."""
 
+    frames_a_byte = 1.0
+
     def __init__(self, codewords: Tensor, sizes: LMConfig):
         super().__init__()
         self.embed = TokenEmbedding(codewords, sizes.dim, len(KINDS), len(SIGNS))
@@ -59,6 +63,10 @@ class Refining(nn.Module):
 
 def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoregressive | Refining:
     """The network of a kind (`speechx_ar` or `speechx_nar`) over codewords [q, k, c]."""
+    network: Autoregressive | Refining
     if kind == "speechx_ar":
-        return Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords))
-    return Refining(codewords, sizes)
+        network = Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords))
+    else:
+        network = Refining(codewords, sizes)
+    network.frames_a_byte = sizes.frames_a_byte or network.frames_a_byte
+    return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from speechbase.settings import Count, Counts, Name, Natural, Pair, Positive, Range, Settings, Share, key
+from speechbase.settings import Count, Counts, Name, Natural, NotNegative, Pair, Positive, Range, Settings, Share, key
 from speechbase.tokens.settings import LMConfig
 from speechbase.training.settings import Model
 
@@ -15,6 +15,9 @@ class NetworkConfig(LMConfig):
     """Sizes of SpeechX's transformers."""
 
     prompt_layers: Natural = key(0, "levels of prompt and source that the autoregressive model hears; 0: all")
+    frames_a_byte: NotNegative = key(
+        0.0, "how far apart a text's bytes stand where the output's length is not known; 0: as in the training speech"
+    )
 
 
 class BatchConfig(Settings):

@@ -17,7 +17,7 @@ from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import collate
-from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right
+from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
@@ -48,7 +48,7 @@ class AutoregressiveTrainee(Trainee):
         requests, outputs, _ = drawer.draw(*stream, task=task)
         heard, end = self.sizes["prompt_layers"], self.drawer.codec.quantiser.codewords.shape[1]
         sequences = [
-            spoken_so_far(condition(request, self.levels, heard), codes[:, 0])
+            spoken_so_far(condition(request, self.levels, heard, self.network.frames_a_byte), codes[:, 0])
             for request, codes in zip(requests, outputs)
         ]
         labels = [torch.cat([codes[:, 0], codes.new_tensor([end])]) for codes in outputs]
@@ -83,7 +83,7 @@ class RefiningTrainee(Trainee):
             level, given = int(rng.integers(1, self.levels)), kept(request, len(codes))
             heard = self._disturbed(codes, rng, drawer.config.token_noise)
             heard = torch.where(given[:, None], codes, heard)
-            sequence = condition(request, self.levels, self.levels)
+            sequence = condition(request, self.levels, self.levels, self.network.frames_a_byte)
             sequences.append(refined_so_far(sequence, heard, level, given))
             labels.append(codes[:, level].masked_fill(given, NO_LABEL))
             levels.append(level)
@@ -113,6 +113,10 @@ def build(config: dict, context: Context) -> Trainee:
     codec = load_token_codec(folder)
     codewords, tokens = codec.quantiser.codewords, token_record(folder)
     sizes = checked(NetworkConfig, config["network"], "network")
+    if not sizes.frames_a_byte:
+        spoken = open_speech(context.data, value_of(SpeechXModel, config, "speech"), codec.rate_hz, eager=False)
+        measured = frames_a_byte(spoken.with_text(), codec.rate_hz / codec.hop)
+        sizes = sizes.model_copy(update={"frames_a_byte": measured})
     torch.manual_seed(config["seed"])
     network = build_network(context.kind, codewords, sizes)
     if context.init is not None:

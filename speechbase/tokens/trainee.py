@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speechbase.corpus.speech import SpeechTable
 from speechbase.tokens.sequences import Tokens
 from speechbase.training.ahead import Ahead
 
@@ -121,3 +122,9 @@ def aligned_right(labels: list[Tensor]) -> Tensor:
     """Labels [n] of each item as [b, longest], `NO_LABEL` before them."""
     longest = max(map(len, labels))
     return torch.stack([F.pad(one, (longest - len(one), 0), value=NO_LABEL) for one in labels])
+
+
+def frames_a_byte(speech: SpeechTable, frame_rate_hz: float) -> float:
+    """How many frames a byte of text takes on average in a table of speech, to three decimals."""
+    letters = sum(len(text.encode()) for text in speech.rows["text"])
+    return round(float(speech.rows["seconds"].sum()) * frame_rate_hz / letters, 3)

@@ -58,14 +58,14 @@ def codes(frames, seed=0):
 
 
 def shown(sequence):
-    """A sequence's parts as words: bytes by letter, signs in brackets, frames by segment and place."""
+    """A sequence's parts as words: bytes by letter, signs in brackets, frames by segment, each with its place."""
     frames = torch.cat(sequence.codes)
     for kind, symbol, place, frame in zip(sequence.kinds, sequence.symbols, sequence.places, frames):
         name = layout.KINDS[kind]
         if symbol > 256:
             yield f"<{layout.SIGNS[symbol - 257]}>{place}"
         elif symbol:
-            yield chr(symbol - 1)
+            yield f"{chr(symbol - 1)}{place}"
         else:
             yield f"{name}{place}" + "".join("-" if code == NO_CODE else "o" for code in frame.tolist())
 
@@ -73,23 +73,23 @@ def shown(sequence):
 @pytest.mark.parametrize(
     "task, given, expected",
     [
-        ("ns", {"text": "Hi!", "source": codes(2)}, "h i <ns>0 source0ooo source1ooo"),
+        ("ns", {"text": "Hi!", "source": codes(2)}, "h0 i1 <ns>0 source0ooo source1ooo"),
         ("sr", {"source": codes(2)}, "<sr>0 source0ooo source1ooo"),
         ("sr", {"source": codes(1), "sign": "ns"}, "<ns>0 source0ooo"),
         ("tse", {"prompt": codes(1), "source": codes(2)}, "prompt0ooo <tse>0 source0ooo source1ooo"),
-        ("tts", {"text": "hi", "prompt": codes(2)}, "h i prompt0ooo prompt1ooo"),
+        ("tts", {"text": "hi", "prompt": codes(2)}, "h0 i3 prompt0ooo prompt1ooo"),
         ("edit", {"text": "hi", "source": codes(4), "span": (1, 3, 5)},
-         "h i source0ooo <soe>1 <mask>1 <eoe>6 source6ooo"),
+         "h0 i4 source0ooo <soe>1 <mask>1 <eoe>6 source6ooo"),
         ("edit_noisy", {"text": "hi", "source": codes(4), "span": (1, 3, 5)},
-         "h i source0ooo <soe>1 source1ooo source2ooo <eoe>6 source6ooo"),
+         "h0 i4 source0ooo <soe>1 source1ooo source2ooo <eoe>6 source6ooo"),
     ],
 )  # fmt: skip
 def test_a_task_is_laid_out_as_in_its_table(task, given, expected):
-    assert list(shown(condition(Request(task, **given), LEVELS, LEVELS))) == expected.split()
+    assert list(shown(condition(Request(task, **given), LEVELS, LEVELS, 3.0))) == expected.split()
 
 
 def test_the_autoregressive_model_may_hear_one_level_and_answers_at_the_source_s_places():
-    sequence = condition(Request("ns", source=codes(3)), LEVELS, 1)
+    sequence = condition(Request("ns", source=codes(3)), LEVELS, 1, 3.0)
     spoken_so_far(sequence, codes(2)[:, 0])
     assert list(shown(sequence))[1:] == [
         "source0o--", "source1o--", "source2o--", "<start>0", "target1o--", "target2o--",
@@ -98,13 +98,13 @@ def test_the_autoregressive_model_may_hear_one_level_and_answers_at_the_source_s
 
 def test_the_refining_model_never_sees_the_level_that_it_makes_or_a_later_one_but_of_what_stays():
     request = Request("edit", text="hi", source=codes(4), span=(1, 3, 2))
-    sequence = refined_so_far(condition(request, LEVELS, LEVELS), codes(4), 1, kept(request, 4))
+    sequence = refined_so_far(condition(request, LEVELS, LEVELS, 3.0), codes(4), 1, kept(request, 4))
     assert list(shown(sequence))[-4:] == ["target0ooo", "target1o--", "target2o--", "target3ooo"]
 
 
 def test_a_text_without_letters_is_refused():
     with pytest.raises(UserError, match="no letters or digits"):
-        condition(Request("tts", text="...", prompt=codes(2)), LEVELS, LEVELS)
+        condition(Request("tts", text="...", prompt=codes(2)), LEVELS, LEVELS, 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def refining(codewords):
 def sequences(outputs):
     """Requests of several lengths with these outputs of level 1."""
     requests = [Request("ns", source=codes(3)), Request("tts", text="one two", prompt=codes(5, 1))]
-    return [spoken_so_far(condition(r, LEVELS, LEVELS), output) for r, output in zip(requests, outputs)]
+    return [spoken_so_far(condition(r, LEVELS, LEVELS, 3.0), output) for r, output in zip(requests, outputs)]
 
 
 def test_a_later_frame_does_not_move_earlier_logits(speaking):
@@ -148,7 +148,7 @@ def test_the_refining_model_hears_all_frames_and_its_level(refining):
     request = Request("ns", source=codes(3))
 
     def logits(output, level):
-        sequence = refined_so_far(condition(request, LEVELS, LEVELS), output, 1, kept(request, 3))
+        sequence = refined_so_far(condition(request, LEVELS, LEVELS, 3.0), output, 1, kept(request, 3))
         return refining(collate([sequence], left=True), torch.tensor([level]), 3)
 
     first, later = codes(3), codes(3).clone()
@@ -201,6 +201,13 @@ def test_training_goes_on_from_another_model_s_weights(made):
     assert train("speechx_nar", "further", config, made / "data", made, made / "state", None, False)
     before, after = (checkpoint.read_model(made / name)[0] for name in ("speechx_nar", "further"))
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
+
+
+def test_weights_remember_how_far_apart_a_text_s_bytes_stand(made):
+    rows = pd.read_csv(made / "data" / "speech" / "train.csv")
+    frames = 40 * rows["seconds"].sum() / rows["text"].str.len().sum()
+    model = SpeechX(made)
+    assert model.speaking.frames_a_byte == model.refining.frames_a_byte == pytest.approx(frames, abs=1e-3)
 
 
 def test_weights_for_other_codes_are_refused(made, tmp_path):
@@ -285,10 +292,10 @@ def jobs():
 def test_a_cache_gives_the_logits_of_the_whole_sequence(speaking):
     (drawn, reason), *_ = speak(speaking, jobs()[:1], LEVELS)
     assert len(drawn) == 5 and reason == "source"
-    sequence = spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS), drawn)
+    sequence = spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn)
     whole = speaking(collate([sequence], left=True), 6)[0]  # [6, k + 1]
     cache, hidden = speaking.lm.new_cache(), []
-    tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS), drawn[:0])], left=True)
+    tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn[:0])], left=True)
     hidden.append(speaking.lm(speaking.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:])
     for number, code in enumerate(drawn, 1):
         step = one_position(layout.TARGET, torch.tensor([[number]]), LEVELS, code[None])

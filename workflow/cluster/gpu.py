@@ -22,7 +22,10 @@ from workflow.plan import configuration, trainings
 # What a GPU with many cores beside it wants otherwise than two cores do, by kind; the rest is the scale's. The clock
 # ends a run there, so that its number of steps only bounds it.
 STEPS = 100_000
-LARGE: dict[str, Any] = {"batches": {"tts_seconds": 1024, "s2s_batch": 192, "alike": 1000, "valid_items": 512}, "faster": 2.0}
+LARGE: dict[str, Any] = {
+    "batches": {"tts_seconds": 1024, "s2s_batch": 192, "alike": 1000, "valid_items": 512},
+    "faster": 2.0,
+}
 TOKENS: dict[str, Any] = {"batches": {"size": 32, "workers": 2, "replay": 4}, "faster": 1.5, "accumulate": 1}
 WANTED: dict[str, dict[str, Any]] = {
     "tts": LARGE | {"compile": True},
@@ -110,20 +113,24 @@ def archive(out: Path, mib: float) -> list[Path]:
     Raises:
         UserError: a file that is too large for a part.
     """
-    parts, left, archives = out / "parts", 0.0, []  # type: Path, float, list[Path]
-    shutil.rmtree(parts, ignore_errors=True)
-    files = sorted(path for path in out.rglob("*") if path.is_file())
-    parts.mkdir()
-    for path in files:
+    shutil.rmtree(out / "parts", ignore_errors=True)
+    groups: list[list[Path]] = []
+    left = 0.0
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
         size = path.stat().st_size + 2 * tarfile.BLOCKSIZE
         if size > mib * 2**20:
             raise UserError(f"{path} has {size / 2**20:.0f} MiB, more than a part of --mib {mib:g} holds.")
-        if not archives or size > left:
-            archives.append(parts / f"{len(archives)}.tar")
+        if not groups or size > left:
+            groups.append([])
             left = mib * 2**20
         left -= size
-        with tarfile.open(archives[-1], "a") as tar:
-            tar.add(path, path.relative_to(out))
+        groups[-1].append(path)
+    (out / "parts").mkdir()
+    archives = [out / "parts" / f"{number}.tar" for number in range(len(groups))]
+    for archived, files in zip(archives, groups):
+        with tarfile.open(archived, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for path in files:
+                tar.add(path, path.relative_to(out))
     return archives
 
 
