@@ -28,10 +28,9 @@ from workflow.cluster.cost import (
     UTILISATION,
     Counter,
     Stage,
-    polyspeech_stages,
     stages,
-    token_stages,
 )
+from workflow.cluster.token_cost import polyspeech_stages, token_stages
 from workflow.plan import configuration
 
 SPEECHX = ("speechx_ar_tts", "speechx_nar_tts", "speechx_ar", "speechx_nar")
