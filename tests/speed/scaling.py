@@ -173,9 +173,10 @@ def page(found: dict[str, list[tuple[Point, Point | None]]]) -> str:
     parts = [
         "# How cost grows",
         "",
-        "Made by `python -m tests.speed.scaling`; do not edit. Each point is a process of its own, on a machine of "
-        f"{os.cpu_count()} cores ({platform.machine()}).",
-        "CPU seconds bear a busy machine, wall seconds do not. The alternative ran in turns with it.",
+        "Made by `python -m tests.speed.scaling`; do not edit. Each point is a process of its own, on a machine of",
+        f"{os.cpu_count()} cores ({platform.machine()}). CPU seconds bear a busy machine, wall seconds do not. The "
+        "alternative ran in",
+        "turns with it.",
         "",
         "![Curves](performance.svg)",
         "",
