@@ -50,6 +50,14 @@ def test_a_model_that_is_not_there_is_refused():
         gpu.plan_of(MINI, ["codecs"], set(), 1.0)
 
 
+def test_weights_that_ship_are_begun_from_where_none_were_trained(tmp_path):
+    shipped = gpu._place(tmp_path, "nano", "codec")
+    assert shipped is not None and shipped.parent.name == "nano" and gpu._place(tmp_path, "nano", "sset") is None
+    (tmp_path / "codec").mkdir()
+    (tmp_path / "codec" / "model.safetensors").touch()
+    assert gpu._place(tmp_path, "nano", "codec") == tmp_path / "codec"
+
+
 def test_parts_hold_all_files_and_none_is_larger_than_a_transfer(tmp_path):
     sizes = {"data/a.npz": 600_000, "data/b.npz": 500_000, "models/codec/model.safetensors": 300_000, "plan.json": 10}
     for name, size in sizes.items():

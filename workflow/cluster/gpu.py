@@ -18,6 +18,7 @@ from speechbase.corpus import latents, packed
 from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError, did_you_mean, plain_errors, seed_of, write_json
 from workflow.plan import configuration, trainings
+from workflow.plan.places import ROOT
 
 # What a GPU with many cores beside it wants otherwise than two cores do, by kind; the rest is the scale's. The clock
 # ends a run there, so that its number of steps only bounds it.
@@ -144,7 +145,9 @@ def main(
     ],
     scale: Annotated[str, typer.Option(help="of config/")] = "mini",
     data: Annotated[Path | None, typer.Option(help="its data; data/SCALE")] = None,
-    models: Annotated[Path | None, typer.Option(help="where its models lie; models/SCALE")] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="where its models lie, before those that ship; models/SCALE")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes that draw pairs: the machine's cores but a few")] = 8,
     mib: Annotated[float, typer.Option(min=1, help="size of each part, for one transfer")] = 52.0,
     hours: Annotated[float, typer.Option(min=0.01, help="of speech for TTS, as latents (4.6 MiB each)")] = 21.0,
@@ -154,11 +157,18 @@ def main(
     """Pack OUT/data, OUT/models, OUT/settings and OUT/plan.json, and all of it once more as OUT/parts/*.tar."""
     config = configuration.resolve({"scale": scale})
     data, models = data or Path("data") / scale, models or Path("models") / scale
-    here = {name for name in config["models"] if (models / name / "model.safetensors").is_file()}
-    plan, given = plan_of(config, model, here, minutes)
-    _pack(config, plan, data, out / "data", models, {"mib": mib, "hours": hours, "audio": audio_mib, "real": recorded})
+    here = {name: place for name in config["models"] if (place := _place(models, scale, name))}
+    plan, given = plan_of(config, model, set(here), minutes)
+    _pack(
+        config,
+        plan,
+        data,
+        out / "data",
+        here.get("codec"),
+        {"mib": mib, "hours": hours, "audio": audio_mib, "real": recorded},
+    )
     for name in given:
-        shutil.copytree(models / name, out / "models" / name, dirs_exist_ok=True)
+        shutil.copytree(here[name], out / "models" / name, dirs_exist_ok=True)
     for entry in plan:
         write_json(out / "settings" / f"{entry['name']}.json", settings_for(config, entry["name"], workers))
     write_json(out / "plan.json", plan)
@@ -169,7 +179,15 @@ def main(
     typer.echo(f"There: unpack the parts into one folder and run  python -m workflow.cluster.lanes {out}")
 
 
-def _pack(config: dict, plan: list[dict], data: Path, out: Path, models: Path, sizes: dict[str, float]) -> None:
+def _place(models: Path, scale: str, name: str) -> Path | None:
+    """Where a model's weights lie: among those trained here, else among those that ship."""
+    places = (models / name, ROOT / "speechbase" / "pretrained" / scale / name)
+    return next((place for place in places if (place / "model.safetensors").is_file()), None)
+
+
+def _pack(
+    config: dict, plan: list[dict], data: Path, out: Path, own_codec: Path | None, sizes: dict[str, float]
+) -> None:
     """The data of these trainings: latents and shards where the scale reads phonemes, else its tables in Opus."""
     kinds = {entry["kind"] for entry in plan}
     diffusion = kinds & {"tts", "multitask"}
@@ -178,9 +196,9 @@ def _pack(config: dict, plan: list[dict], data: Path, out: Path, models: Path, s
         splits = {name for kind in kinds for name in trainings.training_tables(config["corpus"], {}, kind)}
         packed.tables(data, out, sorted(splits), config["corpus"]["rate_hz"])
         return
-    if not (models / "codec" / "model.safetensors").is_file():
-        raise UserError(f"{models}/codec is not there yet; train or copy it first.")
-    codec = load_codec(models / "codec")
+    if own_codec is None:
+        raise UserError(f"The scale {config['scale']} has no trained codec yet, and latents are made with it.")
+    codec = load_codec(own_codec)
     packed.pack(data, out, sizes["audio"], sizes["real"], seed, config["corpus"]["rate_hz"])
     for split, number in (("train", -(-sizes["hours"] * latents.MIB_AN_HOUR // sizes["mib"])), ("valid", 1)):
         speech, folder = open_speech(data, split, codec.rate_hz, eager=False), latents.folder_of(out, split)
