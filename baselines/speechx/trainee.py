@@ -113,9 +113,14 @@ def build(config: dict, context: Context) -> Trainee:
     codec = load_token_codec(folder)
     codewords, tokens = codec.quantiser.codewords, token_record(folder)
     sizes = checked(NetworkConfig, config["network"], "network")
+    how = checked(BatchConfig, config.get("batches", {}), "batches")
+    names = {"train": value_of(SpeechXModel, config, "speech"), "valid": "valid"}
+    spoken = {
+        split: open_speech(context.data, table, codec.rate_hz, ahead=bool(how.workers)).with_text()
+        for split, table in names.items()
+    }
     if not sizes.frames_a_byte:
-        spoken = open_speech(context.data, value_of(SpeechXModel, config, "speech"), codec.rate_hz, eager=False)
-        measured = frames_a_byte(spoken.with_text(), codec.rate_hz / codec.hop)
+        measured = frames_a_byte(spoken["train"], codec.rate_hz / codec.hop)
         sizes = sizes.model_copy(update={"frames_a_byte": measured})
     torch.manual_seed(config["seed"])
     network = build_network(context.kind, codewords, sizes)
@@ -123,15 +128,12 @@ def build(config: dict, context: Context) -> Trainee:
         tensors, before = checkpoint.read_model(context.init)
         check_codes(before, tokens, context.init)
         checkpoint.load_into(network, tensors, context.init)
-    how = checked(BatchConfig, config.get("batches", {}), "batches")
     share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers: dict[str, Drawer] = {}
-    for split in ("train", "valid"):
+    for split in spoken:
         drawn = how if split == "train" else how.model_copy(update={"speed": (1.0, 1.0), "token_noise": 0.0})
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
-        table = value_of(SpeechXModel, config, "speech") if split == "train" else split
-        speech = open_speech(context.data, table, codec.rate_hz, ahead=bool(drawn.workers)).with_text()
-        pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=speech)
+        pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=spoken[split])
         own = load_token_codec(folder).to(where)
         rank, ranks = share if split == "train" else (0, 1)
         drawers[split] = Drawer(pairs, own, drawn, config["seed"], rank, ranks)

@@ -41,9 +41,7 @@ def pack(data: Path, out: Path, mib: float, recorded: float, seed: int, rate_hz:
     Raises:
         UserError: no training data under `data`, or an output folder that holds something else.
     """
-    if out.exists() and not (out / "shards").is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} holds something else than packed data; name another folder.")
-    shutil.rmtree(out, ignore_errors=True)
+    _empty(out, "shards")
     hours = {}
     for split, size in (("train", mib), ("valid", None)):
         table = open_speech(data, split, rate_hz, eager=False)
@@ -60,9 +58,7 @@ def tables(data: Path, out: Path, splits: list[str], rate_hz: int) -> float:
     Raises:
         UserError: a table that is not there, or an output folder that holds something else.
     """
-    if out.exists() and not (out / "speech").is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} holds something else than packed data; name another folder.")
-    shutil.rmtree(out, ignore_errors=True)
+    _empty(out, "speech")
     hours = 0.0
     for split in splits:
         table = SpeechTable.load(data / "speech" / f"{split}.csv", eager=False)
@@ -95,6 +91,13 @@ def _decode(path: Path) -> None:
     with atomic(path.with_suffix(".wav")) as temporary:
         soundfile.write(temporary, wave, rate_hz, format="WAV", subtype="PCM_16")
     path.unlink()
+
+
+def _empty(out: Path, kind: str) -> None:
+    """Remove packed data, known by its folder `kind`, and nothing else."""
+    if out.exists() and not (out / kind).is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} holds something else than packed data; name another folder.")
+    shutil.rmtree(out, ignore_errors=True)
 
 
 def _order(table: SpeechTable, recorded: float, rng: np.random.Generator) -> list[int]:

@@ -175,8 +175,7 @@ def page(found: dict[str, list[tuple[Point, Point | None]]]) -> str:
         "",
         "Made by `python -m tests.speed.scaling`; do not edit. Each point is a process of its own, on a machine of",
         f"{os.cpu_count()} cores ({platform.machine()}). CPU seconds bear a busy machine, wall seconds do not. The "
-        "alternative ran in",
-        "turns with it.",
+        "alternative ran in turns with it.",
         "",
         "![Curves](performance.svg)",
         "",

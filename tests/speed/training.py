@@ -72,7 +72,7 @@ def drawing(scale: str, data: Path, size: int):
     return drawer.s2s, frames, size * 3 * counter.forward(frames, 0, source=True)
 
 
-def step(draw: Callable[[], Batch], way: nn.Module, optimiser: torch.optim.Optimizer, device: str) -> dict[str, float]:
+def step(draw: Callable[[int], Batch], number: int, way: nn.Module, optimiser, device: str) -> dict[str, float]:
     """Seconds of each part of one training step."""
     seconds, start = {}, time.perf_counter()
 
@@ -82,7 +82,7 @@ def step(draw: Callable[[], Batch], way: nn.Module, optimiser: torch.optim.Optim
             torch.cuda.synchronize()
         seconds[part], start = time.perf_counter() - start, time.perf_counter()
 
-    batch = draw().to(device)
+    batch = draw(number).to(device)
     ended("data")
     with torch.autocast(device, torch.bfloat16):
         loss = way(batch).mean()
@@ -110,14 +110,13 @@ def measure(
     module, random, operations = make(scale, size, frames, device)
     draw: Callable[[int], Batch] = lambda number: random  # noqa: E731
     if data is not None:
-        pairs, frames, operations = drawing(scale, data, size)
-        draw = lambda number: pairs(number, 0)  # noqa: E731
+        draw, frames, operations = drawing(scale, data, size)
     ways = {"eager": module} | ({"compiled": compile_blocks(copy.deepcopy(module))} if compiled else {})
     optimisers = {name: torch.optim.AdamW(way.parameters(), fused=True) for name, way in ways.items()}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     for number in range(rounds + 2):
         for name, way in ways.items():
-            times[name].append(step(lambda: draw(number), way, optimisers[name], device))  # noqa: B023
+            times[name].append(step(draw, number, way, optimisers[name], device))
     rows = {}
     for name, measured in times.items():
         parts = {part: statistics.median(one[part] for one in measured[2:]) for part in measured[0]}

@@ -30,7 +30,7 @@ LARGE: dict[str, Any] = {
 TOKENS: dict[str, Any] = {"batches": {"size": 32, "workers": 2, "replay": 4}, "faster": 1.5, "accumulate": 1}
 WANTED: dict[str, dict[str, Any]] = {
     "tts": LARGE | {"compile": True},
-    "multitask": LARGE | {"compile": True, "replay": 3},
+    "multitask": LARGE | {"compile": True, "batches": LARGE["batches"] | {"replay": 3}},
     "speechx_ar": TOKENS,
     "speechx_nar": TOKENS,
     "polyspeech": {"batches": {"workers": 2}},
@@ -53,7 +53,7 @@ def settings_for(config: dict, model: str, workers: int) -> dict:
     changed |= {key: wanted[key] for key in ("accumulate", "compile") if key in wanted}
     batches = entry.get("batches", {}) | wanted.get("batches", {})
     if kind == "multitask":
-        batches |= {"workers": workers, "replay": wanted["replay"]}
+        batches |= {"workers": workers}
     return entry | {"batches": batches, "training": training | changed}
 
 

@@ -50,6 +50,11 @@ class Lane:
                 env=os.environ | QUIET,
             )  # fmt: skip
 
+    @property
+    def running(self) -> bool:
+        """Whether it began and has not been seen to end."""
+        return self.process is not None and self.status is None
+
     def poll(self) -> None:
         """Take note of the training's end."""
         if self.process is not None and self.status is None:
@@ -85,7 +90,7 @@ def run(folder: Path, minutes: float | None, every: float = 20.0) -> list[Lane]:
         for lane in lanes:
             if lane.process is None and all(done[name].status == 0 for name in lane.after):
                 lane.begin()
-        if not any(lane.process is not None and lane.status is None for lane in lanes):
+        if not any(lane.running for lane in lanes):
             return lanes
         if until is not None and time.monotonic() >= until:
             break
