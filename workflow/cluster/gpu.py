@@ -27,7 +27,7 @@ LARGE: dict[str, Any] = {
     "batches": {"tts_seconds": 1024, "s2s_batch": 192, "alike": 1000, "valid_items": 512},
     "faster": 2.0,
 }
-TOKENS: dict[str, Any] = {"batches": {"size": 32, "workers": 2, "replay": 4}, "faster": 1.5, "accumulate": 1}
+TOKENS: dict[str, Any] = {"batches": {"size": 32, "workers": 5, "replay": 2}, "faster": 1.5, "accumulate": 1}
 WANTED: dict[str, dict[str, Any]] = {
     "tts": LARGE | {"compile": True},
     "multitask": LARGE | {"compile": True, "batches": LARGE["batches"] | {"replay": 3}},
