@@ -1,6 +1,7 @@
 """SpeechX's two transformers: autoregressive over level 1 of the output, the other over its further levels.
 
-Legend: b batch, n positions, t frames of the output (the last t positions), q levels, k codes, c latent channels.
+Legend: b batch, n positions, t frames of the output (the last t positions), q levels, k codes, c latent channels, d
+width.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from baselines.speechx.layout import KINDS, SIGNS
 from baselines.speechx.settings import NetworkConfig
 from speechbase.tokens.lm import CodeHead, LMConfig, TokenEmbedding, TokenLM
-from speechbase.tokens.sequences import Tokens
+from speechbase.tokens.sequences import NO_CODE, Tokens
 
 
 class Autoregressive(nn.Module):
@@ -52,13 +53,69 @@ class Refining(nn.Module):
         self.level = nn.Embedding(len(codewords), sizes.dim)
         nn.init.normal_(self.level.weight, std=0.1)
         self.lm = TokenLM(sizes)
-        self.head = CodeHead(codewords[1:], sizes.dim)
+        self.head = ResidualHead(codewords, sizes.dim)
 
-    def forward(self, tokens: Tokens, level: Tensor, last: int) -> Tensor:
-        """Logits [b, last, k] of level `level` [b] (from 1 on; 0 is the autoregressive one's) at the last positions."""
+    def forward(self, tokens: Tokens, level: Tensor, last: int) -> tuple[Tensor, Tensor]:
+        """Of the last positions: logits [b, last, k] of level `level` [b] (from 1 on; 0 is the autoregressive one's),
+        and the latents [b, last, c] as far as they are known there."""
         vectors = self.embed(tokens) + self.level(level)[:, None]
         hidden = self.lm(vectors, tokens.places, tokens.visible(causal=False))  # [b, n, d]
-        return self.head(hidden[:, -last:], level - 1)
+        return self.head(hidden[:, -last:], tokens.codes[:, -last:], level)
+
+
+class ResidualHead(nn.Module):
+    """Logits over the codes of one level from one guess of the whole latents, which all levels share.
+
+    What a residual code stands for is what the levels below it leave. So hidden states give latents; the codewords
+    below are taken away exactly; what is left, shrunk by how much a level can still explain, is compared with the
+    level's codewords as a Gaussian would, and a learned part is added. With a table of its own for each level, as level
+    1 has, the likeliest codes lay further from the truth than no further level at all (docs/training_log.md).
+    """
+
+    codewords: Tensor  # [q, k, c]
+    scale: Tensor  # [q]: their root mean square, by level
+    GUESS = 0.3  # share of the latents' variance by which the guess is taken to be off at first
+    SHARPNESS = 0.25  # of the comparison at first
+
+    def __init__(self, codewords: Tensor, dim: int):
+        super().__init__()
+        levels, codes, channels = codewords.shape
+        words = codewords.float().clone()
+        power = words.square().mean((1, 2)).clamp_min(1e-16)  # [q]
+        left = power.flip(0).cumsum(0).flip(0)  # [q]: of a level and all above it
+        self.register_buffer("codewords", words, persistent=False)
+        self.register_buffer("scale", power.sqrt(), persistent=False)
+        self.guess = nn.Linear(dim, channels)
+        self.gain = nn.Parameter((left / (left + self.GUESS * left[0]))[:, None].repeat(1, channels))
+        self.sharpness = nn.Parameter(torch.full((levels,), self.SHARPNESS).log())
+        self.own = nn.Parameter(torch.zeros(levels, codes, dim))
+        self.bias = nn.Parameter(torch.zeros(levels, codes))
+
+    def forward(self, hidden: Tensor, codes: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [b, t, k] of hidden states [b, t, d], each item at its own level [b], and latents [b, t, c]; of
+        `codes` [b, t, q] those below the level count."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden, below = hidden.float(), self._below(codes, level)
+            left = (self.guess(hidden) * self.scale[0] - below) * self.gain[level][:, None]  # [b, t, c]
+            unit = self.scale[level][:, None, None]
+            words = self.codewords[level] / unit  # [b, k, c]
+            near = torch.einsum("btc,bkc->btk", left / unit, words) - words.square().sum(-1)[:, None] / 2
+            own = torch.einsum("btd,bkd->btk", hidden, self.own[level]) + self.bias[level][:, None]
+            return self.sharpness.exp()[level][:, None, None] * near + own, below + left
+
+    def error(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Mean square error of latents [frames, c] against those of all levels of codes [frames, q], as a share of the
+        codewords' power."""
+        levels = torch.arange(codes.shape[-1], device=codes.device)
+        words = self.codewords[levels, codes].sum(-2)  # [frames, c]
+        return (latents - words).square().mean() / self.scale.square().sum()
+
+    def _below(self, codes: Tensor, level: Tensor) -> Tensor:
+        """The sum [b, t, c] of the codewords below each item's level."""
+        levels = torch.arange(codes.shape[-1], device=codes.device)
+        told = (levels < level[:, None, None]) & (codes != NO_CODE)  # [b, t, q]
+        words = self.codewords[levels, codes.masked_fill(~told, 0)]  # [b, t, q, c]
+        return (words * told[..., None]).sum(-2)
 
 
 def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoregressive | Refining:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
 NEAR = 10  # codes among which token noise draws
+LATENTS = 20.0  # weight of the latents' error: about as much as the codes' cross-entropy
 
 
 class Trainee(TokenTrainee):
@@ -64,8 +66,24 @@ class AutoregressiveTrainee(Trainee):
         return network(batch.tokens, batch.labels.shape[1])
 
 
+@dataclass
+class Refined(Batch):
+    """A batch with all levels [b, t, q] of its outputs."""
+
+    whole: Tensor
+
+    def to(self, device: torch.device | str) -> Refined:
+        """The batch on a device."""
+        moved = super().to(device)
+        return Refined(moved.tokens, moved.labels, moved.level, moved.task, self.whole.to(device))
+
+
 class RefiningTrainee(Trainee):
-    """Levels 2 to q, one an item; of an edit the new frames, with all levels of what stays given."""
+    """Levels 2 to q, one an item; of an edit the new frames, with all levels of what stays given.
+
+    Beside the codes it learns the latents that all levels make up: a code of the last levels alone says next to nothing
+    about them.
+    """
 
     network: Refining
 
@@ -75,7 +93,7 @@ class RefiningTrainee(Trainee):
         self.near = distances.topk(min(NEAR + 1, codewords.shape[1]), largest=False).indices[..., 1:].cpu()
         super().__init__(*arguments, **named)
 
-    def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
+    def batch(self, drawer: Drawer, *stream, task: str = "") -> Refined:
         """What is heard, and the labels of the output's positions."""
         requests, outputs, rngs = drawer.draw(*stream, task=task)
         sequences, labels, levels = [], [], []
@@ -87,7 +105,19 @@ class RefiningTrainee(Trainee):
             sequences.append(refined_so_far(sequence, heard, level, given))
             labels.append(codes[:, level].masked_fill(given, NO_LABEL))
             levels.append(level)
-        return Batch(collate(sequences, left=True), aligned_right(labels), torch.tensor(levels), requests[0].task)
+        whole = torch.stack([aligned_right([codes[:, each] for codes in outputs]) for each in range(self.levels)], -1)
+        tokens = collate(sequences, left=True)
+        return Refined(tokens, aligned_right(labels), torch.tensor(levels), requests[0].task, whole)
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """As of every token model, with the error of the latents added to the loss."""
+        batch = self.ahead.take(step, micro)
+        assert isinstance(batch, Refined)
+        logits, latents = network(batch.tokens, batch.level, batch.labels.shape[1])
+        loss, right = self.judged(logits, batch)
+        there = batch.labels != NO_LABEL
+        error = self.network.head.error(latents[there], batch.whole[there])
+        return {"loss": loss.mean() + LATENTS * error, f"top{self.top}": right.float().mean(), "latents": error}
 
     def _disturbed(self, codes: Tensor, rng: np.random.Generator, share: float) -> Tensor:
         """Codes [n, q] of which a share became one of the nearest: in use, level 1 comes from samples."""
@@ -99,7 +129,7 @@ class RefiningTrainee(Trainee):
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
-        return network(batch.tokens, batch.level, batch.labels.shape[1])
+        return network(batch.tokens, batch.level, batch.labels.shape[1])[0]
 
 
 def build(config: dict, context: Context) -> Trainee:

@@ -19,7 +19,7 @@ from baselines.speechx import layout, trainee
 from baselines.speechx.__main__ import app, main
 from baselines.speechx.generate import Job, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining
+from baselines.speechx.network import Autoregressive, Refining, ResidualHead
 from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.pipeline import SpeechX
 from baselines.speechx.settings import BatchConfig, Task
@@ -144,12 +144,31 @@ def test_padding_and_neighbours_do_not_move_logits(speaking):
     torch.testing.assert_close(torch.cat(alone), together, atol=1e-5, rtol=0)
 
 
+def test_a_residual_code_is_what_the_guess_leaves_after_the_levels_below(codewords):
+    """A right guess says every level's own code; where nothing lies below, the guess alone counts."""
+    head, said = ResidualHead(codewords, codewords.shape[-1]).eval(), codes(6)[None]
+    latents = codewords[torch.arange(LEVELS), said].sum(-2)  # [1, 6, c]
+    with torch.no_grad():
+        head.guess.weight.copy_(torch.eye(codewords.shape[-1]) / head.scale[0])
+        head.guess.bias.zero_()
+        head.gain.fill_(1.0)
+        for level in range(1, LEVELS):
+            logits, known = head(latents, said, torch.tensor([level]))
+            left = latents - codewords[torch.arange(level), said[..., :level]].sum(-2)
+            assert torch.equal(logits.argmax(-1), torch.cdist(left, codewords[level][None]).argmin(-1))
+            torch.testing.assert_close(known, latents, atol=1e-5, rtol=0)
+            assert float(head.error(known[0], said[0])) < 1e-8
+        unheard, _ = head(latents, torch.full_like(said, NO_CODE), torch.tensor([1]))
+        assert torch.equal(unheard.argmax(-1), torch.cdist(latents, codewords[1][None]).argmin(-1))
+        assert float(head.error(torch.zeros_like(latents[0]), said[0])) > 0.1
+
+
 def test_the_refining_model_hears_all_frames_and_its_level(refining):
     request = Request("ns", source=codes(3))
 
     def logits(output, level):
         sequence = refined_so_far(condition(request, LEVELS, LEVELS, 3.0), output, 1, kept(request, 3))
-        return refining(collate([sequence], left=True), torch.tensor([level]), 3)
+        return refining(collate([sequence], left=True), torch.tensor([level]), 3)[0]
 
     first, later = codes(3), codes(3).clone()
     later[2, 0] = (later[2, 0] + 1) % CODES
