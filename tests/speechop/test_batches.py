@@ -25,8 +25,12 @@ def make(data, codec):  # noqa: F811
     return lambda **how: Drawer(speech, codec, CONFIG, SigmoidWeight(), 7, pairs, **how)
 
 
-def same(a, b) -> bool:
-    return all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(vars(a).values(), vars(b).values()))
+THREADS = 1e-4  # on some processors two threads, here, add in another order than one, in a process that draws ahead
+
+
+def same(a, b, within: float = 0.0) -> bool:
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return all(torch.allclose(x, y, within, within) if torch.is_tensor(x) else x == y for x, y in pairs)
 
 
 def test_a_step_draws_the_same_batch_again_and_another_one_next(make):
@@ -139,8 +143,8 @@ def test_batches_drawn_ahead_are_the_same_ones_and_go_on_where_a_run_was_resumed
     drawer = Drawer(speech, codec, config, SigmoidWeight(), 7, pairs)
     ahead = Ahead(lambda step, micro: (drawer.tts, drawer.s2s)[micro](step, micro), drawer.config.workers, (0, 1))
     for step in (0, 1, 7):  # a resumed run jumps
-        assert same(ahead.take(step, 0), drawer.tts(step, 0))
-        assert same(ahead.take(step, 1), drawer.s2s(step, 1))
+        assert same(ahead.take(step, 0), drawer.tts(step, 0), THREADS)
+        assert same(ahead.take(step, 1), drawer.s2s(step, 1), THREADS)
 
 
 def test_a_batch_that_cost_much_is_used_again_under_other_noise(data, codec):  # noqa: F811
@@ -150,7 +154,7 @@ def test_a_batch_that_cost_much_is_used_again_under_other_noise(data, codec):  #
     trainee = DiffusionTrainee(SpeechOpNetwork(TINY), drawer, drawer, ("s2s",), kind="s2s")
     taken = [trainee.ahead.take(turn, 0) for turn in range(9)]
     for turn in (0, 3, 6):  # the processes' batches, in turn
-        assert same(taken[turn], drawer.s2s(turn // 3, 0))
+        assert same(taken[turn], drawer.s2s(turn // 3, 0), THREADS)
     for turn in (1, 2, 4, 5, 7, 8):
         first = next(taken[one] for one in (0, 3, 6) if torch.equal(taken[one].target, taken[turn].target))
         assert torch.equal(first.source, taken[turn].source)
