@@ -82,7 +82,7 @@ class ResidualHead(nn.Module):
         levels, codes, channels = codewords.shape
         words = codewords.float().clone()
         power = words.square().mean((1, 2)).clamp_min(1e-16)  # [q]
-        left = power.flip(0).cumsum(0).flip(0)  # [q]: of a level and all above it
+        left = unsaid(words)
         self.register_buffer("codewords", words, persistent=False)
         self.register_buffer("scale", power.sqrt(), persistent=False)
         self.guess = nn.Linear(dim, channels)
@@ -106,9 +106,8 @@ class ResidualHead(nn.Module):
     def error(self, latents: Tensor, codes: Tensor) -> Tensor:
         """Mean square error of latents [frames, c] against those of all levels of codes [frames, q], as a share of the
         codewords' power."""
-        levels = torch.arange(codes.shape[-1], device=codes.device)
-        words = self.codewords[levels, codes].sum(-2)  # [frames, c]
-        return (latents - words).square().mean() / self.scale.square().sum()
+        whole = self._below(codes[None], torch.tensor([codes.shape[-1]], device=codes.device))[0]  # [frames, c]
+        return (latents - whole).square().mean() / self.scale.square().sum()
 
     def _below(self, codes: Tensor, level: Tensor) -> Tensor:
         """The sum [b, t, c] of the codewords below each item's level."""
@@ -116,6 +115,12 @@ class ResidualHead(nn.Module):
         told = (levels < level[:, None, None]) & (codes != NO_CODE)  # [b, t, q]
         words = self.codewords[levels, codes.masked_fill(~told, 0)]  # [b, t, q, c]
         return (words * told[..., None]).sum(-2)
+
+
+def unsaid(codewords: Tensor) -> Tensor:
+    """What the levels before each one leave of the latents [q]: the mean power of its codewords [q, k, c] and of all
+    above it."""
+    return codewords.square().mean((1, 2)).clamp_min(1e-16).flip(0).cumsum(0).flip(0)
 
 
 def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoregressive | Refining:

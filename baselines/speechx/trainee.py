@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.speechx.layout import condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining, build_network
+from baselines.speechx.network import Autoregressive, Refining, build_network, unsaid
 from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.settings import BatchConfig, NetworkConfig, SpeechXModel
 from speechbase.codec.loading import load_token_codec
@@ -91,7 +91,7 @@ class RefiningTrainee(Trainee):
         codewords = arguments[1].codec.quantiser.codewords
         distances = torch.cdist(codewords, codewords)  # [q, k, k]
         self.near = distances.topk(min(NEAR + 1, codewords.shape[1]), largest=False).indices[..., 1:].cpu()
-        left = codewords.double().square().mean((1, 2)).flip(0).cumsum(0).flip(0)[1:].cpu().numpy()  # [q - 1]
+        left = unsaid(codewords.double())[1:].cpu().numpy()  # [q - 1]
         self.drawn = left / left.sum()
         super().__init__(*arguments, **named)
 
