@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ WINDOW = round(9.01 * RATE_HZ)
 # The P.835 network in three parts. The middle one, four convolutions of 3 x 3 frames, takes 97 % of the time.
 CUTS = ("input_1", "mos_estimator_logpow/truediv:0", "mos_estimator_logpow/conv2d_3/Relu:0", "Identity:0")
 FRAMES_A_SECOND = 100
+HOP = RATE_HZ // FRAMES_A_SECOND
 MARGIN = 4  # frames at either end of a window that these convolutions' zero padding reaches
 TOGETHER = 8  # windows whose frames go through them at once: 140 MB a layer
 
@@ -71,34 +73,44 @@ def windows(wave: np.ndarray) -> np.ndarray:
     return np.stack([wave[start : start + WINDOW] for start in starts])
 
 
-def raw_p835(overlapping: np.ndarray) -> list[np.ndarray]:
+def repeats_after(samples: int) -> int | None:
+    """Frames after which the spectra of audio of so many samples at 16 kHz repeat, once `windows` has doubled it: its
+    own length, if it ends where a frame begins, or a few times it; none where it is not doubled."""
+    return samples // math.gcd(samples, HOP) if samples < WINDOW else None
+
+
+def raw_p835(overlapping: np.ndarray, period: int | None = None) -> list[np.ndarray]:
     """What the P.835 network says of each window [k, 9.01 s] in steps of 1 s: (SIG, BAK, OVRL) before calibration.
 
-    Eight of nine seconds are common to neighbours, so the convolutions run once over several windows' frames, and again
-    over the few at a window's ends, which see zeros where their neighbour sees sound. The scores are those of whole
-    windows.
+    Eight of nine seconds are common to neighbours, and frames that repeat after `period` give what they gave before, so
+    the convolutions run once over different frames, and again over the few at a window's ends, which see zeros where
+    their neighbour sees sound. The scores are those of whole windows.
     """
     return [
-        score for start in range(0, len(overlapping), TOGETHER) for score in _raw(overlapping[start : start + TOGETHER])
+        score
+        for start in range(0, len(overlapping), TOGETHER)
+        for score in _raw(overlapping[start : start + TOGETHER], period)
     ]
 
 
-def _raw(overlapping: np.ndarray) -> Iterator[np.ndarray]:
+def _raw(overlapping: np.ndarray, period: int | None) -> Iterator[np.ndarray]:
     spectra, convolutions, rest = _parts()
     frames = [spectra(window[None]) for window in overlapping]  # each [1, 900, 161]
-    common = convolutions(np.concatenate([frames[0], *(f[:, -FRAMES_A_SECOND:] for f in frames[1:])], axis=1))
+    every = np.concatenate([frames[0], *(f[:, -FRAMES_A_SECOND:] for f in frames[1:])], axis=1)
+    period = min(period or every.shape[1], every.shape[1] - 2 * MARGIN)
+    common = convolutions(every[:, : period + 2 * MARGIN])[:, :, MARGIN:-MARGIN]
     for place, own in enumerate(frames):
-        first, last = place * FRAMES_A_SECOND, place * FRAMES_A_SECOND + own.shape[1]
         start = convolutions(own[:, : 2 * MARGIN])[:, :, :MARGIN]
         end = convolutions(own[:, -2 * MARGIN :])[:, :, -MARGIN:]
-        inner = common[:, :, first + MARGIN : last - MARGIN]
+        first = place * FRAMES_A_SECOND
+        inner = common.take(np.arange(first, first + own.shape[1] - 2 * MARGIN) % period, axis=2)
         yield rest(np.concatenate([start, inner, end], axis=2))[0]
 
 
 def p835(*, estimate: np.ndarray) -> dict[str, float]:
     """Predicted overall, speech and background quality of float [n] at 16 kHz; a peak above 1 is divided out."""
     tool = _tool()
-    scores = [tool.get_polyfit_val(*raw, False) for raw in raw_p835(windows(estimate))]
+    scores = [tool.get_polyfit_val(*raw, False) for raw in raw_p835(windows(estimate), repeats_after(len(estimate)))]
     sig, bak, ovrl = (float(np.mean(x)) for x in zip(*scores, strict=True))
     return {"ovrl": ovrl, "sig": sig, "bak": bak}
 
