@@ -64,7 +64,7 @@ def _check_prompt(path: Path | None, channel: str, name: str) -> None:
 def _process(
     task: str, done: str, sources: list[str], files: Files, run: Run, guide: Guide | None = None, *,
     prompt: tuple[Path | None, str, str] = (None, "mean", ""), voice: tuple[Path | None, str] = (None, "mean"),
-    voice_text: str | None = None, loudness: str = "model",
+    voice_text: str | None = None, loudness: str = "model", observation: float | None = None,
 ) -> None:  # fmt: skip
     """Check everything, then process all inputs."""
     suffix = f".{done}" if files.suffix is None else files.suffix
@@ -80,6 +80,8 @@ def _process(
         voice_text = transcripts.check_text(voice_text, "--voice-text")
     recogniser = recognisers.load(guide.asr, guide.asr_option) if guide and guide.itc else None
     settings = run.settings | (guide.settings if guide else {})
+    if observation is not None:
+        settings |= {"observation": observation, "observation_guided": observation}
     results = Results(task, plan, left, files, run, guide, saved)
     if not left:
         return results.close()
@@ -127,6 +129,8 @@ def enhance(
     voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term "
                                                         "can use it too")] = None,
     voice_channel: PromptChannel = "mean",
+    observation: Annotated[float | None, typer.Option(min=0, max=1, help="the recording's share of the result, from 0 "
+                                                      "(all generated) to 1 [default: the weights' own]")] = None,
 ) -> None:  # fmt: skip
     """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said.
 
@@ -134,10 +138,12 @@ def enhance(
     - `speechop enhance takes/ --out-dir clean --format flac --itc --json` does a folder, guided by a recogniser
     - `speechop enhance talk.mp3 --itc --transcript-out talk.srt`, mend talk.srt, then
       `speechop enhance talk.mp3 --transcript-in talk.srt --force`
+    - `speechop enhance noisy.wav --observation 0` generates all sound anew, as the paper does: less noise, and more
+      words that nobody said
     """
     _process(
         "enhancement", "enhanced", sources, files, run, guide, voice=(voice, voice_channel), voice_text=voice_text,
-        loudness="keep",
+        loudness="keep", observation=observation,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
+from speechop.observation import observed
 from speechop.recordings import Recording
 from speechop.request import Request, edit_request
 from speechop.sampler import Noise, sample
@@ -111,7 +112,12 @@ class SpeechOp:
         noise = Noise([seed_of(settings.seed, r.id) for r in requests], frames, self.codec.latent_dim, self.device)
         composed = expression(model, self._conditions(requests, settings), settings)
         latents = sample(composed, noise, settings, progress=progress)
-        return [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
+        waves = [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
+        if first.task != "enhancement":
+            return waves
+        share = settings.observation if first.transcript is None else settings.observation_guided
+        share = settings.observation if share is None else share
+        return [self._observed(wave, request, share) for wave, request in zip(waves, requests, strict=True)]
 
     def process_chunked(self, requests: Sequence[Request], settings: Composed, seconds: float) -> list[np.ndarray]:
         """As `process`, with each source cut into padded chunks that are processed on their own (Appendix F)."""
@@ -192,6 +198,12 @@ class SpeechOp:
             length = len(request.source)
         wave = np.pad(wave, fade)[skip : skip + length + 2 * fade]
         return np.ascontiguousarray(wave, np.float32)
+
+    def _observed(self, wave: np.ndarray, request: Request, share: float) -> np.ndarray:
+        if not share:
+            return wave
+        pair = torch.from_numpy(wave), torch.from_numpy(_needed(request.source, "source"))
+        return observed(*pair, share, self.rate_hz).numpy()
 
     # -- recordings ------------------------------------------------------------------------------------------------
 

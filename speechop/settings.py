@@ -188,6 +188,12 @@ class Answering(Sampling):
     voice_snr_db: Annotated[float, WRITTEN] | None = key(
         None, "noise like the source's over its copy of the voice prompt, dB; none by default"
     )
+    observation: Annotated[Share, WRITTEN] = key(
+        0.0, "enhancement: the recording's share of the output's log spectrum, with its phase (0: as generated)"
+    )
+    observation_guided: Annotated[Share, WRITTEN] | None = key(
+        None, "the same where a transcript guides; `observation` by default"
+    )
     trust: Trust | None = key(None, "how a recogniser's confidence decides how far its transcript guides")
     precision: Literal["bf16", "fp32"] = "bf16"
     batch: Count = 8

@@ -1,0 +1,41 @@
+"""Observation: generated speech keeps the recording's phase, and a share of its level in each band and moment.
+
+Beyond the paper. A generative enhancer leaves no noise but may change words; where it is unsure, the recording knows
+more than it does. Adding the recording to what a network made of it ("observation adding", Iwamoto et al. 2022,
+arXiv 2201.06685) gives words back to recognisers; here the levels are averaged in decibels, as the log-spectral
+amplitude estimator does (Ephraim and Malah 1985), so that no noise returns as it was.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+WINDOW_SECONDS, HOPS = 0.032, 4
+MOST_DB = 12.0
+
+
+def observed(generated: Tensor, recording: Tensor, share: float, rate_hz: int) -> Tensor:
+    """Audio [s] with the recording's phase, whose spectrum is |generated|^(1 - share) |recording|^share.
+
+    A recording counts as at most MOST_DB below what was generated, which has its own phase there: so bands that the
+    recording lacks are restored.
+
+    Args:
+        generated, recording: float [s] of the same length, aligned, at `rate_hz`.
+        share: between 0 (levels as generated) and 1 (the recording).
+
+    Raises:
+        ValueError: another length.
+    """
+    if generated.shape != recording.shape:
+        raise ValueError(f"{len(generated)} generated samples for a recording of {len(recording)}")
+    size = round(WINDOW_SECONDS * rate_hz) // HOPS * HOPS
+    shape = {"n_fft": size, "hop_length": size // HOPS, "window": torch.hann_window(size, device=recording.device)}
+    made, heard = (
+        torch.stft(wave, **shape, pad_mode="constant", return_complex=True) for wave in (generated, recording)
+    )
+    least = made.abs() * 10 ** (-MOST_DB / 20)
+    level = made.abs() ** (1 - share) * torch.maximum(heard.abs(), least) ** share
+    phase = torch.where(heard.abs() < least, made.angle(), heard.angle())
+    return torch.istft(torch.polar(level, phase), **shape, length=len(recording))
