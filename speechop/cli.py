@@ -129,8 +129,8 @@ def enhance(
     voice_text: Annotated[str | None, typer.Option(help="the words of --voice, so that the text term "
                                                         "can use it too")] = None,
     voice_channel: PromptChannel = "mean",
-    observation: Annotated[float | None, typer.Option(min=0, max=1, help="the recording's share of the result, from 0 "
-                                                      "(all generated) to 1 [default: the weights' own]")] = None,
+    observation: Annotated[float | None, typer.Option(min=0, max=1, help="the recording's share of the result: "
+                                                      "0 (all generated) to 1 [default: the weights' own]")] = None,
 ) -> None:  # fmt: skip
     """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said.
 

@@ -101,6 +101,16 @@ def test_rate_length_channels_and_loudness_come_back(run, tmp_path, rate, layout
         assert soundfile.info(tmp_path / f"{channel}.wav").channels == shape
 
 
+def test_of_the_recording_stays_what_is_asked_for(run, tmp_path):
+    put(tmp_path / "x.wav")
+    kept = []
+    for share in ("0", "0.4", "0.8"):
+        assert run("enhance", "x.wav", "--observation", share, "-o", f"{share}.wav", "--itc")[0] == 0
+        made, heard = (soundfile.read(tmp_path / name)[0] for name in (f"{share}.wav", "x.wav"))
+        kept.append(np.corrcoef(made, heard)[0, 1])
+    assert kept[0] + 0.1 < kept[1] < kept[2]
+
+
 def test_folders_go_in_and_come_out_with_records_and_a_table(run, tmp_path):
     for name in ("in/a.wav", "in/deep/b.flac", "in/.hidden.wav", "in/._a.wav", "in/a.enhanced.wav", "in/deep/a.opus"):
         put(tmp_path / name)
@@ -250,6 +260,8 @@ EARLY = [
     (("enhance", "a.wav", "--gamma", "nan"), "gamma"),
     (("enhance", "a.wav", "--gamma", "inf"), "finite"),
     (("enhance", "a.wav", "--gamma", "-1"), "gamma"),
+    (("enhance", "a.wav", "--observation", "2"), "observation"),
+    (("enhance", "a.wav", "--observation", "nan"), "observation"),
     (("enhance", "a.wav", "--channel", "left"), "each, mean"),
     (("enhance", "a.wav", "--loudness", "loud"), "--loudness"),
     (("enhance", "a.wav", "--min-confidence", "2"), "min-confidence"),
