@@ -64,7 +64,7 @@ def _parts():
 
 def windows(wave: np.ndarray) -> np.ndarray:
     """Windows [k, 9.01 s] of audio at 16 kHz in steps of 1 s, as in the authors' code: shorter audio is doubled until
-    it fits."""
+    it fits. (That code rounds the ends of windows 7 to 13 down by a sample and leaves them out: up to .01.)"""
     wave = (wave / max(1.0, float(np.abs(wave).max()))).astype(np.float32)
     while len(wave) < WINDOW:
         wave = np.concatenate([wave, wave])

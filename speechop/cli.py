@@ -80,8 +80,7 @@ def _process(
         voice_text = transcripts.check_text(voice_text, "--voice-text")
     recogniser = recognisers.load(guide.asr, guide.asr_option) if guide and guide.itc else None
     settings = run.settings | (guide.settings if guide else {})
-    if observation is not None:
-        settings |= {"observation": observation, "observation_guided": observation}
+    settings |= {} if observation is None else {"observation": observation}
     results = Results(task, plan, left, files, run, guide, saved)
     if not left:
         return results.close()

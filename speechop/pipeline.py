@@ -115,7 +115,8 @@ class SpeechOp:
         waves = [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
         if first.task != "enhancement":
             return waves
-        share = settings.observation if first.transcript is None else settings.observation_guided
+        guided = first.transcript is not None and settings.composition != "none" and settings.gamma > 0
+        share = settings.observation_guided if guided else settings.observation
         share = settings.observation if share is None else share
         return [self._observed(wave, request, share) for wave, request in zip(waves, requests, strict=True)]
 
@@ -383,8 +384,11 @@ class SpeechOp:
 
     def settings(self, values: dict, guided: bool) -> Composed:
         """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by
-        default)."""
-        settings = checked(Composed, self.config["sampling"] | values, "sampling")
+        default), and an `observation` that is given alone holds with words too."""
+        own = dict(self.config["sampling"])
+        if "observation" in values:
+            own.pop("observation_guided", None)
+        settings = checked(Composed, own | values, "sampling")
         words_guide = guided and settings.composition == "none"
         return settings.model_copy(update={"composition": "tc_cfg"}) if words_guide else settings
 

@@ -11,20 +11,31 @@ from speechop.settings import Composed
 RATE_HZ = 16_000
 
 
+def voices(seed, level):
+    """Noise [5000] from 300 Hz on: below voices all is generated."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(5000) * level)
+    spectrum[: round(300 * 5000 / RATE_HZ)] = 0
+    return torch.from_numpy(np.fft.irfft(spectrum, 5000).astype(np.float32))
+
+
+def alike(one, other):
+    """Equal but for the windows at the ends, whose edges have low frequencies of their own."""
+    return torch.allclose(one[600:-600], other[600:-600], atol=1e-3)
+
+
 @pytest.fixture
 def recording():
-    return torch.from_numpy(np.random.default_rng(0).standard_normal(5000).astype(np.float32) * 0.1)
+    return voices(0, 0.1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_levels_are_averaged_in_decibels(recording, share):
     """40 dB less than the recording, at an equal share: 20 dB less; with its phase, whatever the share."""
-    assert torch.allclose(observed(0.01 * recording, recording, share, RATE_HZ), 0.01 ** (1 - share) * recording,
-                          atol=1e-6)  # fmt: skip
+    assert alike(observed(0.01 * recording, recording, share, RATE_HZ), 0.01 ** (1 - share) * recording)
 
 
 def test_the_share_goes_from_generated_levels_to_the_recording_and_the_phase_is_the_recording_s(recording):
-    noise = torch.from_numpy(np.random.default_rng(1).standard_normal(5000).astype(np.float32)) * 0.02
+    noise = voices(1, 0.02)
 
     def likeness(share, other):
         return float(torch.corrcoef(torch.stack([observed(noise, recording, share, RATE_HZ), other]))[0, 1])
@@ -44,7 +55,16 @@ def test_a_clip_shorter_than_a_window_keeps_its_length(recording, samples):
 def test_what_the_recording_lacks_is_restored_with_its_own_phase(recording):
     """12 dB below at an equal share: 6 dB; whatever the recording holds less than that."""
     for lacking in (torch.zeros(5000), 1e-4 * torch.roll(recording, 7)):
-        assert torch.allclose(observed(recording, lacking, 0.5, RATE_HZ), 10 ** (-6 / 20) * recording, atol=1e-6)
+        assert alike(observed(recording, lacking, 0.5, RATE_HZ), 10 ** (-6 / 20) * recording)
+
+
+def test_hum_and_a_constant_do_not_return(recording):
+    """A loud hum beside a generated voice that begins where a window cannot tell the two apart."""
+    seconds = np.arange(16_000) / RATE_HZ
+    voice, hum = (torch.from_numpy(np.sin(2 * np.pi * hz * seconds)).float() for hz in (110, 50))
+    left = observed(0.1 * voice, 0.1 * voice + hum + 0.3, 0.5, RATE_HZ)[2000:-2000]
+    spectrum = 2 * torch.fft.rfft(left * torch.hann_window(len(left))).abs() / len(left) * 2
+    assert spectrum[round(50 * len(left) / RATE_HZ)] < 0.1 and left.mean().abs() < 0.01
 
 
 def test_another_length_is_refused(recording):
@@ -57,7 +77,10 @@ def test_only_enhancement_keeps_the_recording():
     wave = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.05
 
     def likeness(task, transcript=None, **shares):
-        request, how = Request("a", task, source=wave, transcript=transcript), Composed(steps=1, **shares)
+        request, how = (
+            Request("a", task, source=wave, transcript=transcript),
+            Composed(steps=1, composition="tc_cfg" if transcript else "none", **shares),
+        )
         return np.corrcoef(model.process([request], how)[0], wave)[0, 1]
 
     generated, kept = likeness("enhancement"), likeness("enhancement", observation=0.7)
@@ -68,3 +91,15 @@ def test_only_enhancement_keeps_the_recording():
         for share, of_guided in ((0.7, None), (0.7, 0.7), (0.0, 0.7), (0.7, 0.0), (0.0, None))
     ]
     assert guided[0] == guided[1] == guided[2] > guided[3] + 0.3 and guided[3] == guided[4]
+
+
+def test_a_share_given_alone_holds_with_words_and_words_without_strength_do_not_guide():
+    model = SpeechOp.from_pretrained("mini")
+    own, alone = (model.settings(values, True) for values in ({}, {"observation": 0.0}))
+    assert 0 < own.observation_guided < own.observation
+    assert (alone.observation, alone.observation_guided) == (0.0, None)
+    wave = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.05
+    plain, weak = (
+        model.enhance(wave, RATE_HZ, transcript=text, steps=1, gamma=0.0, precision="fp32") for text in (None, "yes")
+    )
+    assert np.allclose(plain, weak, atol=1e-3)
