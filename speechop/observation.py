@@ -32,13 +32,14 @@ def observed(generated: Tensor, recording: Tensor, share: float, rate_hz: int) -
     if generated.shape != recording.shape:
         raise ValueError(f"{len(generated)} generated samples for a recording of {len(recording)}")
     size = round(WINDOW_SECONDS * rate_hz) // HOPS * HOPS
-    shape = {"n_fft": size, "hop_length": size // HOPS, "window": torch.hann_window(size, device=recording.device)}
+    window = torch.hann_window(size, device=recording.device)
     made, heard = (
-        torch.stft(wave, **shape, pad_mode="constant", return_complex=True) for wave in (generated, recording)
+        torch.stft(wave, size, size // HOPS, window=window, pad_mode="constant", return_complex=True)
+        for wave in (generated, recording)
     )
     least = made.abs() * 10 ** (-MOST_DB / 20)
     level = made.abs() ** (1 - share) * torch.maximum(heard.abs(), least) ** share
     low = torch.arange(len(made), device=made.device)[:, None] * rate_hz / size < VOICE_FROM_HZ
     kept = torch.where(heard.abs() < least, made.angle(), heard.angle())
     spectrum = torch.where(low, made, torch.polar(level, kept))
-    return torch.istft(spectrum, **shape, length=len(recording))
+    return torch.istft(spectrum, size, size // HOPS, window=window, length=len(recording))
