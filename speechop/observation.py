@@ -37,9 +37,10 @@ def observed(generated: Tensor, recording: Tensor, share: float, rate_hz: int) -
         torch.stft(wave, size, size // HOPS, window=window, pad_mode="constant", return_complex=True)
         for wave in (generated, recording)
     )
-    least = made.abs() * 10 ** (-MOST_DB / 20)
-    level = made.abs() ** (1 - share) * torch.maximum(heard.abs(), least) ** share
+    loud = made.abs()
+    least = loud * 10 ** (-MOST_DB / 20)
+    level = loud ** (1 - share) * torch.maximum(heard.abs(), least) ** share
+    phase = torch.where(heard.abs() < least, made.angle(), heard.angle())
     low = torch.arange(len(made), device=made.device)[:, None] * rate_hz / size < VOICE_FROM_HZ
-    kept = torch.where(heard.abs() < least, made.angle(), heard.angle())
-    spectrum = torch.where(low, made, torch.polar(level, kept))
+    spectrum = torch.where(low, made, torch.polar(level, phase))
     return torch.istft(spectrum, size, size // HOPS, window=window, length=len(recording))
