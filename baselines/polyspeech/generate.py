@@ -39,10 +39,11 @@ def spoken(
     def step(new: Tensor, count: int) -> tuple[Tensor, Tensor]:
         place = count if task == "tts" else 1 + round((count - 1) * stretch)
         places = torch.full((len(new), 1), place)
-        told = {"codes": new} if task == "tts" else {"symbols": new + 1}
+        told = {"codes": new} if task == "tts" else {"symbols": new[:, 0] + 1}
         return network.embed(one_position(TARGET, places, 1, **told).to(device)), places
 
-    return continued(network.lm, tokens, vectors, runs, lambda hidden: network.logits(task, hidden), step)
+    said = continued(network.lm, tokens, vectors, runs, lambda hidden: network.logits(task, hidden), step)
+    return [(codes[:, 0], reason) for codes, reason in said]
 
 
 def transcribed(network: PolySpeechLM, heard: Sequence[Tensor], rate: float, stretch: float) -> list[tuple[str, str]]:

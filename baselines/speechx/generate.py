@@ -1,6 +1,6 @@
-"""Generation: level 1 frame by frame, then each further level at once.
+"""Generation: the first levels frame by frame, then each further level at once.
 
-Legend: b items, n frames, q levels, k codes.
+Legend: b items, n frames, q levels, s of them said frame by frame, k codes.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def generate(speaking: Autoregressive, refining: Refining, jobs: Sequence[Job], 
 
 
 def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tuple[Tensor, str]]:
-    """Level 1 [n] of each output (of an edit: of its new part), and why it ended."""
+    """The first levels [n, s] of each output (of an edit: of its new part), and why it ended."""
     device = next(network.parameters()).device
-    given = [_before(job.request) for job in jobs]
+    given = [_before(job.request, network.said) for job in jobs]
     sequences = [
         spoken_so_far(condition(job.request, levels, network.prompt_layers, network.frames_a_byte), before)
         for job, before in zip(jobs, given)
@@ -65,15 +65,16 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
         return network.embed(one_position(TARGET, places, levels, codes).to(device)), places
 
     runs = [Run(job.length, job.how, job.seed) for job in jobs]
-    return continued(network.lm, tokens, network.embed(tokens), runs, network.logits, step)
+    further = [lambda hidden, codes: network.further(hidden, codes)[0]] * (network.said - 1)
+    return continued(network.lm, tokens, network.embed(tokens), runs, network.logits, step, further)
 
 
 def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tensor], levels: int) -> list[Tensor]:
-    """All levels [n, q] of each output from level 1 [n] of it (of an edit: of its new part), greedily."""
+    """All levels [n, q] of each output from its first ones [n, s] (of an edit: of its new part), greedily."""
     device = next(network.parameters()).device
     outputs = [_whole(request, codes, levels) for request, codes in zip(requests, first)]
     stays = [kept(request, len(codes)) for request, codes in zip(requests, outputs)]
-    for level in range(1, levels):
+    for level in range(first[0].shape[1], levels):
         sequences = [
             refined_so_far(condition(request, levels, levels, network.frames_a_byte), codes, level, given)
             for request, codes, given in zip(requests, outputs, stays)
@@ -87,17 +88,17 @@ def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tenso
     return outputs
 
 
-def _before(request: Request) -> Tensor:
-    """Level 1 [n] of what stands before an edit: it is given, the new part goes on from it."""
+def _before(request: Request, said: int) -> Tensor:
+    """The first levels [n, s] of what stands before an edit: it is given, the new part goes on from it."""
     if request.task not in EDITS or request.source is None or request.span is None:
-        return torch.zeros(0, dtype=torch.long)
-    return request.source[: request.span[0], 0]
+        return torch.zeros(0, said, dtype=torch.long)
+    return request.source[: request.span[0], :said]
 
 
 def _whole(request: Request, first: Tensor, levels: int) -> Tensor:
-    """An output's codes [n, q] with its level 1, and all levels of what stays of the source."""
+    """An output's codes [n, q] with its first ones [n, s], and all levels of what stays of the source."""
     new = torch.zeros(len(first), levels, dtype=torch.long)
-    new[:, 0] = first
+    new[:, : first.shape[1]] = first
     if request.task not in EDITS or request.source is None or request.span is None:
         return new
     return torch.cat([request.source[: request.span[0]], new, request.source[request.span[1] :]])

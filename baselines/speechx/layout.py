@@ -84,9 +84,10 @@ def condition(request: Request, levels: int, heard: int, frames_a_byte: float) -
 
 
 def spoken_so_far(sequence: Sequence, codes: Tensor) -> Sequence:
-    """For the autoregressive model: the start sign and the output's frames [n] of level 1, each one place later."""
+    """For the autoregressive model: the start sign and the output's frames [n, s] of the levels that it says, each one
+    place later."""
     sequence.add_symbols(TARGET, [sign("start")], causal=True)
-    return sequence.add_codes(TARGET, codes[:, None], 1, causal=True)
+    return sequence.add_codes(TARGET, codes, 1, causal=True)
 
 
 def refined_so_far(sequence: Sequence, codes: Tensor, level: int, given: Tensor) -> Sequence:

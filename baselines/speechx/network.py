@@ -1,7 +1,10 @@
 """SpeechX's two transformers: autoregressive over level 1 of the output, the other over its further levels.
 
-Legend: b batch, n positions, t frames of the output (the last t positions), q levels, k codes, c latent channels, d
-width.
+At 40 Hz a level 1 of 1,024 codes keeps too little for words, so the first transformer may say further levels of a frame
+too, by a small network over depth (RQ-Transformer, Lee et al. 2022); one level is the paper's.
+
+Legend: b batch, n positions, t frames of the output (the last t positions), q levels, s of them said frame by frame, k
+codes, c latent channels, d width.
 """
 
 from __future__ import annotations
@@ -11,35 +14,53 @@ from torch import Tensor, nn
 
 from baselines.speechx.layout import KINDS, SIGNS
 from baselines.speechx.settings import NetworkConfig
+from speechbase.files import UserError
 from speechbase.tokens.lm import CodeHead, LMConfig, TokenEmbedding, TokenLM
 from speechbase.tokens.sequences import NO_CODE, Tokens
 
 
 class Autoregressive(nn.Module):
-    """Level 1 of the output: p(o[t, 1] | text, prompt, o[< t, 1]); class k is the end.
+    """Levels 1 to s of the output: p(o[t, l] | text, prompt, o[< t, 1..s], o[t, < l]); class k of level 1 is the end.
 
     Args:
         codewords: [q, k, c] of the token codec.
         prompt_layers: how many levels of prompt and source it hears (VALL-E's hears one).
+        said: s.
     """
 
     frames_a_byte = 1.0  # how far apart a text's bytes stand where the output's length is not known
 
-    def __init__(self, codewords: Tensor, sizes: LMConfig, prompt_layers: int):
+    def __init__(self, codewords: Tensor, sizes: LMConfig, prompt_layers: int, said: int = 1):
         super().__init__()
         self.embed = TokenEmbedding(codewords, sizes.dim, len(KINDS), len(SIGNS))
         self.lm = TokenLM(sizes)
         self.head = CodeHead(codewords[:1], sizes.dim, extra=1)
-        self.prompt_layers, self.end = prompt_layers, codewords.shape[1]
+        self.prompt_layers, self.end, self.said = prompt_layers, codewords.shape[1], said
+        self.depth = nn.ModuleList([_mixer(sizes.dim) for _ in range(1, said)])
+        self.below = ResidualHead(codewords[:said], sizes.dim) if said > 1 else None
 
-    def forward(self, tokens: Tokens, last: int) -> Tensor:
-        """Logits [b, last, k + 1] of what follows each of the last positions."""
-        hidden = self.lm(self.embed(tokens), tokens.places, tokens.visible())  # [b, n, d]
-        return self.logits(hidden[:, -last:])
+    def forward(self, tokens: Tokens, codes: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Of the last t positions, where the frames `codes` [b, t, s] follow: logits [b, t, k + 1] of level 1, and of
+        every further level, given the right ones below it, logits [b, t, k] and the latents [b, t, c]."""
+        hidden = self.lm(self.embed(tokens), tokens.places, tokens.visible())[:, -codes.shape[1] :]  # [b, t, d]
+        further = [self.further(hidden, codes[..., :level]) for level in range(1, self.said)]
+        return self.logits(hidden), [logits for logits, _ in further], [latents for _, latents in further]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [b, t, k + 1] of hidden states [b, t, d]."""
         return self.head(hidden, hidden.new_zeros(len(hidden), dtype=torch.long))
+
+    def further(self, hidden: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the level above codes [b, t, l] of the same frames: logits [b, t, k], and the latents as known there."""
+        assert self.below is not None, "a network that says one level has none above it"
+        level = codes.shape[-1]
+        heard = self.embed.table.summed(codes).to(hidden.dtype)  # [b, t, d]
+        mixed = hidden + self.depth[level - 1](torch.cat([hidden, heard], -1))
+        return self.below(mixed, codes, torch.full((len(codes),), level, device=codes.device))
+
+
+def _mixer(dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(2 * dim), nn.Linear(2 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
 
 class Refining(nn.Module):
@@ -127,7 +148,9 @@ def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoreg
     """The network of a kind (`speechx_ar` or `speechx_nar`) over codewords [q, k, c]."""
     network: Autoregressive | Refining
     if kind == "speechx_ar":
-        network = Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords))
+        if sizes.said_levels > len(codewords):
+            raise UserError(f"network.said_levels: the token codec has {len(codewords)} levels, not {sizes.said_levels}.")
+        network = Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords), sizes.said_levels)
     else:
         network = Refining(codewords, sizes)
     network.frames_a_byte = sizes.frames_a_byte or network.frames_a_byte

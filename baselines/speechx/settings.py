@@ -15,6 +15,9 @@ class NetworkConfig(LMConfig):
     """Sizes of SpeechX's transformers."""
 
     prompt_layers: Natural = key(0, "levels of prompt and source that the autoregressive model hears; 0: all")
+    said_levels: Count = key(
+        1, "levels of the output that the autoregressive model says, the further ones of a frame after its first"
+    )
     frames_a_byte: NotNegative = key(
         0.0, "how far apart a text's bytes stand where the output's length is not known; 0: as in the training speech"
     )

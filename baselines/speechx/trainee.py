@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.speechx.layout import condition, kept, refined_so_far, spoken_so_far
@@ -41,7 +42,7 @@ class Trainee(TokenTrainee):
 
 
 class AutoregressiveTrainee(Trainee):
-    """Level 1 and the end."""
+    """Level 1, the end, and the further levels that it says."""
 
     network: Autoregressive
 
@@ -49,21 +50,40 @@ class AutoregressiveTrainee(Trainee):
         """What is heard, and the labels of the output's positions."""
         requests, outputs, _ = drawer.draw(*stream, task=task)
         heard, end = self.sizes["prompt_layers"], self.drawer.codec.quantiser.codewords.shape[1]
+        said = [codes[:, : self.network.said] for codes in outputs]
         sequences = [
-            spoken_so_far(condition(request, self.levels, heard, self.network.frames_a_byte), codes[:, 0])
-            for request, codes in zip(requests, outputs)
+            spoken_so_far(condition(request, self.levels, heard, self.network.frames_a_byte), codes)
+            for request, codes in zip(requests, said)
         ]
-        labels = [torch.cat([codes[:, 0], codes.new_tensor([end])]) for codes in outputs]
-        return Batch(
-            collate(sequences, left=True),
-            aligned_right(labels),
-            torch.zeros(len(labels), dtype=torch.long),
-            requests[0].task,
-        )
+        last = torch.tensor([[end] + [NO_LABEL] * (self.network.said - 1)])
+        labels = aligned_right([torch.cat([codes, last]) for codes in said])  # [b, t, s]
+        return Batch(collate(sequences, left=True), labels, torch.arange(self.network.said), requests[0].task)
+
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """As of every token model; of further levels, with the error of the latents added to the loss."""
+        batch = self.ahead.take(step, micro)
+        logits, latents = self._foretold(network, batch)
+        loss, right = self.judged(logits, batch)
+        figures = {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
+        if latents:
+            there = (batch.labels != NO_LABEL).all(-1)
+            assert self.network.below is not None
+            errors = [self.network.below.error(known[there], batch.labels[there]) for known in latents]
+            figures["latents"] = torch.stack(errors).mean()
+            figures["loss"] = figures["loss"] + LATENTS * figures["latents"]
+        return figures
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
-        return network(batch.tokens, batch.labels.shape[1])
+        return self._foretold(network, batch)[0]
+
+    def _foretold(self, network: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Logits [b, t, s, k + 1] of the labelled positions, and the latents [b, t, c] as each further level knows
+        them."""
+        codes = self.drawer.codec.quantiser.codewords.shape[1]
+        frames = batch.labels.clamp(0, codes - 1)  # the end and padding have no further levels: any code will do
+        first, further, latents = network(batch.tokens, frames)
+        return torch.stack([first, *(F.pad(one, (0, 1), value=-torch.inf) for one in further)], -2), latents
 
 
 @dataclass

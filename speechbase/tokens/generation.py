@@ -1,6 +1,6 @@
 """Autoregressive generation with a cache: a batch whose rows draw, and end, each for itself.
 
-Legend: b items, n positions, d width, k classes.
+Legend: b items, n positions, d width, k classes, s codes a position.
 """
 
 from __future__ import annotations
@@ -43,18 +43,21 @@ def continued(
     runs: Sequence[Run],
     logits: Callable[[Tensor], Tensor],
     step: Callable[[Tensor, int], tuple[Tensor, Tensor]],
+    further: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
 ) -> list[tuple[Tensor, str]]:
-    """The tokens [n] that follow each row, and why it ended: `end`, `limit`, or the length's reason.
+    """The codes [n, s] that follow each row, and why it ended: `end`, `limit`, or the length's reason.
 
     Args:
         tokens, vectors: what stands before, padded at the left, and its embedding [b, n, d].
         logits: hidden states [b, 1, d] -> [b, 1, k + 1]; the last class is the end.
-        step: (drawn tokens [b], how many were drawn) -> the next position's vectors [b, 1, d] and places [b, 1].
+        step: (drawn codes [b, s], how many positions were drawn) -> the next one's vectors [b, 1, d] and places [b, 1].
+        further: for every code of a position after its first: (hidden states, its codes so far [b, 1, l]) -> logits
+            [b, 1, k].
     """
     cache, real = lm.new_cache(), tokens.real
     hidden = lm(vectors, tokens.places, tokens.visible(), cache)[:, -1:]  # [b, 1, d]
     rngs = [np.random.default_rng(run.seed) for run in runs]
-    drawn = torch.zeros(len(runs), 0, dtype=torch.long)
+    drawn = torch.zeros(len(runs), 0, 1 + len(further), dtype=torch.long)  # [b, n, s]
     ended: list[tuple[int, str] | None] = [None] * len(runs)
     while True:
         scores = logits(hidden)[:, 0].float().cpu()  # [b, k + 1]
@@ -62,18 +65,26 @@ def continued(
         for row, run in enumerate(runs):
             if run.length.frames is not None or drawn.shape[1] < run.length.least:
                 scores[row, end] = -torch.inf
-        new = torch.cat(
-            [draw(scores[r : r + 1], rngs[r : r + 1], run.how, drawn[r : r + 1]) for r, run in enumerate(runs)]
-        )
+        new = _each(scores, rngs, runs, drawn[..., 0])
         for row, run in enumerate(runs):
             if ended[row] is None:
                 ended[row] = _ended(run.length, drawn.shape[1], int(new[row]) == end)
         if all(ended):
             return [(row[: stop[0]], stop[1]) for row, stop in zip(drawn, ended) if stop]
-        drawn = torch.cat([drawn, new.clamp(max=end - 1)[:, None]], 1)
+        codes = new.clamp(max=end - 1)[:, None, None]  # [b, 1, 1]
+        for level, scored in enumerate(further, 1):
+            more = _each(scored(hidden, codes.to(hidden.device))[:, 0].float().cpu(), rngs, runs, drawn[..., level])
+            codes = torch.cat([codes, more[:, None, None]], -1)
+        drawn = torch.cat([drawn, codes], 1)
         vector, places = step(drawn[:, -1], drawn.shape[1])
         real = torch.cat([real, real.new_ones(len(runs), 1)], 1)
         hidden = lm(vector, places.to(vector.device), real[:, None, None], cache)
+
+
+def _each(scores: Tensor, rngs: list[np.random.Generator], runs: Sequence[Run], before: Tensor) -> Tensor:
+    """A code [b] of each row of scores [b, k], drawn as its run wants, after the codes `before` [b, n]."""
+    rows = range(len(runs))
+    return torch.cat([draw(scores[r : r + 1], rngs[r : r + 1], runs[r].how, before[r : r + 1]) for r in rows])
 
 
 def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | None:
@@ -88,10 +99,10 @@ def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | No
 def one_position(
     kind: int, places: Tensor, levels: int, codes: Tensor | None = None, symbols: Tensor | None = None
 ) -> Tokens:
-    """A position [b, 1] of each row at places [b, 1]: codes [b] of level 1, or symbols [b]."""
+    """A position [b, 1] of each row at places [b, 1]: codes [b, s] of the first levels, or symbols [b]."""
     here = torch.full((len(places), 1, levels), NO_CODE)
     if codes is not None:
-        here[:, 0, 0] = codes
+        here[:, 0, : codes.shape[1]] = codes
     one = torch.ones(len(places), 1, dtype=torch.bool)
     said = torch.zeros_like(places) if symbols is None else symbols[:, None]
     return Tokens(torch.full_like(places, kind), said, places, here, one, one)

@@ -39,6 +39,13 @@ class CodeTable(nn.Module):
         with torch.autocast(self.own.device.type, enabled=False):
             return torch.einsum("qkc,qcd->qkd", self.codewords, self.project) + self.own
 
+    def summed(self, codes: Tensor) -> Tensor:
+        """The sum [..., d] of the vectors of codes [..., l] of the first l levels, without making the table."""
+        levels = torch.arange(codes.shape[-1], device=codes.device)
+        with torch.autocast(self.own.device.type, enabled=False):
+            words = self.codewords[levels, codes]  # [..., l, c]
+            return torch.einsum("...lc,lcd->...d", words, self.project[levels]) + self.own[levels, codes].sum(-2)
+
 
 class TokenEmbedding(nn.Module):
     """Positions as vectors [b, n, d]: their segment's, their symbol's, and the sum of their codes'."""

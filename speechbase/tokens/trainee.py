@@ -24,10 +24,10 @@ NO_LABEL = -100
 
 @dataclass
 class Batch:
-    """A micro-batch: what is heard, and labels [b, t] of the last t positions, `NO_LABEL` where there is nothing to
-    learn.
+    """A micro-batch: what is heard, and labels [b, t] or [b, t, s] of the last t positions, `NO_LABEL` where there is
+    nothing to learn.
 
-    `level` [b] is the level that the labels are of, from 0 on.
+    `level` is the level that the labels are of, from 0 on: [b], or [s] of labels of several levels.
     """
 
     tokens: Tokens
@@ -78,7 +78,7 @@ class TokenTrainee:
         return self.judged(self.logits(network, batch), batch)
 
     def judged(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The same of logits [b, t, k] that are there already."""
+        """The same of logits [b, t, k] or [b, t, s, k] that are there already."""
         there, logits = batch.labels != NO_LABEL, logits.float()
         logits, labels = logits[there], batch.labels[there]  # [tokens, k], [tokens]
         best = logits.topk(min(self.top, logits.shape[-1]), -1).indices
@@ -95,7 +95,8 @@ class TokenTrainee:
                 loss, right = self.scores(network, batch.to(device))
                 losses.append(loss)
                 hits.append(right.float())
-                levels = batch.level[:, None].expand_as(batch.labels)[batch.labels != NO_LABEL]
+                level = batch.level[:, None] if batch.labels.dim() == 2 else batch.level
+                levels = level.expand_as(batch.labels)[batch.labels != NO_LABEL]
                 for level in levels.unique().tolist():
                     by_level.setdefault(level, []).append(hits[-1][(levels == level).to(device)])
             figures |= {
@@ -114,14 +115,15 @@ class TokenTrainee:
         raise NotImplementedError
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Logits [b, t, k] at the last t positions, those with labels."""
+        """Logits [b, t, k] or [b, t, s, k] at the last t positions, those with labels."""
         raise NotImplementedError
 
 
 def aligned_right(labels: list[Tensor]) -> Tensor:
-    """Labels [n] of each item as [b, longest], `NO_LABEL` before them."""
+    """Labels [n, ...] of each item as [b, longest, ...], `NO_LABEL` before them."""
     longest = max(map(len, labels))
-    return torch.stack([F.pad(one, (longest - len(one), 0), value=NO_LABEL) for one in labels])
+    before = [one.new_full((longest - len(one), *one.shape[1:]), NO_LABEL) for one in labels]
+    return torch.stack([torch.cat(pair) for pair in zip(before, labels)])
 
 
 def frames_a_byte(speech: SpeechTable, frame_rate_hz: float) -> float:

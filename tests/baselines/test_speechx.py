@@ -19,10 +19,10 @@ from baselines.speechx import layout, trainee
 from baselines.speechx.__main__ import app, main
 from baselines.speechx.generate import Job, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining, ResidualHead
+from baselines.speechx.network import Autoregressive, Refining, ResidualHead, build_network
 from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.pipeline import SpeechX
-from baselines.speechx.settings import BatchConfig, Task
+from baselines.speechx.settings import BatchConfig, NetworkConfig, Task
 from speechbase import audio, editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
@@ -90,7 +90,7 @@ def test_a_task_is_laid_out_as_in_its_table(task, given, expected):
 
 def test_the_autoregressive_model_may_hear_one_level_and_answers_at_the_source_s_places():
     sequence = condition(Request("ns", source=codes(3)), LEVELS, 1, 3.0)
-    spoken_so_far(sequence, codes(2)[:, 0])
+    spoken_so_far(sequence, codes(2)[:, :1])
     assert list(shown(sequence))[1:] == [
         "source0o--", "source1o--", "source2o--", "<start>0", "target1o--", "target2o--",
     ]  # fmt: skip
@@ -112,10 +112,11 @@ def codewords():
     return torch.randn(LEVELS, CODES, 6, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def speaking(codewords):
+@pytest.fixture(scope="module", params=[1, 2])
+def speaking(codewords, request):
+    """One that says a level, and one that says two."""
     torch.manual_seed(0)
-    return Autoregressive(codewords, LMConfig(**SIZES), LEVELS).eval()
+    return Autoregressive(codewords, LMConfig(**SIZES), LEVELS, request.param).eval()
 
 
 @pytest.fixture(scope="module")
@@ -125,23 +126,51 @@ def refining(codewords):
 
 
 def sequences(outputs):
-    """Requests of several lengths with these outputs of level 1."""
+    """Requests of several lengths with these outputs of the levels that are said."""
     requests = [Request("ns", source=codes(3)), Request("tts", text="one two", prompt=codes(5, 1))]
     return [spoken_so_far(condition(r, LEVELS, LEVELS, 3.0), output) for r, output in zip(requests, outputs)]
 
 
+def foretold(network, sequences, frames):
+    """Logits of all levels side by side [b, t, s * k + 1], where the same frames [t, s] follow in each row."""
+    first, further, _ = network(collate(sequences, left=True), frames[None].expand(len(sequences), -1, -1))
+    return torch.cat([first, *further], -1)
+
+
 def test_a_later_frame_does_not_move_earlier_logits(speaking):
-    before, after = codes(4)[:, 0], codes(4)[:, 0].clone()
+    before, after = codes(4)[:, : speaking.said], codes(4)[:, : speaking.said].clone()
     after[2] = (after[2] + 1) % CODES
-    a, b = (speaking(collate(sequences([x, x]), left=True), 5) for x in (before, after))
+    end = codes(1, 3)[:, : speaking.said]
+    a, b = (foretold(speaking, sequences([x, x]), torch.cat([before, end])) for x in (before, after))
     torch.testing.assert_close(a[:, :3], b[:, :3], atol=1e-6, rtol=0)
     assert (a[:, 3:] - b[:, 3:]).abs().amax((1, 2)).min() > 1e-5
 
 
 def test_padding_and_neighbours_do_not_move_logits(speaking):
-    alone = [speaking(collate([one], left=True), 3) for one in sequences([codes(2)[:, 0]] * 2)]
-    together = speaking(collate(sequences([codes(2)[:, 0]] * 2), left=True), 3)
+    said = codes(2)[:, : speaking.said]
+    frames = torch.cat([said, said[:1]])
+    alone = [foretold(speaking, [one], frames) for one in sequences([said] * 2)]
+    together = foretold(speaking, sequences([said] * 2), frames)
     torch.testing.assert_close(torch.cat(alone), together, atol=1e-5, rtol=0)
+
+
+def test_a_further_level_knows_the_levels_below_it_and_none_above(codewords):
+    torch.manual_seed(0)
+    network, hidden = Autoregressive(codewords, LMConfig(**SIZES), LEVELS, LEVELS).eval(), torch.randn(1, 4, 32)
+    said = codes(4)[None]
+    for level in range(1, LEVELS):
+        logits, latents = network.further(hidden, said[..., :level])
+        for below in range(level):
+            other = said.clone()
+            other[..., below] = (other[..., below] + 1) % CODES
+            assert (network.further(hidden, other[..., :level])[0] - logits).abs().amax(-1).min() > 1e-5
+        assert logits.shape == (1, 4, CODES) and latents.shape == (1, 4, codewords.shape[-1])
+
+
+def test_more_levels_than_there_are_is_a_sentence(codewords):
+    sizes = checked(NetworkConfig, SIZES | {"said_levels": LEVELS + 1}, "network")
+    with pytest.raises(UserError, match="the token codec has 3 levels, not 4"):
+        build_network("speechx_ar", codewords, sizes)
 
 
 def test_a_residual_code_is_what_the_guess_leaves_after_the_levels_below(codewords):
@@ -187,7 +216,7 @@ def made(tmp_path_factory):
     for kind, name, config in (
         ("codec", "codec", CODEC),
         ("quantiser", "codec_tokens", QUANTISER | {"store": "fp32"}),
-        ("speechx_ar", "speechx_ar", MODEL | {"network": SIZES | {"prompt_layers": 3}}),
+        ("speechx_ar", "speechx_ar", MODEL | {"network": SIZES | {"prompt_layers": 3, "said_levels": 2}}),
         ("speechx_nar", "speechx_nar", MODEL | {"batches": MODEL["batches"] | {"token_noise": 0.2}}),
     ):
         assert train(kind, name, config, data, root, root / "state", None, False)
@@ -195,7 +224,8 @@ def made(tmp_path_factory):
 
 
 def test_curves_tell_loss_and_accuracy_by_task_and_by_level(made):
-    for name, more in (("speechx_ar", set()), ("speechx_nar", {"valid_top10_level_2", "valid_top10_level_3"})):
+    further = {"valid_top10_level_2"}
+    for name, more in (("speechx_ar", further), ("speechx_nar", further | {"valid_top10_level_3"})):
         last = read_jsonl(made / name / "curves.jsonl")[-1]
         assert {f"valid_{task}_loss" for task in TASKS} | {
             "valid_ns_top10",
@@ -205,7 +235,7 @@ def test_curves_tell_loss_and_accuracy_by_task_and_by_level(made):
 
 
 def test_a_resumed_training_ends_as_the_undisturbed_one(made):
-    config = MODEL | {"network": SIZES | {"prompt_layers": 3}}
+    config = MODEL | {"network": SIZES | {"prompt_layers": 3, "said_levels": 2}}
     rounds = 0
     while not train("speechx_ar", "pieces", config, made / "data", made, made / "state", 0.0, False):
         rounds += 1
@@ -279,11 +309,12 @@ def test_an_unknown_task_is_named():
         checked(BatchConfig, {"tasks": {"nss": 1}}, "batches")
 
 
-@pytest.mark.parametrize("kind", ["speechx_ar", "speechx_nar"])
-def test_one_batch_is_learned_by_heart(made, kind, codewords):
+@pytest.mark.parametrize("kind, said", [("speechx_ar", 1), ("speechx_ar", 3), ("speechx_nar", 1)])
+def test_one_batch_is_learned_by_heart(made, kind, said):
     """Whatever is wrong with sequences, labels or masks would keep the loss up."""
     torch.manual_seed(0)
     config = MODEL | {"batches": MODEL["batches"] | {"valid_items": 1, "size": 2, "sentences": [1]}}
+    config |= {"network": SIZES | {"said_levels": said}}
     learner = trainee.build(config, Context(kind, made / "data", made, None, Accelerator(cpu=True)))
     batch = learner.batch(learner.drawer, "one", task="tts")
     optimiser = torch.optim.Adam(learner.network.parameters(), 1e-2)
@@ -312,7 +343,7 @@ def test_a_cache_gives_the_logits_of_the_whole_sequence(speaking):
     (drawn, reason), *_ = speak(speaking, jobs()[:1], LEVELS)
     assert len(drawn) == 5 and reason == "source"
     sequence = spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn)
-    whole = speaking(collate([sequence], left=True), 6)[0]  # [6, k + 1]
+    whole = speaking(collate([sequence], left=True), torch.cat([drawn, drawn[:1]])[None])[0][0]  # [6, k + 1]
     cache, hidden = speaking.lm.new_cache(), []
     tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn[:0])], left=True)
     hidden.append(speaking.lm(speaking.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:])
