@@ -64,12 +64,13 @@ def _mixer(dim: int) -> nn.Sequential:
 
 
 class Refining(nn.Module):
-    """Level l > 1 of the output: p(o[:, l] | text, prompt, o[:, < l]), all frames at once."""
+    """Level l > s of the output: p(o[:, l] | text, prompt, o[:, < l]), all frames at once; s levels are said."""
 
     frames_a_byte = 1.0
 
-    def __init__(self, codewords: Tensor, sizes: LMConfig):
+    def __init__(self, codewords: Tensor, sizes: LMConfig, said: int = 1):
         super().__init__()
+        self.said = said
         self.embed = TokenEmbedding(codewords, sizes.dim, len(KINDS), len(SIGNS))
         self.level = nn.Embedding(len(codewords), sizes.dim)
         nn.init.normal_(self.level.weight, std=0.1)
@@ -147,11 +148,14 @@ def unsaid(codewords: Tensor) -> Tensor:
 def build_network(kind: str, codewords: Tensor, sizes: NetworkConfig) -> Autoregressive | Refining:
     """The network of a kind (`speechx_ar` or `speechx_nar`) over codewords [q, k, c]."""
     network: Autoregressive | Refining
+    levels = len(codewords)
+    if sizes.said_levels > (most := levels if kind == "speechx_ar" else levels - 1):
+        raise UserError(
+            f"network.said_levels of {kind}: at most {most} of the codec's {levels}, not {sizes.said_levels}."
+        )
     if kind == "speechx_ar":
-        if sizes.said_levels > len(codewords):
-            raise UserError(f"network.said_levels: the token codec has {len(codewords)} levels, not {sizes.said_levels}.")
-        network = Autoregressive(codewords, sizes, sizes.prompt_layers or len(codewords), sizes.said_levels)
+        network = Autoregressive(codewords, sizes, sizes.prompt_layers or levels, sizes.said_levels)
     else:
-        network = Refining(codewords, sizes)
+        network = Refining(codewords, sizes, sizes.said_levels)
     network.frames_a_byte = sizes.frames_a_byte or network.frames_a_byte
     return network

@@ -68,6 +68,11 @@ class SpeechX:
         record = token_record(models / codec)
         self.speaking = self._network(checkpoint.folder_of(models, speaking), record)
         self.refining = self._network(checkpoint.folder_of(models, refining), record)
+        if self.speaking.said < self.refining.said:
+            raise UserError(
+                f"{refining} makes the levels above {self.refining.said}, but {speaking} says only "
+                f"{self.speaking.said}: put models together that were trained for each other."
+            )
         self.audio = CodedAudio(self.codec, self.speaking.lm.config.window, device)
 
     def _network(self, folder: Path, record: dict):

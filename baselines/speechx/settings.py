@@ -16,7 +16,7 @@ class NetworkConfig(LMConfig):
 
     prompt_layers: Natural = key(0, "levels of prompt and source that the autoregressive model hears; 0: all")
     said_levels: Count = key(
-        1, "levels of the output that the autoregressive model says, the further ones of a frame after its first"
+        1, "levels of the output that the autoregressive model says frame by frame; the other makes those above"
     )
     frames_a_byte: NotNegative = key(
         0.0, "how far apart a text's bytes stand where the output's length is not known; 0: as in the training speech"

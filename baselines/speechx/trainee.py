@@ -99,7 +99,8 @@ class Refined(Batch):
 
 
 class RefiningTrainee(Trainee):
-    """Levels 2 to q, one an item; of an edit the new frames, with all levels of what stays given.
+    """The levels above those that are said, one an item; of an edit the new frames, with all levels of what stays
+    given.
 
     A level is drawn in proportion to what the levels before it leave of the latents. Beside the codes it learns those
     latents: a code of the last levels alone says next to nothing about them.
@@ -111,7 +112,7 @@ class RefiningTrainee(Trainee):
         codewords = arguments[1].codec.quantiser.codewords
         distances = torch.cdist(codewords, codewords)  # [q, k, k]
         self.near = distances.topk(min(NEAR + 1, codewords.shape[1]), largest=False).indices[..., 1:].cpu()
-        left = unsaid(codewords.double())[1:].cpu().numpy()  # [q - 1]
+        left = unsaid(codewords.double())[arguments[0].said :].cpu().numpy()  # [q - s]
         self.drawn = left / left.sum()
         super().__init__(*arguments, **named)
 
@@ -120,7 +121,8 @@ class RefiningTrainee(Trainee):
         requests, outputs, rngs = drawer.draw(*stream, task=task)
         sequences, labels, levels = [], [], []
         for request, codes, rng in zip(requests, outputs, rngs):
-            level, given = int(rng.choice(self.levels - 1, p=self.drawn)) + 1, kept(request, len(codes))
+            level = self.network.said + int(rng.choice(len(self.drawn), p=self.drawn))
+            given = kept(request, len(codes))
             heard = self._disturbed(codes, rng, drawer.config.token_noise)
             heard = torch.where(given[:, None], codes, heard)
             sequence = condition(request, self.levels, self.levels, self.network.frames_a_byte)

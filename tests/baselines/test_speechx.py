@@ -42,6 +42,7 @@ from tests.speechbase.training.test_training import CODEC
 LEVELS, CODES = 3, 8
 TASKS = get_args(Task)
 SIZES = {"dim": 32, "ff_dim": 48, "layers": 2, "heads": 2}
+TWO = SIZES | {"said_levels": 2}
 MODEL = {
     "seed": 1,
     "network": SIZES,
@@ -167,10 +168,11 @@ def test_a_further_level_knows_the_levels_below_it_and_none_above(codewords):
         assert logits.shape == (1, 4, CODES) and latents.shape == (1, 4, codewords.shape[-1])
 
 
-def test_more_levels_than_there_are_is_a_sentence(codewords):
-    sizes = checked(NetworkConfig, SIZES | {"said_levels": LEVELS + 1}, "network")
-    with pytest.raises(UserError, match="the token codec has 3 levels, not 4"):
-        build_network("speechx_ar", codewords, sizes)
+@pytest.mark.parametrize("kind, said", [("speechx_ar", LEVELS + 1), ("speechx_nar", LEVELS)])
+def test_more_levels_than_there_are_is_a_sentence(codewords, kind, said):
+    sizes = checked(NetworkConfig, SIZES | {"said_levels": said}, "network")
+    with pytest.raises(UserError, match=f"said_levels of {kind}: at most {said - 1} of the codec's 3, not {said}"):
+        build_network(kind, codewords, sizes)
 
 
 def test_a_residual_code_is_what_the_guess_leaves_after_the_levels_below(codewords):
@@ -216,16 +218,15 @@ def made(tmp_path_factory):
     for kind, name, config in (
         ("codec", "codec", CODEC),
         ("quantiser", "codec_tokens", QUANTISER | {"store": "fp32"}),
-        ("speechx_ar", "speechx_ar", MODEL | {"network": SIZES | {"prompt_layers": 3, "said_levels": 2}}),
-        ("speechx_nar", "speechx_nar", MODEL | {"batches": MODEL["batches"] | {"token_noise": 0.2}}),
+        ("speechx_ar", "speechx_ar", MODEL | {"network": TWO | {"prompt_layers": 3}}),
+        ("speechx_nar", "speechx_nar", MODEL | {"batches": MODEL["batches"] | {"token_noise": 0.2}, "network": TWO}),
     ):
         assert train(kind, name, config, data, root, root / "state", None, False)
     return root
 
 
 def test_curves_tell_loss_and_accuracy_by_task_and_by_level(made):
-    further = {"valid_top10_level_2"}
-    for name, more in (("speechx_ar", further), ("speechx_nar", further | {"valid_top10_level_3"})):
+    for name, more in (("speechx_ar", {"valid_top10_level_1", "valid_top10_level_2"}), ("speechx_nar", set())):
         last = read_jsonl(made / name / "curves.jsonl")[-1]
         assert {f"valid_{task}_loss" for task in TASKS} | {
             "valid_ns_top10",
@@ -235,7 +236,7 @@ def test_curves_tell_loss_and_accuracy_by_task_and_by_level(made):
 
 
 def test_a_resumed_training_ends_as_the_undisturbed_one(made):
-    config = MODEL | {"network": SIZES | {"prompt_layers": 3, "said_levels": 2}}
+    config = MODEL | {"network": TWO | {"prompt_layers": 3}}
     rounds = 0
     while not train("speechx_ar", "pieces", config, made / "data", made, made / "state", 0.0, False):
         rounds += 1
@@ -246,7 +247,7 @@ def test_a_resumed_training_ends_as_the_undisturbed_one(made):
 
 
 def test_training_goes_on_from_another_model_s_weights(made):
-    config = MODEL | {"init": "speechx_nar", "training": MODEL["training"] | {"steps": 1, "lr": 1e-9}}
+    config = MODEL | {"network": TWO, "init": "speechx_nar", "training": MODEL["training"] | {"steps": 1, "lr": 1e-9}}
     assert train("speechx_nar", "further", config, made / "data", made, made / "state", None, False)
     before, after = (checkpoint.read_model(made / name)[0] for name in ("speechx_nar", "further"))
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
@@ -268,6 +269,16 @@ def test_weights_for_other_codes_are_refused(made, tmp_path):
         train(
             "speechx_ar", "x", MODEL | {"init": "speechx_ar"}, made / "data", tmp_path, tmp_path / "state", None, False
         )
+
+
+def test_models_that_leave_a_level_unsaid_are_refused(made, tmp_path):
+    """One that says a level, beside one that makes those above the second."""
+    for name in ("codec_tokens", "speechx_nar"):
+        (tmp_path / name).symlink_to(made / name)
+    short = MODEL | {"network": SIZES, "training": MODEL["training"] | {"steps": 1}}
+    assert train("speechx_ar", "speechx_ar", short, made / "data", tmp_path, tmp_path / "state", None, False)
+    with pytest.raises(UserError, match="speechx_nar makes the levels above 2, but speechx_ar says only 1"):
+        SpeechX(tmp_path)
 
 
 @pytest.fixture(scope="module")
