@@ -55,7 +55,7 @@ class Drawer:
         }
 
     def draw(self, *stream, task: str = "") -> tuple[list[Request], list[Tensor]]:
-        """Requests of one task, and of each the classes [m] that are wanted: bytes, tokens or one label, no end."""
+        """Requests of one task, and of each what is wanted: bytes [m], tokens [n, q] or one label, no end."""
         shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
         shares = np.array(list(self.weights.values())) / sum(self.weights.values())
         task = task or list(self.weights)[int(shared.choice(len(shares), p=shares))]
@@ -105,7 +105,7 @@ class Drawer:
         return embeddings(self.codec, self.hearing, padded, lengths)
 
     def _tokens(self, waves: list[np.ndarray]) -> list[Tensor]:
-        """Tokens [n] of each."""
+        """Tokens [n, q] of each."""
         semantic, sset = self.tokens_of
         found = embeddings(self.codec, semantic, *_padded(waves, self.spoken.device))
         return [tokens_of(sset, one) for one in found]
@@ -128,6 +128,6 @@ def embeddings(codec: Codec, semantic: Semantic | None, waves: Tensor, lengths: 
 
 @torch.no_grad()
 def tokens_of(sset: Sset, embedded: Tensor) -> Tensor:
-    """Tokens [n] of one item's semantic embeddings [n, e]; each alone, since padding would be heard at its end."""
+    """Tokens [n, q] of one item's semantic embeddings [n, e]; each alone, since padding would be heard at its end."""
     with torch.autocast(embedded.device.type, enabled=False):
         return sset.encode(embedded[None])[0].cpu()

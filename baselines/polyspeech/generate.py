@@ -1,6 +1,6 @@
 """Answers of the language model: text and tokens one after the other, a label at once.
 
-Legend: b items, n tokens, m bytes.
+Legend: b items, n frames, m bytes, q levels of tokens.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LEAST_BYTES = 20
 def spoken(
     network: PolySpeechLM, requests: Sequence[Request], runs: Sequence[Run], stretch: float
 ) -> list[tuple[Tensor, str]]:
-    """The classes [n] that follow each request of one task (bytes, or tokens), and why they ended: `end` or `limit`.
+    """What follows each request of one task (bytes [m], or tokens [n, q]), and why it ended: `end` or `limit`.
 
     Raises:
         UserError: more text and speech than the model's window takes.
     """
     task, device = requests[0].task, next(network.parameters()).device
-    sequences = [given(request, stretch) for request in requests]
+    sequences = [given(request, stretch, network.levels) for request in requests]
     tokens = collate(sequences, left=True).to(device)
     heard = heard_in(sequences, list(requests), network.hear.in_features)
     vectors = network.vectors(tokens, None if heard is None else heard.to(device))
@@ -40,10 +40,11 @@ def spoken(
         place = count if task == "tts" else 1 + round((count - 1) * stretch)
         places = torch.full((len(new), 1), place)
         told = {"codes": new} if task == "tts" else {"symbols": new[:, 0] + 1}
-        return network.embed(one_position(TARGET, places, 1, **told).to(device)), places
+        return network.embed(one_position(TARGET, places, network.levels, **told).to(device)), places
 
-    said = continued(network.lm, tokens, vectors, runs, lambda hidden: network.logits(task, hidden), step)
-    return [(codes[:, 0], reason) for codes, reason in said]
+    further = [network.further] * (network.levels - 1 if task == "tts" else 0)
+    said = continued(network.lm, tokens, vectors, runs, lambda hidden: network.logits(task, hidden), step, further)
+    return said if task == "tts" else [(codes[:, 0], reason) for codes, reason in said]
 
 
 def transcribed(network: PolySpeechLM, heard: Sequence[Tensor], rate: float, stretch: float) -> list[tuple[str, str]]:
@@ -58,7 +59,7 @@ def transcribed(network: PolySpeechLM, heard: Sequence[Tensor], rate: float, str
 def named(network: PolySpeechLM, task: str, heard: Sequence[Tensor], stretch: float) -> Tensor:
     """Probabilities [b, labels] of a naming task for embeddings [n, e] each."""
     requests = [Request(task, one) for one in heard]
-    sequences = [given(request, stretch) for request in requests]
+    sequences = [given(request, stretch, network.levels) for request in requests]
     tokens = collate(sequences, left=True).to(next(network.parameters()).device)
     there = heard_in(sequences, requests, network.hear.in_features)
     assert there is not None

@@ -10,7 +10,7 @@ What is given is seen by all positions, what is wanted only by those after it. P
 text's bytes stand as far apart as they do in speech on average (`stretch` frames), so that a byte and the frames that
 say it have near places: hours of speech are too few to learn that from.
 
-Legend: n frames, m bytes.
+Legend: n frames, m bytes, q levels of tokens.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def sign(name: str) -> int:
     return 1 + BYTES + SIGNS.index(name)
 
 
-def given(request: Request, stretch: float) -> Sequence:
-    """The task's sign, and speech or text, up to the start sign of what is wanted."""
-    sequence = Sequence(1)
+def given(request: Request, stretch: float, levels: int) -> Sequence:
+    """The task's sign, and speech or text, up to the start sign of what is wanted; tokens have so many levels."""
+    sequence = Sequence(levels)
     if request.heard is None:
         sequence.add_symbols(TEXT, [sign(request.task)]).add_symbols(TEXT, text_bytes(request.text), 1, step=stretch)
     else:
@@ -59,8 +59,8 @@ def with_text(sequence: Sequence, symbols: list[int], stretch: float) -> Sequenc
 
 
 def with_tokens(sequence: Sequence, tokens: Tensor) -> Sequence:
-    """The speech that was wanted, of tokens [n]."""
-    return sequence.add_codes(TARGET, tokens[:, None], 1, causal=True)
+    """The speech that was wanted, of tokens [n, q]."""
+    return sequence.add_codes(TARGET, tokens, 1, causal=True)
 
 
 def heard_in(sequences: list[Sequence], requests: list[Request], width: int) -> Tensor | None:

@@ -1,6 +1,7 @@
 """PolySpeech's language model: one transformer, an embedding for each modality, an output for each.
 
-Legend: b batch, n positions, t the last positions (those with labels), e width of what is heard, d width, k codes.
+Legend: b batch, n positions, t the last positions (those with labels), e width of what is heard, d width, q levels of
+tokens, k codes a level.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.polyspeech.layout import KINDS, SIGNS
+from speechbase.tokens.depth import Depth
 from speechbase.tokens.lm import CodeHead, TokenEmbedding, TokenLM
 from speechbase.tokens.sequences import BYTES, Tokens
 from speechbase.tokens.settings import LMConfig
@@ -18,19 +20,20 @@ class PolySpeechLM(nn.Module):
     """Text, tokens or a label from text or speech.
 
     Args:
-        codewords: [k, h] of the tokens that it speaks.
+        codewords: [q, k, h] of the tokens that it speaks: of a frame the first by the transformer, others by depth.
         heard: width of the embeddings that it hears.
         labels: how many labels each naming task has.
     """
 
     def __init__(self, codewords: Tensor, sizes: LMConfig, heard: int, labels: dict[str, int]):
         super().__init__()
-        words = codewords[None]
-        self.embed = TokenEmbedding(words, sizes.dim, len(KINDS), len(SIGNS))
+        self.levels, self.end = codewords.shape[:2]
+        self.embed = TokenEmbedding(codewords, sizes.dim, len(KINDS), len(SIGNS))
         self.hear = nn.Linear(heard, sizes.dim)
         self.lm = TokenLM(sizes)
         self.text = nn.Linear(sizes.dim, BYTES + 1)  # the last class is the end
-        self.speech = CodeHead(words, sizes.dim, extra=1)
+        self.speech = CodeHead(codewords[:1], sizes.dim, extra=1)
+        self.depth = Depth(codewords, sizes.dim)
         self.labels = nn.ModuleDict({task: nn.Linear(sizes.dim, count) for task, count in labels.items()})
         self.aligned = nn.Linear(sizes.dim, BYTES + 1)  # CTC's, over the positions of speech; class 0 is the blank
 
@@ -47,12 +50,25 @@ class PolySpeechLM(nn.Module):
         return self.lm(self.vectors(tokens, heard), tokens.places, tokens.visible())
 
     def logits(self, task: str, hidden: Tensor) -> Tensor:
-        """Logits [b, t, classes] of hidden states [b, t, d]: bytes, tokens (the last class is the end) or labels."""
+        """Logits [b, t, classes] of hidden states [b, t, d]: bytes, first tokens (the last class is the
+        end) or labels."""
         if task == "tts":
             return self.speech(hidden, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
         return (self.text if task == "asr" else self.labels[task])(hidden)
 
-    def forward(self, task: str, tokens: Tokens, heard: Tensor | None, last: int) -> tuple[Tensor, Tensor]:
-        """Logits at the last t positions, and all hidden states."""
+    def further(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """Logits [b, t, k] of the level above tokens [b, t, l] of the same frames."""
+        return self.depth(self.embed.table, hidden, codes)[0]
+
+    def forward(
+        self, task: str, tokens: Tokens, heard: Tensor | None, labels: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Logits at the last t positions, with labels [b, t] (of tokens [b, t, q]), all hidden states, and codewords'
+        sums [b, t, h] as every level of tokens after the first guesses them."""
         hidden = self.hidden(tokens, heard)
-        return self.logits(task, hidden[:, -last:]), hidden
+        last = hidden[:, -labels.shape[1] :]
+        logits = self.logits(task, last)
+        if task != "tts":
+            return logits, hidden, []
+        logits, guesses = self.depth.learned(self.embed.table, logits, last, labels)
+        return logits, hidden, guesses

@@ -185,7 +185,7 @@ class PolySpeech:
 
     @torch.inference_mode()
     def audible(self, tokens: Tensor, prompt: Tensor) -> np.ndarray:
-        """Audio float32 [s] of tokens [n] in the voice of a prompt's latents [p, c]."""
+        """Audio float32 [s] of tokens [n, q] in the voice of a prompt's latents [p, c]."""
         if not len(tokens):
             return self.audio.wave(tokens)
         said = self.sset.decode(tokens[None].to(self.device))

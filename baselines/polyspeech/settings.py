@@ -44,6 +44,7 @@ class SsetConfig(Settings):
     kernel: Count = 5
     layers: Natural = key(3, "convolutions of the encoder, and of the decoder")
     codes: Count = 512
+    levels: Count = key(1, "codebooks, each of what those before it leave")
     encoder: bool = key(True, "false: the codebook is k-means of the embeddings themselves")
 
 

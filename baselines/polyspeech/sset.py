@@ -1,10 +1,10 @@
-"""SSET: semantic embeddings as tokens and back, by convolutions around a vector quantiser (arXiv 2406.07801).
+"""SSET: semantic embeddings as tokens and back, by convolutions around a residual vector quantiser (arXiv 2406.07801).
 
-The codebook follows the encoder by moving averages, and a code that nothing falls on any more begins anew at a frame of
+Codebooks follow the encoder by moving averages, and a code that nothing falls on any more begins anew at a frame of
 the batch (van den Oord et al. 2017; Zeghidour et al. 2021). Its rival, k-means on the same embeddings, is the same
-model without the encoder: clusters, and the same decoder.
+model without the encoder: clusters (of what the level before leaves), and the same decoder.
 
-Legend: b batch, n frames, d width of the embeddings, h inner width, k codes.
+Legend: b batch, n frames, q levels, d width of the embeddings, h inner width, k codes a level.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ DEAD = 0.05  # frames a batch, on average, below which a code begins anew
 
 
 class Sset(nn.Module):
-    """Embeddings [b, n, d] <-> tokens [b, n] in 0..k-1."""
+    """Embeddings [b, n, d] <-> tokens [b, n, q] in 0..k-1."""
 
-    codewords: Tensor  # [k, h] (of k-means [k, d])
-    counts: Tensor  # [k], averages of how many frames a batch fall on each
-    sums: Tensor  # [k, h], and of what these frames sum up to
+    codewords: Tensor  # [q, k, h] (of k-means [q, k, d])
+    counts: Tensor  # [q, k], averages of how many frames a batch fall on each
+    sums: Tensor  # [q, k, h], and of what these frames sum up to
 
     def __init__(self, width: int, sizes: SsetConfig):
         super().__init__()
@@ -37,49 +37,58 @@ class Sset(nn.Module):
         self.encoder = _convolutions(width, inner, sizes) if sizes.encoder else nn.Identity()
         self.decoder = nn.Sequential(nn.Linear(inner, sizes.dim), _convolutions(sizes.dim, width, sizes))
         self.learned = sizes.encoder
-        self.register_buffer("codewords", torch.zeros(sizes.codes, inner))
-        self.register_buffer("counts", torch.ones(sizes.codes))
-        self.register_buffer("sums", torch.zeros(sizes.codes, inner))
+        self.register_buffer("codewords", torch.zeros(sizes.levels, sizes.codes, inner))
+        self.register_buffer("counts", torch.ones(sizes.levels, sizes.codes))
+        self.register_buffer("sums", torch.zeros(sizes.levels, sizes.codes, inner))
 
     def begin(self, codewords: Tensor) -> None:
-        """Start from codewords [k, h]."""
+        """Start from codewords [q, k, h]."""
         self.codewords.copy_(codewords)
         self.sums.copy_(codewords)
 
-    def nearest(self, inner: Tensor) -> Tensor:
-        """Token [b, n] whose codeword is nearest to each vector [b, n, h]; in full precision."""
+    def nearest(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens [b, n, q] of vectors [b, n, h], and what each level was to say [b, n, q, h]; in full precision."""
+        tokens, wanted, left = [], [], inner.float()
         with torch.autocast(inner.device.type, enabled=False):
-            words = self.codewords
-            return (words.square().sum(1) / 2 - inner.float() @ words.T).argmin(-1)
+            for words in self.codewords:
+                tokens.append((words.square().sum(1) / 2 - left @ words.T).argmin(-1))
+                wanted.append(left)
+                left = left - words[tokens[-1]]
+        return torch.stack(tokens, -1), torch.stack(wanted, -2)
+
+    def summed(self, tokens: Tensor) -> Tensor:
+        """The sum [b, n, h] of the codewords of tokens [b, n, q]."""
+        return self.codewords[torch.arange(tokens.shape[-1], device=tokens.device), tokens].sum(-2)
 
     def encode(self, embeddings: Tensor) -> Tensor:
-        """Tokens [b, n] of embeddings [b, n, d]."""
-        return self.nearest(self.encoder(embeddings))
+        """Tokens [b, n, q] of embeddings [b, n, d]."""
+        return self.nearest(self.encoder(embeddings))[0]
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Embeddings [b, n, d] of tokens [b, n]."""
-        return self.decoder(self.codewords[tokens])
+        """Embeddings [b, n, d] of tokens [b, n, q]."""
+        return self.decoder(self.summed(tokens))
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction [b, n, d], what the encoder gave [b, n, h], and tokens [b, n]; gradients pass straight."""
+        """Reconstruction [b, n, d], what the encoder gave [b, n, h], and tokens [b, n, q]; gradients pass straight."""
         inner = self.encoder(embeddings)
-        tokens = self.nearest(inner)
-        words = self.codewords[tokens].to(inner.dtype)
+        tokens, _ = self.nearest(inner)
+        words = self.summed(tokens).to(inner.dtype)
         return self.decoder(inner + (words - inner).detach() if self.learned else words), inner, tokens
 
     @torch.no_grad()
-    def follow(self, inner: Tensor, tokens: Tensor) -> None:
-        """Move the codewords towards the encoder's outputs [b, n, h], and dead ones to random frames."""
-        flat, found = inner.detach().float().flatten(0, 1), tokens.flatten()
-        counts = torch.bincount(found, minlength=len(self.codewords)).float()
-        sums = torch.zeros_like(self.sums).index_add_(0, found, flat)  # no product: autocast would round it
-        self.counts.lerp_(counts, 1 - DECAY)
-        self.sums.lerp_(sums, 1 - DECAY)
-        dead = self.counts < DEAD
-        if dead.any():
-            self.sums[dead] = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
-            self.counts[dead] = 1.0
-        self.codewords.copy_(self.sums / self.counts[:, None])
+    def follow(self, inner: Tensor) -> None:
+        """Move the codewords towards what the encoder's outputs [b, n, h] leave to them, and dead ones to random
+        frames."""
+        tokens, wanted = self.nearest(inner.detach())
+        for level, (words, counts, sums) in enumerate(zip(self.codewords, self.counts, self.sums)):
+            flat, found = wanted[..., level, :].flatten(0, 1), tokens[..., level].flatten()
+            counts.lerp_(torch.bincount(found, minlength=len(words)).float(), 1 - DECAY)
+            sums.lerp_(torch.zeros_like(sums).index_add_(0, found, flat), 1 - DECAY)
+            dead = counts < DEAD
+            if dead.any():
+                sums[dead] = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
+                counts[dead] = 1.0
+            words.copy_(sums / counts[:, None])
 
 
 def _convolutions(enter: int, leave: int, sizes: SsetConfig) -> nn.Sequential:

@@ -36,8 +36,8 @@ class SsetTrainee:
         loss = F.mse_loss(made, wanted)
         if not network.learned:
             return {"loss": loss}
-        commitment = F.mse_loss(inner.float(), network.codewords[tokens])
-        network.follow(inner, tokens)
+        commitment = F.mse_loss(inner.float(), network.summed(tokens))
+        network.follow(inner)
         return {"loss": loss + self.cost.commitment * commitment, "error": loss, "commitment": commitment}
 
     @staticmethod
@@ -46,12 +46,12 @@ class SsetTrainee:
         return made.float(), inner, tokens, embeddings
 
     def validate(self, network: Sset) -> dict[str, float]:  # type: ignore[override]
-        """Share of the embeddings' variance that is lost, and the perplexity of the tokens, on held-out speech."""
-        errors, counts = [], torch.zeros(len(network.codewords))
+        """Share of the embeddings' variance that is lost, and the perplexity of the first level, on held-out speech."""
+        errors, counts = [], torch.zeros(network.codewords.shape[1])
         for embeddings in self.held_out:
             made, _, tokens, wanted = self._through(network, embeddings)
             errors.append(float(F.mse_loss(made, wanted) / wanted.var()))
-            counts += torch.bincount(tokens.flatten().cpu(), minlength=len(counts))
+            counts += torch.bincount(tokens[..., 0].flatten().cpu(), minlength=len(counts))
         used = counts[counts > 0] / counts.sum()
         return {"loss": sum(errors) / len(errors), "perplexity": float((-(used * used.log()).sum()).exp())}
 
@@ -103,10 +103,10 @@ def build(config: dict, context: Context) -> SsetTrainee:
     frames = embed.frames(train, how, fit.frames).to(device)
     with torch.no_grad():
         inner = network.encoder(frames[None])[0]
-    clusters = ResidualQuantiser(1, sizes.codes, inner.shape[-1])
+    clusters = ResidualQuantiser(sizes.levels, sizes.codes, inner.shape[-1])
     left = clusters.fit(inner, config["seed"], fit.iterations)
-    context.accelerator.print(f"variance that is left over after k-means: {left[0]:.3f}")
-    network.begin(clusters.codewords[0].to(device))
+    context.accelerator.print(f"variance that is left over after k-means: {left[-1]:.3f}")
+    network.begin(clusters.codewords.to(device))
     losses = checked(SsetLosses, config.get("losses", {}), "losses")
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "semantic": semantic.record}
     return SsetTrainee(network, embed, train, valid, how, losses, record)

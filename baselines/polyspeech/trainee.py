@@ -25,7 +25,7 @@ from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Sequence, collate
 from speechbase.tokens.settings import LMConfig
-from speechbase.tokens.trainee import Batch, TokenTrainee, aligned_right, frames_a_byte
+from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte, with_latents
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
@@ -72,31 +72,31 @@ class PolySpeechTrainee(TokenTrainee):
         """A micro-batch of one task."""
         requests, wanted = drawer.draw(*stream, task=task)
         task = requests[0].task
-        sequences = [given(request, self.stretch) for request in requests]
-        labels = wanted
+        sequences = [given(request, self.stretch, self.network.levels) for request in requests]
+        labels, level = wanted, torch.zeros(len(wanted), dtype=torch.long)
         if task == "asr":
             sequences = [with_text(one, (said + 1).tolist(), self.stretch) for one, said in zip(sequences, wanted)]
             labels = [torch.cat([said, said.new_tensor([self.network.text.out_features - 1])]) for said in wanted]
         elif task == "tts":
-            end = self.network.embed.table.codewords.shape[1]
             sequences = [with_tokens(one, said) for one, said in zip(sequences, wanted)]
-            labels = [torch.cat([said, said.new_tensor([end])]) for said in wanted]
+            last = torch.tensor([[self.network.end] + [NO_LABEL] * (self.network.levels - 1)])
+            labels, level = [torch.cat([said, last]) for said in wanted], torch.arange(self.network.levels)
         tokens = collate(sequences, left=True)
         heard = heard_in(sequences, requests, self.width)
-        level = torch.zeros(len(labels), dtype=torch.long)
         return HeardBatch(tokens, aligned_right(labels), level, task, heard, _speech(sequences, requests), wanted)
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
         assert isinstance(batch, HeardBatch)
-        return network(batch.task, batch.tokens, batch.heard, batch.labels.shape[1])[0]
+        return network(batch.task, batch.tokens, batch.heard, batch.labels)[0]
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Mean cross-entropy over what is wanted, the share of it that is likeliest, and CTC where it is asked for."""
         batch: HeardBatch = self.ahead.take(step, micro)
-        logits, hidden = network(batch.task, batch.tokens, batch.heard, batch.labels.shape[1])
+        logits, hidden, guesses = network(batch.task, batch.tokens, batch.heard, batch.labels)
         loss, right = self.judged(logits, batch)
         figures = {"loss": loss.mean(), "top1": right.float().mean()}
+        figures = with_latents(figures, self.network.depth.head, guesses, batch.labels)
         if self.cost.ctc and batch.task == "asr":
             figures["loss"] = figures["loss"] + self.cost.ctc * self._ctc(network, hidden, batch)
         return figures

@@ -65,7 +65,7 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
         return network.embed(one_position(TARGET, places, levels, codes).to(device)), places
 
     runs = [Run(job.length, job.how, job.seed) for job in jobs]
-    further = [lambda hidden, codes: network.further(hidden, codes)[0]] * (network.said - 1)
+    further = [network.further] * (network.said - 1)
     return continued(network.lm, tokens, network.embed(tokens), runs, network.logits, step, further)
 
 

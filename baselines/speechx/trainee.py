@@ -7,25 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.speechx.layout import condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining, build_network, unsaid
+from baselines.speechx.network import Autoregressive, Refining, build_network
 from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.settings import BatchConfig, NetworkConfig, SpeechXModel
 from speechbase.codec.loading import load_token_codec
 from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError
 from speechbase.settings import checked, value_of
+from speechbase.tokens.depth import unsaid
 from speechbase.tokens.sequences import collate
-from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte
+from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte, with_latents
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
 NEAR = 10  # codes among which token noise draws
-LATENTS = 20.0  # weight of the latents' error: about as much as the codes' cross-entropy
 
 
 class Trainee(TokenTrainee):
@@ -60,30 +59,16 @@ class AutoregressiveTrainee(Trainee):
         return Batch(collate(sequences, left=True), labels, torch.arange(self.network.said), requests[0].task)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
-        """As of every token model; of further levels, with the error of the latents added to the loss."""
+        """As of every token model, with the error of the latents added to the loss where it says several levels."""
         batch = self.ahead.take(step, micro)
-        logits, latents = self._foretold(network, batch)
+        logits, latents = network(batch.tokens, batch.labels)
         loss, right = self.judged(logits, batch)
         figures = {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
-        if latents:
-            there = (batch.labels != NO_LABEL).all(-1)
-            assert self.network.below is not None
-            errors = [self.network.below.error(known[there], batch.labels[there]) for known in latents]
-            figures["latents"] = torch.stack(errors).mean()
-            figures["loss"] = figures["loss"] + LATENTS * figures["latents"]
-        return figures
+        return with_latents(figures, self.network.depth.head, latents, batch.labels)
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
-        return self._foretold(network, batch)[0]
-
-    def _foretold(self, network: nn.Module, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        """Logits [b, t, s, k + 1] of the labelled positions, and the latents [b, t, c] as each further level knows
-        them."""
-        codes = self.drawer.codec.quantiser.codewords.shape[1]
-        frames = batch.labels.clamp(0, codes - 1)  # the end and padding have no further levels: any code will do
-        first, further, latents = network(batch.tokens, frames)
-        return torch.stack([first, *(F.pad(one, (0, 1), value=-torch.inf) for one in further)], -2), latents
+        return network(batch.tokens, batch.labels)[0]
 
 
 @dataclass
@@ -139,9 +124,9 @@ class RefiningTrainee(Trainee):
         assert isinstance(batch, Refined)
         logits, latents = network(batch.tokens, batch.level, batch.labels.shape[1])
         loss, right = self.judged(logits, batch)
-        there = batch.labels != NO_LABEL
-        error = self.network.head.error(latents[there], batch.whole[there])
-        return {"loss": loss.mean() + LATENTS * error, f"top{self.top}": right.float().mean(), "latents": error}
+        figures = {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
+        wanted = batch.whole.masked_fill((batch.labels == NO_LABEL)[..., None], NO_LABEL)
+        return with_latents(figures, self.network.head, [latents], wanted)
 
     def _disturbed(self, codes: Tensor, rng: np.random.Generator, share: float) -> Tensor:
         """Codes [n, q] of which a share became one of the nearest: in use, level 1 comes from samples."""

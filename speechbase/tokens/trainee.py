@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechbase.corpus.speech import SpeechTable
+from speechbase.tokens.depth import ResidualHead
 from speechbase.tokens.sequences import Tokens
 from speechbase.training.ahead import Ahead
 
 NO_LABEL = -100
+LATENTS = 20.0  # weight of the latents' error: about as much as the codes' cross-entropy
 
 
 @dataclass
@@ -124,6 +126,18 @@ def aligned_right(labels: list[Tensor]) -> Tensor:
     longest = max(map(len, labels))
     before = [one.new_full((longest - len(one), *one.shape[1:]), NO_LABEL) for one in labels]
     return torch.stack([torch.cat(pair) for pair in zip(before, labels)])
+
+
+def with_latents(
+    figures: dict[str, Tensor], head: ResidualHead | None, latents: list[Tensor], labels: Tensor
+) -> dict[str, Tensor]:
+    """A micro-batch's figures with the error of guessed latents [b, t, c] against codes [b, t, q] added to the loss; as
+    they are where no latents were guessed."""
+    if head is None or not latents:
+        return figures
+    there = (labels != NO_LABEL).all(-1)  # [b, t]
+    error = torch.stack([head.error(guess[there], labels[there]) for guess in latents]).mean()
+    return figures | {"loss": figures["loss"] + LATENTS * error, "latents": error}
 
 
 def frames_a_byte(speech: SpeechTable, frame_rate_hz: float) -> float:

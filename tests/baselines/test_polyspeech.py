@@ -49,7 +49,7 @@ LABELS = {"lid": ["en", "it"], "gid": ["f", "m"]}
 MODELS = {
     "hubert_1": ("hubert", {"network": SIZES, "batches": {**CROPS, "noisy": 0.5}, "targets": CLUSTERS}),
     "hubert_2": ("hubert", {"network": SIZES, "batches": CROPS, "targets": CLUSTERS | {"of": "hubert_1"}}),
-    "sset": ("sset", {"network": {"dim": 16, "kernel": 3, "layers": 1, "codes": 8}, "batches": CROPS,
+    "sset": ("sset", {"network": {"dim": 16, "kernel": 3, "layers": 1, "codes": 8, "levels": 2}, "batches": CROPS,
                       "fit": {"frames": 120, "iterations": 3}, "semantic": "hubert_2"}),
     "polyspeech_decoder": ("polyspeech_decoder", {"network": SIZES, "batches": CROPS, "semantic": "hubert_2",
                                                   "tokens": "sset"}),
@@ -125,29 +125,40 @@ def test_a_probe_reads_what_stands_in_its_features():
     assert probe.greedy([0, 1, 1, 0, 1, 2]) == "aab"
 
 
-def test_tokens_learn_to_say_what_they_hear_and_dead_codes_come_back():
+@pytest.mark.parametrize("levels, codes", [(1, 8), (2, 8)])
+def test_tokens_learn_to_say_what_they_hear_and_dead_codes_come_back(levels, codes):
     torch.manual_seed(0)
-    network = Sset(6, SsetConfig(dim=16, kernel=3, layers=1, codes=8))
+    network = Sset(6, SsetConfig(dim=16, kernel=3, layers=1, codes=codes, levels=levels))
     centres = 3 * torch.randn(8, 6)
     data = centres[torch.randint(8, (4, 40))] + 0.05 * torch.randn(4, 40, 6)
-    network.begin(torch.randn(8, 16) * 50)  # far from everything: nearly all are dead
+    network.begin(torch.randn(levels, codes, 16) * 50)  # far from everything: nearly all are dead
     optimiser = torch.optim.Adam(network.parameters(), 5e-3)
     for _ in range(300):
         made, inner, tokens = network(data)
-        loss = (made - data).square().mean() + 0.25 * (inner - network.codewords[tokens]).square().mean()
-        network.follow(inner, tokens)
+        loss = (made - data).square().mean() + 0.25 * (inner - network.summed(tokens)).square().mean()
+        network.follow(inner)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert len(network.encode(data).unique()) >= 6
+    assert len(network.encode(data).flatten(0, 1).unique(dim=0)) >= 6
     assert (network.decode(network.encode(data)) - data).square().mean() < 0.3 * data.var()
 
 
 def test_k_means_is_the_same_without_an_encoder():
     network = Sset(6, SsetConfig(dim=16, kernel=3, layers=1, codes=8, encoder=False))
-    network.begin(torch.randn(8, 6))
-    assert torch.equal(network.encode(network.codewords[None]), torch.arange(8)[None])
-    assert network.decode(torch.arange(8)[None]).shape == (1, 8, 6)
+    network.begin(torch.randn(1, 8, 6))
+    assert torch.equal(network.encode(network.codewords), torch.arange(8)[None, :, None])
+    assert network.decode(torch.arange(8)[None, :, None]).shape == (1, 8, 6)
+
+
+def test_a_further_level_says_what_the_first_leaves():
+    torch.manual_seed(0)
+    network = Sset(6, SsetConfig(dim=16, kernel=3, layers=1, codes=8, levels=2, encoder=False))
+    network.begin(torch.stack([10 * torch.randn(8, 6), torch.randn(8, 6)]))
+    said = torch.stack([torch.arange(8), torch.arange(8).flip(0)], -1)[None]  # [1, 8, 2]
+    tokens, wanted = network.nearest(network.summed(said))
+    assert torch.equal(tokens, said)
+    torch.testing.assert_close(wanted[0, :, 1], network.codewords[1][said[0, :, 1]], atol=1e-5, rtol=0)
 
 
 # -- sequences -------------------------------------------------------------------------------------
@@ -155,13 +166,13 @@ def test_k_means_is_the_same_without_an_encoder():
 
 def test_a_task_is_laid_out_as_in_its_table():
     heard = torch.ones(3, 4)
-    asr = with_text(given(Request("asr", heard), 2.5), [105, 106, 107], 2.5)
+    asr = with_text(given(Request("asr", heard), 2.5, 1), [105, 106, 107], 2.5)
     sign = [layout.sign(name) for name in ("asr", "start", "tts")]
     assert asr.symbols == [sign[0], 0, 0, 0, sign[1], 105, 106, 107]
     assert asr.places == [0, 1, 2, 3, 0, 1, 3, 6] and asr.causal == [False] * 4 + [True] * 4
-    tts = given(Request("tts", text="Hi"), 2.5)
+    tts = given(Request("tts", text="Hi"), 2.5, 1)
     assert tts.symbols == [sign[2], 1 + ord("h"), 1 + ord("i"), sign[1]] and tts.places == [0, 1, 3, 0]
-    both = [asr, given(Request("lid", heard[:1]), 2.5)]
+    both = [asr, given(Request("lid", heard[:1]), 2.5, 1)]
     there = heard_in(both, [Request("asr", heard), Request("lid", heard[:1])], 4)
     assert there.shape == (2, 8, 4) and there[0, 1:4].all() and there[1, 6].all() and there.sum() == 16
 
@@ -169,22 +180,22 @@ def test_a_task_is_laid_out_as_in_its_table():
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return PolySpeechLM(torch.randn(8, 16), LMConfig(**SIZES), 4, {"lid": 2, "gid": 2}).eval()
+    return PolySpeechLM(torch.randn(2, 8, 16), LMConfig(**SIZES), 4, {"lid": 2, "gid": 2}).eval()
 
 
 def test_a_later_byte_does_not_move_earlier_logits_and_neighbours_none(network):
     requests = [Request("asr", torch.randn(5, 4)), Request("asr", torch.randn(9, 4))]
     said = [[100, 101, 102], [100, 120, 121]]
-    sequences = [with_text(given(request, 2.0), text, 2.0) for request, text in zip(requests, said)]
+    sequences = [with_text(given(request, 2.0, 2), text, 2.0) for request, text in zip(requests, said)]
 
     def logits(rows):
         chosen, asked = [sequences[row] for row in rows], [requests[row] for row in rows]
-        return network("asr", collate(chosen, left=True), heard_in(chosen, asked, 4), 4)[0]
+        return network("asr", collate(chosen, left=True), heard_in(chosen, asked, 4), torch.zeros(len(rows), 4))[0]
 
     alone = torch.cat([logits([row]) for row in (0, 1)])
     torch.testing.assert_close(alone, logits([0, 1]), atol=1e-5, rtol=0)
-    other = with_text(given(requests[0], 2.0), [100, 101, 110], 2.0)
-    moved = network("asr", collate([other], left=True), heard_in([other], requests[:1], 4), 4)[0]
+    other = with_text(given(requests[0], 2.0, 2), [100, 101, 110], 2.0)
+    moved = network("asr", collate([other], left=True), heard_in([other], requests[:1], 4), torch.zeros(1, 4))[0]
     torch.testing.assert_close(moved[0, :3], alone[0, :3], atol=1e-6, rtol=0)
     assert (moved[0, 3] - alone[0, 3]).abs().max() > 1e-5
 
@@ -203,10 +214,11 @@ def test_a_cache_gives_what_the_whole_sequence_gives_and_batches_do_not_matter(n
         assert reason in ("end", "limit")
         greedy = [Run(Length(frames=4), Drawing(temperature=0.0), 0)]
         best = spoken(network, [request], greedy, 2.0)[0][0]
-        base = given(request, 2.0)
+        base = given(request, 2.0, 2)
         whole = with_text(base, (best + 1).tolist(), 2.0) if task == "asr" else layout.with_tokens(base, best)
-        logits = network(task, collate([whole], left=True), heard_in([whole], [request], 4), 5)[0][0, :4]
-        assert torch.equal(logits[:, :-1].argmax(-1), best)
+        labels = torch.cat([best, best[:1]])[None]
+        logits = network(task, collate([whole], left=True), heard_in([whole], [request], 4), labels)[0][0, :4]
+        assert torch.equal(logits[..., :-1].argmax(-1), best)
 
 
 # -- training --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from baselines.speechx import layout, trainee
 from baselines.speechx.__main__ import app, main
 from baselines.speechx.generate import Job, generate, speak
 from baselines.speechx.layout import Request, condition, kept, refined_so_far, spoken_so_far
-from baselines.speechx.network import Autoregressive, Refining, ResidualHead, build_network
+from baselines.speechx.network import Autoregressive, Refining, build_network
 from baselines.speechx.pairs import Drawer, TokenPairs
 from baselines.speechx.pipeline import SpeechX
 from baselines.speechx.settings import BatchConfig, NetworkConfig, Task
@@ -28,6 +28,7 @@ from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
 from speechbase.settings import checked
 from speechbase.systems.runner import run_manifest
+from speechbase.tokens.depth import ResidualHead
 from speechbase.tokens.generation import Length, one_position
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.sequences import NO_CODE, collate
@@ -133,9 +134,9 @@ def sequences(outputs):
 
 
 def foretold(network, sequences, frames):
-    """Logits of all levels side by side [b, t, s * k + 1], where the same frames [t, s] follow in each row."""
-    first, further, _ = network(collate(sequences, left=True), frames[None].expand(len(sequences), -1, -1))
-    return torch.cat([first, *further], -1)
+    """Logits of all levels side by side [b, t, s * (k + 1)], where the same frames [t, s] follow in each row."""
+    logits, _ = network(collate(sequences, left=True), frames[None].expand(len(sequences), -1, -1))
+    return logits.nan_to_num(neginf=0).flatten(2)
 
 
 def test_a_later_frame_does_not_move_earlier_logits(speaking):
@@ -160,12 +161,12 @@ def test_a_further_level_knows_the_levels_below_it_and_none_above(codewords):
     network, hidden = Autoregressive(codewords, LMConfig(**SIZES), LEVELS, LEVELS).eval(), torch.randn(1, 4, 32)
     said = codes(4)[None]
     for level in range(1, LEVELS):
-        logits, latents = network.further(hidden, said[..., :level])
+        logits = network.further(hidden, said[..., :level])
         for below in range(level):
             other = said.clone()
             other[..., below] = (other[..., below] + 1) % CODES
-            assert (network.further(hidden, other[..., :level])[0] - logits).abs().amax(-1).min() > 1e-5
-        assert logits.shape == (1, 4, CODES) and latents.shape == (1, 4, codewords.shape[-1])
+            assert (network.further(hidden, other[..., :level]) - logits).abs().amax(-1).min() > 1e-5
+        assert logits.shape == (1, 4, CODES)
 
 
 @pytest.mark.parametrize("kind, said", [("speechx_ar", LEVELS + 1), ("speechx_nar", LEVELS)])
@@ -354,7 +355,7 @@ def test_a_cache_gives_the_logits_of_the_whole_sequence(speaking):
     (drawn, reason), *_ = speak(speaking, jobs()[:1], LEVELS)
     assert len(drawn) == 5 and reason == "source"
     sequence = spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn)
-    whole = speaking(collate([sequence], left=True), torch.cat([drawn, drawn[:1]])[None])[0][0]  # [6, k + 1]
+    whole = speaking(collate([sequence], left=True), torch.cat([drawn, drawn[:1]])[None])[0][0, :, 0]  # [6, k + 1]
     cache, hidden = speaking.lm.new_cache(), []
     tokens = collate([spoken_so_far(condition(jobs()[0].request, LEVELS, LEVELS, 3.0), drawn[:0])], left=True)
     hidden.append(speaking.lm(speaking.embed(tokens), tokens.places, tokens.visible(), cache)[:, -1:])

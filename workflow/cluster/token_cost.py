@@ -86,7 +86,7 @@ def _polyspeech_parameters(models: dict, model: dict) -> int:
                 made = LatentDecoder(width, channels, LMConfig(**network))
             case _:
                 sset = SsetConfig(**models[model["tokens"]]["network"])
-                words = torch.zeros(sset.codes, sset.dim if sset.encoder else width)
+                words = torch.zeros(sset.levels, sset.codes, sset.dim if sset.encoder else width)
                 heard = width if model["hears"] == "semantic" else channels
                 made = PolySpeechLM(words, LMConfig(**network), heard, {"lid": LANGUAGES, "gid": 2})
         return sum(one.numel() for one in made.parameters())
