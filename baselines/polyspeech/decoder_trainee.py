@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.polyspeech import weights
 from baselines.polyspeech.crops import Crops
 from baselines.polyspeech.decoder import LatentDecoder
 from baselines.polyspeech.hubert import Semantic
@@ -85,6 +86,7 @@ def build(config: dict, context: Context) -> DecoderTrainee:
     train, valid = Crops.of(context.data, config, codec.rate_hz, device)
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
-    network = LatentDecoder(semantic.dim, codec.latent_dim, sizes).to(device)
+    network = LatentDecoder(semantic.dim, codec.latent_dim, sizes)
+    weights.begin(network, context.init, "polyspeech_decoder", tokens=tokens)
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "tokens": tokens}
-    return DecoderTrainee(network, codec, semantic, sset, train, valid, how, config["seed"], record)
+    return DecoderTrainee(network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.polyspeech import weights
 from baselines.polyspeech.crops import Crops
 from baselines.polyspeech.hubert import Semantic
 from baselines.polyspeech.settings import CropConfig, SsetConfig, SsetFit, SsetLosses, SsetModel
@@ -100,13 +101,15 @@ def build(config: dict, context: Context) -> SsetTrainee:
     sizes = checked(SsetConfig, config["network"], "network")
     network = Sset(semantic.dim, sizes).to(device)
     embed = Embed(codec, semantic, config["seed"])
-    frames = embed.frames(train, how, fit.frames).to(device)
-    with torch.no_grad():
-        inner = network.encoder(frames[None])[0]
-    clusters = ResidualQuantiser(sizes.levels, sizes.codes, inner.shape[-1])
-    left = clusters.fit(inner, config["seed"], fit.iterations)
-    context.accelerator.print(f"variance that is left over after k-means: {left[-1]:.3f}")
-    network.begin(clusters.codewords.to(device))
+    weights.begin(network, context.init, "sset", semantic=semantic.record)
+    if context.init is None:
+        frames = embed.frames(train, how, fit.frames).to(device)
+        with torch.no_grad():
+            inner = network.encoder(frames[None])[0]
+        clusters = ResidualQuantiser(sizes.levels, sizes.codes, inner.shape[-1])
+        left = clusters.fit(inner, config["seed"], fit.iterations)
+        context.accelerator.print(f"variance that is left over after k-means: {left[-1]:.3f}")
+        network.begin(clusters.codewords.to(device))
     losses = checked(SsetLosses, config.get("losses", {}), "losses")
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "semantic": semantic.record}
     return SsetTrainee(network, embed, train, valid, how, losses, record)

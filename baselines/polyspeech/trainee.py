@@ -26,7 +26,6 @@ from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Sequence, collate
 from speechbase.tokens.settings import LMConfig
 from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte, with_latents
-from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
@@ -150,11 +149,7 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         "network": sizes.model_dump() | {"heard": width}, "labels": labels, "stretch": stretch, "hears": hears,
         "semantic": semantic.record, "tokens": tokens,
     }  # fmt: skip
-    if context.init is not None:
-        tensors, before = weights.read(context.init, "polyspeech")
-        weights.check(before, "semantic", semantic.record, context.init)
-        weights.check(before, "tokens", tokens, context.init)
-        checkpoint.load_into(network, tensors, context.init)
+    weights.begin(network, context.init, "polyspeech", semantic=semantic.record, tokens=tokens)
     share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers = []
     for split, tables in (("train", train), ("valid", valid)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechbase.files import UserError
 from speechbase.training import checkpoint
@@ -23,6 +23,23 @@ def read(folder: Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     if config.get("kind") != kind:
         raise UserError(f"{folder} is no {MEANS[kind]} (kind {kind}); train one, or name its folder.")
     return tensors, config
+
+
+def begin(network: nn.Module, folder: Path | None, kind: str, **records: dict) -> None:
+    """Give a network the weights of a model of its kind, where one is named.
+
+    Args:
+        records: of the models that both must belong to, by the key under which configurations note them.
+
+    Raises:
+        UserError: as `read`, trained with others than those of the records, or of another size.
+    """
+    if folder is None:
+        return
+    tensors, config = read(folder, kind)
+    for key, of in records.items():
+        check(config, key, of, folder)
+    checkpoint.load_into(network, tensors, folder)
 
 
 def record(folder: Path, config: dict) -> dict:

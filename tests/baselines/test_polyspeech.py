@@ -234,6 +234,22 @@ def test_every_task_is_validated_and_weights_know_what_they_belong_to(made):
     assert "valid_other_voice" in read_jsonl(made / "polyspeech_decoder" / "curves.jsonl")[-1]
 
 
+@pytest.mark.parametrize("name", ["sset", "polyspeech_decoder", "polyspeech"])
+def test_training_goes_on_from_another_model_s_weights(made, name):
+    kind, config = MODELS[name]
+    config = SHARED | config | {"init": name, "training": SHARED["training"] | {"steps": 1, "lr": 1e-9}}
+    assert train(kind, f"{name}_on", config, made / "data", made, made / "state", None, False)
+    before, after = (checkpoint.read_model(made / folder)[0] for folder in (name, f"{name}_on"))
+    still = [tensor for tensor in before if tensor not in ("counts", "sums", "codewords")]  # those follow the batches
+    assert still and all(torch.allclose(before[tensor], after[tensor], atol=1e-6) for tensor in still)
+
+
+def test_a_semantic_encoder_begins_from_nothing(made):
+    kind, config = MODELS["hubert_1"]
+    with pytest.raises(UserError, match="starts from random weights"):
+        train(kind, "again", SHARED | config | {"init": "hubert_1"}, made / "data", made, made / "state", None, False)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_in_half_precision_is_finite(made, name):
     kind, config = MODELS[name]
