@@ -53,7 +53,7 @@ class PolySpeechLM(nn.Module):
         """Logits [b, t, classes] of hidden states [b, t, d]: bytes, first tokens (the last class is the
         end) or labels."""
         if task == "tts":
-            return self.speech(hidden, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
+            return self.speech(hidden, torch.zeros(1, dtype=torch.long, device=hidden.device))
         return (self.text if task == "asr" else self.labels[task])(hidden)
 
     def further(self, hidden: Tensor, codes: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tenso
         ]
         longest = max(map(len, outputs))
         tokens = collate(sequences, left=True).to(device)
-        logits, _ = network(tokens, torch.full((len(outputs),), level, device=device), longest)
+        logits, _ = network(tokens, torch.tensor([level], device=device), longest)
         best = logits.argmax(-1).cpu()  # [b, n]
         for codes, given, found in zip(outputs, stays, best):
             codes[:, level] = torch.where(given, codes[:, level], found[longest - len(codes) :])

@@ -47,7 +47,7 @@ class Autoregressive(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [b, t, k + 1] of hidden states [b, t, d]."""
-        return self.head(hidden, hidden.new_zeros(len(hidden), dtype=torch.long))
+        return self.head(hidden, hidden.new_zeros(1, dtype=torch.long))
 
     def further(self, hidden: Tensor, codes: Tensor) -> Tensor:
         """Logits [b, t, k] of the level above codes [b, t, l] of the same frames."""
@@ -69,8 +69,8 @@ class Refining(nn.Module):
         self.head = ResidualHead(codewords, sizes.dim)
 
     def forward(self, tokens: Tokens, level: Tensor, last: int) -> tuple[Tensor, Tensor]:
-        """Of the last positions: logits [b, last, k] of level `level` [b] (from 1 on; 0 is the autoregressive one's),
-        and the latents [b, last, c] as far as they are known there."""
+        """Of the last positions: logits [b, last, k] of level `level` [b] or [1] (from 1 on; 0 is the autoregressive
+        one's), and the latents [b, last, c] as far as they are known there."""
         vectors = self.embed(tokens) + self.level(level)[:, None]
         hidden = self.lm(vectors, tokens.places, tokens.visible(causal=False))  # [b, n, d]
         return self.head(hidden[:, -last:], tokens.codes[:, -last:], level)

@@ -28,7 +28,7 @@ class Depth(nn.Module):
         level = codes.shape[-1]
         heard = table.summed(codes).to(hidden.dtype)  # [b, t, d]
         mixed = hidden + self.mix[level - 1](torch.cat([hidden, heard], -1))
-        return self.head(mixed, codes, torch.full((len(codes),), level, device=codes.device))
+        return self.head(mixed, codes, torch.tensor([level], device=codes.device))
 
     def learned(self, table: CodeTable, first: Tensor, hidden: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Beside logits of the first level [b, t, k + 1] those of all that are said [b, t, s, k + 1], each given the
@@ -75,8 +75,8 @@ class ResidualHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(levels, codes))
 
     def forward(self, hidden: Tensor, codes: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [b, t, k] of hidden states [b, t, d], each item at its own level [b], and latents [b, t, c]; of
-        `codes` [b, t, q] those below the level count."""
+        """Logits [b, t, k] of hidden states [b, t, d], each item at its own level [b], or all at one [1], and
+        latents [b, t, c]; of `codes` [b, t, q] those below the level count."""
         with torch.autocast(hidden.device.type, enabled=False):
             hidden, below = hidden.float(), self._below(codes, level)
             left = (self.guess(hidden) * self.scale[0] - below) * self.gain[level][:, None]  # [b, t, c]
@@ -93,7 +93,7 @@ class ResidualHead(nn.Module):
         return (latents - whole).square().mean() / self.scale.square().sum()
 
     def _below(self, codes: Tensor, level: Tensor) -> Tensor:
-        """The sum [b, t, c] of the codewords below each item's level."""
+        """The sum [b, t, c] of the codewords below each item's level [b] or [1]."""
         levels = torch.arange(codes.shape[-1], device=codes.device)
         told = (levels < level[:, None, None]) & (codes != NO_CODE)  # [b, t, q]
         words = self.codewords[levels, codes.masked_fill(~told, 0)]  # [b, t, q, c]

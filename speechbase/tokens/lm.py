@@ -33,9 +33,18 @@ class CodeTable(nn.Module):
         self.register_buffer("codewords", (codewords.float() / scale).clone(), persistent=False)
         self.project = nn.Parameter(torch.randn(levels, channels, dim) * std * channels**-0.5)
         self.own = nn.Parameter(torch.zeros(levels, codes, dim))
+        self.made: tuple[tuple, Tensor] | None = None
 
     def forward(self) -> Tensor:
-        """The table [q, k, d]."""
+        """The table [q, k, d]; kept while the weights stay and nobody learns, since generation asks every frame."""
+        if torch.is_grad_enabled():
+            return self._table()
+        state = tuple((one.data_ptr(), one._version) for one in (self.project, self.own))
+        if self.made is None or self.made[0] != state:
+            self.made = (state, self._table())
+        return self.made[1]
+
+    def _table(self) -> Tensor:
         with torch.autocast(self.own.device.type, enabled=False):
             return torch.einsum("qkc,qcd->qkd", self.codewords, self.project) + self.own
 
@@ -131,7 +140,8 @@ class CodeHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(levels, codes + extra))
 
     def forward(self, hidden: Tensor, level: Tensor) -> Tensor:
-        """Logits [b, n, k + extra] of hidden states [b, n, d], each item at its own level [b] (from 0)."""
+        """Logits [b, n, k + extra] of hidden states [b, n, d], each item at its own level [b] (from 0), or all at
+        one [1]."""
         with torch.autocast(hidden.device.type, enabled=False):
             table = torch.cat([self.table(), self.extra], 1)[level]  # [b, k + extra, d]
             return torch.einsum("bnd,bkd->bnk", hidden.float(), table) + self.bias[level][:, None]
