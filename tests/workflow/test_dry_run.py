@@ -52,13 +52,21 @@ def test_real_confusions_and_confidences_are_planned_from_validation_speech(proj
     assert (jobs["confusions"], jobs["confused_transcripts"], jobs["confidences"]) == (1, 5, 6)
 
 
-def test_other_papers_systems_are_trained_only_when_asked_for(project):
-    """Their weights take hours and do not ship yet; the claims do not wait for their tables."""
+def test_of_other_papers_systems_what_does_not_ship_is_trained_only_when_asked_for(project):
+    """SpeechX ships and is trained anew from its start; its ablations and PolySpeech take hours more."""
     plan = ("-n", "--cores", 2, "--config", "retrain=True", "--")
-    assert "models/nano/speechx_ar" not in snakemake(project, *plan, "all").stdout
-    asked = snakemake(project, *plan, "neighbours").stdout
-    for model in ("codec_tokens", "speechx_ar_tts", "speechx_nar_tts", "speechx_ar", "speechx_nar", "speechx_ar_rand"):
-        assert f"models/nano/{model}/" in asked
+    usual = snakemake(project, *plan, "all", "neighbours").stdout
+    for model in ("codec_tokens", "speechx_ar_tts", "speechx_nar_tts", "speechx_ar", "speechx_nar"):
+        assert f"models/nano/{model}/" in usual
+    for model in ("speechx_ar_rand", "speechx_ar_ns", "polyspeech", "polyspeech_lid"):
+        assert f"models/nano/{model}/" not in usual
+        assert f"models/nano/{model}/" in snakemake(project, *plan, f"models/nano/{model}/model.safetensors").stdout
+
+
+def test_tables_of_a_system_that_ships_stand_in_the_claims_and_those_of_one_that_does_not_wait(project):
+    usual = snakemake(project, "-n", "--cores", 2, "--", "results/claims.csv").stdout
+    assert "results/neighbours.csv" in usual and "results/speechx_text.csv" in usual
+    assert "results/polyspeech" not in usual
 
 
 def test_speechx_is_planned_at_the_paper_s_scale_on_published_tokens(project):

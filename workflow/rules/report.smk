@@ -18,7 +18,7 @@ TOY_TABLES = sorted(
     {claim["table"] for claim in CLAIMS if claim.get("evidence") == "toy"}
 )
 # Tables of other papers' systems: all of them on request (`snakemake neighbours`); in the claims and the report those
-# whose models ship, and those that have been made.
+# of which a model ships and none is still to be trained, and those that have been made.
 NEIGHBOURS = {
     name: preset
     for name, preset in preset_files.of_kind(PRESETS, preset_files.NEIGHBOURS).items()
@@ -27,7 +27,7 @@ NEIGHBOURS = {
 NEIGHBOUR_TABLES = [
     name
     for name, preset in NEIGHBOURS.items()
-    if wanted.models_needed(preset, SYSTEMS, ABSENT) <= set(SHIPPED)
+    if set() < wanted.models_needed(preset, SYSTEMS, ABSENT) <= set(SHIPPED)
     or Path(places.results_folder(SCALE), f"{name}.csv").exists()
 ]
 UNMADE = set(preset_files.of_kind(PRESETS, preset_files.NEIGHBOURS)) - set(
