@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
 from speechbase.files import UserError
+from speechbase.shipped import find, scales
 
-PRETRAINED = files("speechbase") / "pretrained"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 HUB_FILES = ["config.json", "README.md", "*/config.json", "*/model.safetensors"]
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def shipped() -> list[str]:
-    """Names of the scales whose weights ship with the package."""
-    root = Path(str(PRETRAINED))
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-
-
 def names_shipped() -> str:
-    """Those names, for a message."""
-    return ", ".join(shipped()) or "none"
+    """Names of the scales whose weights ship, for a message."""
+    return ", ".join(scales()) or "none"
 
 
 def find_weights(name: str, revision=None, cache_dir=None, local_files_only: bool = True, token=None) -> Path:
     """The folder of a scale, of itself, or of a hub id's snapshot; see `SpeechOp.from_pretrained`."""
-    if name in shipped():
-        return Path(str(PRETRAINED / name))
+    if name in scales():
+        return find(name)
     if Path(name).is_dir() or not HUB_ID.fullmatch(name):
         return _unpickled(Path(name))
     from huggingface_hub import constants, errors, snapshot_download

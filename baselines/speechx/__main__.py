@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
-from baselines.speechx.pipeline import MARK, SpeechX
+from baselines.speechx.pipeline import MARK, SCALE, SpeechX
 from speechbase import audio, editing
 from speechbase.files import plain_errors
-from speechbase.systems.contract import MODELS_DIR
 from speechbase.texts import check_text
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 Source = Annotated[Path, typer.Argument(help="a recording")]
 Channel = Annotated[int | None, typer.Option(min=0, metavar="N", help="of recordings with several, from 0")]
 Out = Annotated[Path, typer.Option(help="where the audio goes, .wav or .flac")]
-Models = Annotated[Path, typer.Option(help="the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")]
+Models = Annotated[
+    str, typer.Option(help="a scale that ships, or the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")
+]
 Words = Annotated[str | None, typer.Option(help="what the wanted output says, where it is known")]
 Voice = Annotated[Path, typer.Option(help="a clean recording of the voice, two or three seconds")]
 Seed = Annotated[int, typer.Option(help="another seed, another draw")]
-AT = Path(MODELS_DIR)
 
 
-def _loaded(models: Path, out: Path, channel: int | None, *inputs: Path) -> tuple:
+def _loaded(models: str, out: Path, channel: int | None, *inputs: Path) -> tuple:
     """The models, and each input at their rate; what can be refused without the models is refused first."""
     audio.check_output(out, read=inputs)
     heard = [audio.read_mono(path, channel) for path in inputs]
@@ -39,7 +39,7 @@ def _said(text: str | None) -> str | None:
 
 @app.command()
 def enhance(
-    source: Source, out: Out, text: Words = None, models: Models = AT, channel: Channel = None, seed: Seed = 0
+    source: Source, out: Out, text: Words = None, models: Models = SCALE, channel: Channel = None, seed: Seed = 0
 ) -> None:
     """Take the noise out."""
     said = _said(text)
@@ -49,7 +49,7 @@ def enhance(
 
 @app.command()
 def background(
-    source: Source, out: Out, text: Words = None, models: Models = AT, channel: Channel = None, seed: Seed = 0
+    source: Source, out: Out, text: Words = None, models: Models = SCALE, channel: Channel = None, seed: Seed = 0
 ) -> None:
     """Take the speech out."""
     said = _said(text)
@@ -63,7 +63,7 @@ def extract(
     prompt: Voice,
     out: Out,
     text: Words = None,
-    models: Models = AT,
+    models: Models = SCALE,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
@@ -78,7 +78,7 @@ def speak(
     text: Annotated[str, typer.Argument(help="what to say")],
     prompt: Voice,
     out: Out,
-    models: Models = AT,
+    models: Models = SCALE,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
@@ -99,7 +99,7 @@ def edit(
         float | None, typer.Option(help="length of the new part; as long as the old one by default")
     ] = None,
     noisy: Annotated[bool, typer.Option(help="the background goes on through the new part")] = False,
-    models: Models = AT,
+    models: Models = SCALE,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:

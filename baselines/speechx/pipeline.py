@@ -17,12 +17,14 @@ from speechbase import editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
+from speechbase.shipped import find
 from speechbase.tokens.coded import CodedAudio, Result
 from speechbase.tokens.generation import Length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
 NEW_SECONDS = 30.0  # the longest new part of an edit
+SCALE = "nano"  # whose weights ship
 MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
 
 
@@ -45,7 +47,7 @@ class SpeechX:
     """Both transformers and the token codec.
 
     Args:
-        models: the folder with the models' folders.
+        models: a scale whose weights ship, or the folder with the models' folders.
         codec, speaking, refining: their names.
 
     Raises:
@@ -54,14 +56,14 @@ class SpeechX:
 
     def __init__(
         self,
-        models: Path,
+        models: str | Path = SCALE,
         codec: str = "codec_tokens",
         speaking: str = "speechx_ar",
         refining: str = "speechx_nar",
         device: str = "cpu",
         sampling: Sampling | None = None,
     ):
-        models = Path(models)
+        models = find(models)
         self.device, self.sampling = device, sampling or Sampling()
         self.codec = load_token_codec(models / codec).to(device)
         self.rate_hz, self.levels = self.codec.rate_hz, self.codec.quantiser.levels
