@@ -37,7 +37,7 @@ class Adapter(Baseline):
                 raise UserError(
                     f"{self.name}: {key} is {how[key]!r}{hint}; it may be {', '.join(filter(None, known))}."
                 )
-        drawn = {name: checked(Drawing, how[name], f"{self.name}, {name}") for name in ("speech", "aligned")}
+        drawn = {name: checked(Drawing, how[name], f"{self.name}, {name}") for name in ("speech", "aligned", "further")}
         own = {name: how[name] for name in ("frames_per_phone", "free_length")}
         self.sampling = checked(Sampling, drawn | own, self.name)
         self.batch = int(how["batch"])

@@ -20,12 +20,14 @@ from speechbase.tokens.sequences import collate
 
 @dataclass(frozen=True)
 class Job:
-    """One item: its request, how long its output (of an edit: the new part) is, how tokens are drawn, and its seed."""
+    """One item: its request, how long its output (of an edit: the new part) is, how codes are drawn, its seed, and how
+    those after a frame's first are drawn (as the first by default)."""
 
     request: Request
     length: Length
     how: Drawing
     seed: int
+    further: Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
         places = (first + count)[:, None]
         return network.embed(one_position(TARGET, places, levels, codes).to(device)), places
 
-    runs = [Run(job.length, job.how, job.seed) for job in jobs]
+    runs = [Run(job.length, job.how, job.seed, job.further) for job in jobs]
     further = [network.further] * (network.said - 1)
     return continued(network.lm, tokens, network.embed(tokens), runs, network.logits, step, further)
 

@@ -33,12 +33,14 @@ class Sampling(Settings):
 
     Attributes:
         speech: of TTS and edits. aligned: of noise suppression, speech removal and target extraction.
+        further: of a frame's codes after its first, in all tasks.
         frames_per_phone: most frames of speech a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
         free_length: outputs of the aligned tasks end where the model says so, at most at the source's end.
     """
 
     speech: Drawing = Drawing(top_p=0.8, repeats=0.1)
     aligned: Drawing = Drawing(temperature=0.5, top_k=5)
+    further: Drawing = Drawing(temperature=0.5, top_k=5)
     frames_per_phone: int = 9
     free_length: bool = False
 
@@ -136,7 +138,9 @@ class SpeechX:
         source = self.audio.frames(wave, "The source").cpu()
         heard = None if prompt is None else self.audio.prompt(prompt, "The prompt").cpu()
         length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source))
-        return Job(Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed)
+        return Job(
+            Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed, self.sampling.further
+        )
 
     def tts(self, text: str, prompt: np.ndarray, *, seed: int) -> Job:
         """A job of zero-shot TTS; at least a frame, at most `frames_per_phone` a phoneme."""
@@ -145,7 +149,7 @@ class SpeechX:
         phones = phone_count(text)
         length = Length(least=phones, most=max(1, phones) * self.sampling.frames_per_phone)
         heard = self.audio.prompt(prompt, "The prompt").cpu()
-        return Job(Request("tts", text, heard), length, self.sampling.speech, seed)
+        return Job(Request("tts", text, heard), length, self.sampling.speech, seed, self.sampling.further)
 
     def edited(
         self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool, seed: int
@@ -167,7 +171,7 @@ class SpeechX:
         new = max(1, round(edit.seconds / hop_s))
         request = Request("edit_noisy" if noisy else "edit", text, source=source, span=(first, last, new))
         plan = editing.Edit(first * hop_s, min(seconds, last * hop_s), new * hop_s)
-        return Job(request, Length(new, "edit"), self.sampling.speech, seed), plan
+        return Job(request, Length(new, "edit"), self.sampling.speech, seed, self.sampling.further), plan
 
     # -- batches ---------------------------------------------------------------------------------------------------
 

@@ -29,11 +29,13 @@ class Length:
 
 @dataclass(frozen=True)
 class Run:
-    """How one row goes on: its length, how its tokens are drawn, and its seed."""
+    """How one row goes on: its length, how its codes are drawn, its seed, and how codes after a position's first are
+    drawn (as the first by default)."""
 
     length: Length
     how: Drawing
     seed: int
+    further: Drawing | None = None
 
 
 def continued(
@@ -65,7 +67,7 @@ def continued(
         for row, run in enumerate(runs):
             if run.length.frames is not None or drawn.shape[1] < run.length.least:
                 scores[row, end] = -torch.inf
-        new = _each(scores, rngs, runs, drawn[..., 0])
+        new = _each(scores, rngs, [run.how for run in runs], drawn[..., 0])
         for row, run in enumerate(runs):
             if ended[row] is None:
                 ended[row] = _ended(run.length, drawn.shape[1], int(new[row]) == end)
@@ -73,7 +75,8 @@ def continued(
             return [(row[: stop[0]], stop[1]) for row, stop in zip(drawn, ended) if stop]
         codes = new.clamp(max=end - 1)[:, None, None]  # [b, 1, 1]
         for level, scored in enumerate(further, 1):
-            more = _each(scored(hidden, codes.to(hidden.device))[:, 0].float().cpu(), rngs, runs, drawn[..., level])
+            above = scored(hidden, codes.to(hidden.device))[:, 0].float().cpu()
+            more = _each(above, rngs, [run.further or run.how for run in runs], drawn[..., level])
             codes = torch.cat([codes, more[:, None, None]], -1)
         drawn = torch.cat([drawn, codes], 1)
         vector, places = step(drawn[:, -1], drawn.shape[1])
@@ -81,10 +84,10 @@ def continued(
         hidden = lm(vector, places.to(vector.device), real[:, None, None], cache)
 
 
-def _each(scores: Tensor, rngs: list[np.random.Generator], runs: Sequence[Run], before: Tensor) -> Tensor:
-    """A code [b] of each row of scores [b, k], drawn as its run wants, after the codes `before` [b, n]."""
-    rows = range(len(runs))
-    return torch.cat([draw(scores[r : r + 1], rngs[r : r + 1], runs[r].how, before[r : r + 1]) for r in rows])
+def _each(scores: Tensor, rngs: list[np.random.Generator], hows: list[Drawing], before: Tensor) -> Tensor:
+    """A code [b] of each row of scores [b, k], each drawn in its own way, after the codes `before` [b, n]."""
+    rows = range(len(hows))
+    return torch.cat([draw(scores[r : r + 1], rngs[r : r + 1], hows[r], before[r : r + 1]) for r in rows])
 
 
 def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | None:
