@@ -40,7 +40,7 @@ class Sampling(Settings):
 
     speech: Drawing = Drawing(top_p=0.8, repeats=0.1)
     aligned: Drawing = Drawing(temperature=0.5, top_k=5)
-    further: Drawing = Drawing(temperature=0.5, top_k=5)
+    further: Drawing = Drawing(temperature=0.0)
     frames_per_phone: int = 9
     free_length: bool = False
 
