@@ -22,7 +22,7 @@ from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
 from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
-from speechbase.shipped import find
+from speechbase.systems.contract import MODELS_DIR
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result, silent
 from speechbase.tokens.generation import Length, Run
@@ -30,7 +30,6 @@ from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 
-SCALE = "nano"  # whose weights ship
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
 VOICE = "The voice's recording"
 
@@ -79,7 +78,7 @@ class PolySpeech:
     """The language model with its encoder, tokens, decoder and codec.
 
     Args:
-        models: a scale whose weights ship, or the folder with the models' folders.
+        models: the folder with the models' folders.
         lm, semantic, tokens, decoder, codec: their names.
 
     Raises:
@@ -88,7 +87,7 @@ class PolySpeech:
 
     def __init__(
         self,
-        models: str | Path = SCALE,
+        models: Path = Path(MODELS_DIR),
         lm: str = "polyspeech",
         semantic: str = "hubert_2",
         tokens: str = "sset",
@@ -97,7 +96,7 @@ class PolySpeech:
         device: str = "cpu",
         sampling: Sampling | None = None,
     ):
-        models = find(models)
+        models = Path(models)
         self.device, self.sampling = device, sampling or Sampling()
         self.codec = load_codec(models / codec).to(device)
         self.rate_hz = self.codec.rate_hz
@@ -145,6 +144,7 @@ class PolySpeech:
     def recognise(self, waves: Sequence[np.ndarray]) -> list[Written]:
         """Texts of recordings; nothing where there is silence. Errors as `listen`."""
         self._trained_for("asr")
+        self._check_forms(waves)
         audible = [place for place, wave in enumerate(waves) if not silent(wave)]
         texts = [Written("")] * len(waves)
         if audible:
@@ -157,6 +157,7 @@ class PolySpeech:
     def name(self, task: str, waves: Sequence[np.ndarray]) -> list[Named]:
         """Labels of recordings by a naming task; `unknown` where nothing is heard, or no label is sure."""
         self._trained_for(task)
+        self._check_forms(waves)
         audible = [p for p, wave in enumerate(waves) if not silent(wave) and len(wave) >= self.codec.hop]
         found = [Named(UNKNOWN, {})] * len(waves)
         if audible:
@@ -199,6 +200,10 @@ class PolySpeech:
         latents = self.audio.frames(wave, "The recording")
         tokens = self.sset.encode(self.semantic(latents[None]))[0]
         return self.audible(tokens, self.audio.prompt(voice, VOICE))
+
+    def _check_forms(self, waves: Sequence[np.ndarray]) -> None:
+        for wave in waves:
+            self.audio.check_form(wave, "The recording")
 
     def _embedded(self, waves: Sequence[np.ndarray]) -> list[Tensor]:
         for wave in waves:

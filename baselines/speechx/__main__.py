@@ -15,13 +15,13 @@ from speechbase.texts import check_text
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 Source = Annotated[Path, typer.Argument(help="a recording")]
 Channel = Annotated[int | None, typer.Option(min=0, metavar="N", help="of recordings with several, from 0")]
-Out = Annotated[Path, typer.Option(help="where the audio goes, .wav or .flac")]
+Out = Annotated[Path, typer.Option(help="where the audio goes: .wav, .flac, .mp3, ... by its suffix")]
 Models = Annotated[
-    str, typer.Option(help="a scale that ships, or the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")
+    str, typer.Option(help="`nano`, which ships, or the folder that holds codec_tokens/, speechx_ar/ and speechx_nar/")
 ]
 Words = Annotated[str | None, typer.Option(help="what the wanted output says, where it is known")]
 Voice = Annotated[Path, typer.Option(help="a clean recording of the voice, two or three seconds")]
-Seed = Annotated[int, typer.Option(help="another seed, another draw")]
+Seed = Annotated[int, typer.Option(min=0, help="another seed, another draw")]
 
 
 def _loaded(models: str, out: Path, channel: int | None, *inputs: Path) -> tuple:

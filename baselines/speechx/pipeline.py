@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
 from speechbase.shipped import find
+from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result
 from speechbase.tokens.generation import Length
 from speechbase.tokens.sampling import Drawing
@@ -70,8 +72,8 @@ class SpeechX:
         self.codec = load_token_codec(models / codec).to(device)
         self.rate_hz, self.levels = self.codec.rate_hz, self.codec.quantiser.levels
         record = token_record(models / codec)
-        self.speaking = self._network(checkpoint.folder_of(models, speaking), record)
-        self.refining = self._network(checkpoint.folder_of(models, refining), record)
+        self.speaking = self._network(checkpoint.folder_of(models, speaking), record, "speechx_ar")
+        self.refining = self._network(checkpoint.folder_of(models, refining), record, "speechx_nar")
         if self.speaking.said < self.refining.said:
             raise UserError(
                 f"{refining} makes the levels above {self.refining.said}, but {speaking} says only "
@@ -79,8 +81,10 @@ class SpeechX:
             )
         self.audio = CodedAudio(self.codec, self.speaking.lm.config.window, device)
 
-    def _network(self, folder: Path, record: dict):
+    def _network(self, folder: Path, record: dict, kind: str):
         tensors, config = checkpoint.read_model(folder)
+        if config.get("kind") != kind:
+            raise UserError(f"{folder} holds a model of the kind {config.get('kind')!r}, where {kind} is needed.")
         check_codes(config, record, folder)
         with checkpoint.building(folder):
             sizes = checked(NetworkConfig, config["network"], "network")
@@ -103,12 +107,13 @@ class SpeechX:
         return self._aligned("tse", wave, text, prompt, seed)
 
     def _aligned(self, task: str, wave: np.ndarray, text: str | None, prompt: np.ndarray | None, seed: int) -> Result:
-        result = self.process([self.aligned(task, wave, text, prompt, seed=seed)])[0]
+        said = None if text is None else check_text(text, "The text")
+        result = self.process([self.aligned(task, wave, said, prompt, seed=seed)])[0]
         return replace(result, wave=result.wave[: len(wave)])
 
     def speak(self, text: str, prompt: np.ndarray, seed: int = 0) -> Result:
         """A text in the prompt's voice."""
-        return self.process([self.tts(text, prompt, seed=seed)])[0]
+        return self.process([self.tts(check_text(text, "The text"), prompt, seed=seed)])[0]
 
     def edit(self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool = False, seed: int = 0) -> Result:
         """The recording with new speech in the place of some.
@@ -118,7 +123,7 @@ class SpeechX:
             text: of the whole recording after the edit.
             noisy: its background goes on through the edit.
         """
-        job, plan = self.edited(wave, edit, text, noisy=noisy, seed=seed)
+        job, plan = self.edited(wave, edit, check_text(text, "The text"), noisy=noisy, seed=seed)
         result = self.process([job])[0]
         return replace(result, wave=self.spliced(wave, result.wave, plan))
 
@@ -157,20 +162,27 @@ class SpeechX:
         """A job of editing, and its plan in whole frames.
 
         Raises:
-            UserError: as `CodedAudio`, or an edit outside of the recording.
+            UserError: as `CodedAudio`, an edit outside of the recording, or of nothing.
         """
+        self.audio.check(wave, "The recording")
         seconds, hop_s = len(wave) / self.rate_hz, self.codec.hop / self.rate_hz
+        if edit.start > edit.stop:
+            raise UserError(f"The edit from {edit.start:g} to {edit.stop:g} s ends before it begins.")
         if not 0 <= edit.start <= edit.stop <= seconds + hop_s:
             raise UserError(
                 f"The edit from {edit.start:g} to {edit.stop:g} s lies outside of the recording of {seconds:.2f} s."
             )
         if not 0 <= edit.seconds <= NEW_SECONDS:
             raise UserError(f"{edit.seconds:g} s of new speech: 0 to {NEW_SECONDS:.0f} s are made at once.")
+        if edit.stop == edit.start and not edit.seconds:
+            raise UserError("The edit takes nothing out and puts nothing in: give another end, or seconds to add.")
         source = self.audio.frames(wave, "The recording").cpu()
         first, last = int(edit.start / hop_s), min(len(source), -int(-edit.stop / hop_s // 1))
-        new = max(1, round(edit.seconds / hop_s))
+        start, stop = first * hop_s, min(seconds, last * hop_s)  # whole frames; nothing behind them moves by that
+        made = max(0.0, edit.seconds + (stop - start) - (edit.stop - edit.start))
+        new = max(1, math.ceil(made / hop_s - 1e-6))
         request = Request("edit_noisy" if noisy else "edit", text, source=source, span=(first, last, new))
-        plan = editing.Edit(first * hop_s, min(seconds, last * hop_s), new * hop_s)
+        plan = editing.Edit(start, stop, made)
         return Job(request, Length(new, "edit"), self.sampling.speech, seed, self.sampling.further), plan
 
     # -- batches ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speechbase.codec import Codec, build_codec
 from speechbase.codec.quantiser import TokenCodec
+from speechbase.files import UserError
 from speechbase.training import checkpoint
 
 
@@ -25,6 +26,8 @@ def load_codec(folder: Path) -> Codec:
 def load_token_codec(folder: Path) -> TokenCodec:
     """A released codec with its residual quantiser (kind `quantiser`); errors as `load_codec`."""
     tensors, config = checkpoint.read_model(folder)
+    if config.get("kind") != "quantiser":
+        raise UserError(f"{folder} holds no codec with a quantiser (kind {config.get('kind')!r}); train or name one.")
     with checkpoint.building(folder):
         sizes = config["network"]
         codec = TokenCodec(build_codec(sizes["codec"]), sizes["levels"], sizes["codes"])

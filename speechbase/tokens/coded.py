@@ -18,6 +18,7 @@ from speechbase.files import UserError
 SILENT = 1e-4  # peak below which a recording holds nothing
 PROMPT_SECONDS = 10.0  # the longest prompt
 CHUNK_FRAMES = 400  # of coding and decoding
+SPARE = 8  # positions of a window for signs and a word of text
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Result:
         """A command's result. Raises: UserError: speech that came to no end, which is not written."""
         if self.reason == "limit":
             raise UserError(
-                "The speech came to its longest without an end, and nothing was written: try another --seed."
+                "The speech came to its longest without an end, and nothing was written: try another --seed, or words "
+                "that the model was trained on (docs/speechx.md, docs/polyspeech.md)."
             )
         audio.write(out, self.wave, self.rate_hz, comment=mark)
         typer.echo(f"wrote {out}")
@@ -52,18 +54,24 @@ class CodedAudio:
     """
 
     def __init__(self, codec: Codec | TokenCodec, window: int, device: str):
-        self.codec, self.device, self.most = codec, device, window // 2 * codec.hop
+        self.codec, self.device, self.most = codec, device, (window // 2 - SPARE) * codec.hop
+
+    @staticmethod
+    def check_form(wave: np.ndarray, name: str) -> None:
+        """Raises: UserError: no mono audio in floating point; `name` begins the sentence."""
+        floating = isinstance(wave, np.ndarray) and wave.dtype.kind == "f"
+        if not floating or wave.ndim != 1 or not np.isfinite(wave).all():
+            raise UserError(f"{name} must be mono audio, finite float32 [samples] within -1 and 1.")
 
     def check(self, wave: np.ndarray, name: str) -> None:
-        """Raises: UserError: not mono, shorter than a frame, or too long; `name` begins the sentence."""
-        if np.ndim(wave) != 1 or not np.isfinite(wave).all():
-            raise UserError(f"{name} must be mono audio, finite float32 [samples].")
+        """Raises: UserError: as `check_form`, shorter than a frame, or too long."""
+        self.check_form(wave, name)
         rate_hz = self.codec.rate_hz
         if len(wave) < self.codec.hop:
             raise UserError(f"{name} is shorter than {1000 * self.codec.hop // rate_hz} ms.")
         if len(wave) > self.most:
             seconds, longest = len(wave) / rate_hz, self.most / rate_hz
-            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.0f} s are taken at once: cut it.")
+            raise UserError(f"{name} lasts {seconds:.1f} s; at most {longest:.1f} s are taken at once: cut it.")
 
     def frames(self, wave: np.ndarray, name: str) -> Tensor:
         """Frames [n, ...] of audio [s]. Raises: UserError: as `check`, or silent."""

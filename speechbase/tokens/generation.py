@@ -6,12 +6,13 @@ Legend: b items, n positions, d width, k classes, s codes a position.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from speechbase.files import UserError
 from speechbase.tokens.lm import TokenLM
 from speechbase.tokens.sampling import Drawing, draw
 from speechbase.tokens.sequences import NO_CODE, Tokens
@@ -55,7 +56,11 @@ def continued(
         step: (drawn codes [b, s], how many positions were drawn) -> the next one's vectors [b, 1, d] and places [b, 1].
         further: for every code of a position after its first: (hidden states, its codes so far [b, 1, l]) -> logits
             [b, 1, k].
+
+    Raises:
+        UserError: more than the window takes, or a seed below zero.
     """
+    runs = [_fitted(run, int(heard), lm.config.window) for run, heard in zip(runs, tokens.real.sum(1))]
     cache, real = lm.new_cache(), tokens.real
     hidden = lm(vectors, tokens.places, tokens.visible(), cache)[:, -1:]  # [b, 1, d]
     rngs = [np.random.default_rng(run.seed) for run in runs]
@@ -82,6 +87,20 @@ def continued(
         vector, places = step(drawn[:, -1], drawn.shape[1])
         real = torch.cat([real, real.new_ones(len(runs), 1)], 1)
         hidden = lm(vector, places.to(vector.device), real[:, None, None], cache)
+
+
+def _fitted(run: Run, heard: int, window: int) -> Run:
+    """A run whose longest output fits into the window beside what is heard; errors as `continued`."""
+    if run.seed < 0:
+        raise UserError(f"A seed is a whole number from 0 on, not {run.seed}.")
+    length, room = run.length, window - heard + 1  # the last code that is drawn is not heard any more
+    least = max(1, length.least) if length.frames is None else length.frames
+    if least > room:
+        raise UserError(
+            f"{heard} positions of text (one a byte) and speech (one a frame) and {least} frames to say are more than "
+            f"the model's window of {window}: give less at once."
+        )
+    return run if length.frames is not None else replace(run, length=replace(length, most=min(length.most, room)))
 
 
 def _each(scores: Tensor, rngs: list[np.random.Generator], hows: list[Drawing], before: Tensor) -> Tensor:

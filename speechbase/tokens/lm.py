@@ -104,9 +104,9 @@ class TokenLM(nn.Module):
             cache: what `new_cache` gives; it keeps these positions for the next call.
 
         Raises:
-            UserError: more positions than the model's window.
+            UserError: more positions than the model's window; with a cache, whoever fills it sees to that.
         """
-        if visible.shape[-1] > self.config.window:
+        if cache is None and visible.shape[-1] > self.config.window:
             raise UserError(
                 f"{visible.shape[-1]} positions of text and speech are more than the model's window of "
                 f"{self.config.window}: give less at once."

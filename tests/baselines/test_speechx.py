@@ -389,10 +389,30 @@ def test_an_end_that_never_comes_is_said(speaking, refining):
     assert generate(speaking, refining, [job], LEVELS)[0].reason == "limit"
 
 
-def test_more_than_the_window_is_a_sentence(codewords):
-    network = Autoregressive(codewords, LMConfig(**SIZES, window=8), LEVELS)
-    with pytest.raises(UserError, match="more than the model's window of 8"):
-        speak(network, [Job(Request("ns", source=codes(9)), Length(9), Drawing(), 0)], LEVELS)
+def test_more_than_the_window_is_a_sentence_before_any_work(codewords):
+    network = Autoregressive(codewords, LMConfig(**SIZES, window=20), LEVELS)
+    with pytest.raises(UserError, match=r"11 positions .* and 11 frames to say are more than the model's window of 20"):
+        speak(network, [Job(Request("ns", source=codes(9)), Length(11), Drawing(), 0)], LEVELS)
+    whole = speak(network, [Job(Request("ns", source=codes(9)), Length(10), Drawing(), 0)], LEVELS)
+    assert len(whole[0][0]) == 10
+
+
+def test_speech_to_an_end_of_its_own_stops_where_the_window_does_whatever_stands_beside_it(codewords):
+    """A row is padded by its neighbour, which must not make its window smaller."""
+    torch.manual_seed(0)
+    network = Autoregressive(codewords, LMConfig(**SIZES, window=20), LEVELS)
+    free = Job(Request("tts", text="a", prompt=codes(3)), Length(least=99, most=99), Drawing(), 0)
+    with pytest.raises(UserError, match=r"5 positions .* and 99 frames"):
+        speak(network, [free], LEVELS)
+    free = replace(free, length=Length(least=15, most=99))
+    beside = Job(Request("ns", source=codes(9)), Length(2), Drawing(), 0)
+    alone, together = speak(network, [free], LEVELS), speak(network, [free, beside], LEVELS)
+    assert len(alone[0][0]) <= 16 and torch.equal(alone[0][0], together[0][0])
+
+
+def test_a_seed_below_zero_is_a_sentence(speaking):
+    with pytest.raises(UserError, match="whole number from 0 on, not -1"):
+        speak(speaking, [replace(jobs()[0], seed=-1)], LEVELS)
 
 
 @pytest.fixture(scope="module")
@@ -488,6 +508,38 @@ def test_an_edit_outside_of_the_recording_is_a_sentence(made):
         SpeechX(made).edit(np.ones(16_000, np.float32) / 2, editing.Edit(0.5, 3.0, 1.0), "one")
 
 
+@pytest.mark.parametrize("start, stop", [(0.3, 0.6), (0.31, 0.61), (0.499, 0.611), (0.0, 0.77)])
+def test_an_edit_as_long_as_what_it_replaces_moves_nothing_behind_it(made, spoken_test_set, start, stop):
+    wave = audio.read(spoken_test_set.parent / "source.wav")[0]
+    result = SpeechX(made).edit(wave, editing.Edit(start, stop, stop - start), "one two three")
+    assert abs(len(result.wave) - len(wave)) <= 1 and result.reason == "edit"
+    behind = round((stop + 0.05) * 16_000)
+    if behind < len(wave):
+        np.testing.assert_allclose(result.wave[behind - len(wave) :], wave[behind:], atol=1e-6)
+
+
+def test_python_is_told_what_the_command_is(made):
+    speechx, wave = SpeechX(made), np.sin(np.arange(16_000) / 20).astype(np.float32)
+    for heard in ((wave * 30_000).astype(np.int16), torch.from_numpy(wave), np.stack([wave, wave])):
+        with pytest.raises(UserError, match="The source must be mono audio, finite float32"):
+            speechx.enhance(heard)
+    with pytest.raises(UserError, match="Latin letters only"):
+        speechx.speak("\u043f\u0440\u0438", wave)
+
+
+def test_a_model_in_another_one_s_place_is_named(made):
+    for named, message in (
+        (
+            {"speaking": "speechx_nar"},
+            "speechx_nar holds a model of the kind 'speechx_nar', where speechx_ar is needed",
+        ),
+        ({"refining": "speechx_ar"}, "of the kind 'speechx_ar', where speechx_nar is needed"),
+        ({"codec": "codec"}, "no codec with a quantiser .kind 'codec'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            SpeechX(made, **named)
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
@@ -499,7 +551,7 @@ def inputs(tmp_path_factory):
 
 
 REFUSED = [
-    ("enhance long.wav", "The source lasts 660.0 s; at most 51 s"),
+    ("enhance long.wav", "The source lasts 660.0 s; at most 51.0 s"),
     ("background long.wav", "The source lasts 660.0 s"),
     ("extract a.wav --prompt prompt.wav", "The prompt lasts 10.1 s; at most 10 s"),
     ("speak ten --prompt long.wav", "The prompt lasts 660.0 s; at most 10 s"),
@@ -507,11 +559,14 @@ REFUSED = [
     ("edit a.wav --text ten --start 0.1 --stop 0.5 --seconds 3600", "0 to 30 s"),
     ("edit a.wav --text ten --start 0.1 --stop 0.5 --seconds nan", "0 to 30 s"),
     ("edit a.wav --text ten --start nan --stop 0.5", "outside of the recording"),
+    ("edit a.wav --text ten --start 0.5 --stop 0.1", "ends before it begins"),
+    ("edit a.wav --text ten --start 0.5 --stop 0.5", "takes nothing out and puts nothing in"),
     ("edit a.wav --text ?! --start 0.1 --stop 0.5", "no letters"),
     ("speak ?! --prompt a.wav", "no letters"),
     ("speak \u4f60\u597d --prompt a.wav", "Latin"),
     ("enhance a.wav --text ?!", "no letters"),
     ("enhance none.wav", "does not exist"),
+    ("enhance a.wav --seed -1", "--seed"),
     ("enhance two.wav", "--channel 0"),
     ("enhance two.wav --channel 2", "no channel 2"),
 ]
