@@ -88,7 +88,8 @@ def test_polyspeech_is_planned_at_the_paper_s_scale_with_speech_of_eight_languag
 
 
 def test_recorded_speech_of_debian_is_planned_where_it_is_and_absent_where_not(project):
-    plan = ("-n", "--cores", 2, "--config")
+    asked = '{"polyspeech": {"on_request": false}, "polyspeech_decoder": {"on_request": false}}'
+    plan = ("-n", "--cores", 2, "--config", f"models={asked}")
     without, there = (f'corpus={{"debian": {{"have": {have}}}}}' for have in ("null", '"."'))
     table = ("--", "results/polyspeech_recorded.csv")
     assert planned(snakemake(project, *plan, without, *table)) == {"table": 1, "total": 1}
