@@ -27,7 +27,10 @@ def load_token_codec(folder: Path) -> TokenCodec:
     """A released codec with its residual quantiser (kind `quantiser`); errors as `load_codec`."""
     tensors, config = checkpoint.read_model(folder)
     if config.get("kind") != "quantiser":
-        raise UserError(f"{folder} holds no codec with a quantiser (kind {config.get('kind')!r}); train or name one.")
+        raise UserError(
+            f"{folder / checkpoint.CONFIG} describes no codec with a quantiser (kind {config.get('kind')!r}): train one, "
+            "or name its folder."
+        )
     with checkpoint.building(folder):
         sizes = config["network"]
         codec = TokenCodec(build_codec(sizes["codec"]), sizes["levels"], sizes["codes"])
