@@ -28,8 +28,8 @@ def load_token_codec(folder: Path) -> TokenCodec:
     tensors, config = checkpoint.read_model(folder)
     if config.get("kind") != "quantiser":
         raise UserError(
-            f"{folder / checkpoint.CONFIG} describes no codec with a quantiser (kind {config.get('kind')!r}): train one, "
-            "or name its folder."
+            f"{folder / checkpoint.CONFIG} describes no codec with a quantiser (kind {config.get('kind')!r}): train "
+            "one, or name its folder."
         )
     with checkpoint.building(folder):
         sizes = config["network"]
