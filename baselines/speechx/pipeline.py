@@ -142,7 +142,7 @@ class SpeechX:
         """A job of noise suppression, speech removal or target extraction; errors as `CodedAudio`."""
         source = self.audio.frames(wave, "The source").cpu()
         heard = None if prompt is None else self.audio.prompt(prompt, "The prompt").cpu()
-        length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source))
+        length = Length(len(source)) if not self.sampling.free_length else Length(most=len(source), cut="source")
         return Job(
             Request(task, text, heard, source, sign=sign), length, self.sampling.aligned, seed, self.sampling.further
         )

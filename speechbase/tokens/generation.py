@@ -20,12 +20,16 @@ from speechbase.tokens.sequences import NO_CODE, Tokens
 
 @dataclass(frozen=True)
 class Length:
-    """How an output ends: at `frames`, said to be of `reason`; else where one is drawn, `least` to `most` frames."""
+    """How an output ends: at `frames`, said to be of `reason`; else where one is drawn, `least` to `most` frames.
+
+    `cut` is what an output is said to be that came to its most without an end.
+    """
 
     frames: int | None = None
     reason: str = "source"
     least: int = 1
     most: int = 0
+    cut: str = "limit"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def continued(
     step: Callable[[Tensor, int], tuple[Tensor, Tensor]],
     further: Sequence[Callable[[Tensor, Tensor], Tensor]] = (),
 ) -> list[tuple[Tensor, str]]:
-    """The codes [n, s] that follow each row, and why it ended: `end`, `limit`, or the length's reason.
+    """The codes [n, s] that follow each row, and why it ended: `end`, or the length's `reason` or `cut`.
 
     Args:
         tokens, vectors: what stands before, padded at the left, and its embedding [b, n, d].
@@ -115,7 +119,7 @@ def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | No
         return (frames, length.reason) if frames >= length.frames else None
     if end_drawn:
         return frames, "end"
-    return (frames, "limit") if frames >= length.most else None
+    return (frames, length.cut) if frames >= length.most else None
 
 
 def one_position(

@@ -20,7 +20,7 @@ CODEC = SimpleNamespace(
         (np.ones((50, 2)), "must be mono audio"),
         (np.full(50, np.nan), "must be mono audio, finite"),
         (np.ones(9), "is shorter than 100 ms"),
-        (np.ones(2010), r"lasts 20\.1 s; at most 20 s are taken at once"),
+        (np.ones(2010), r"lasts 20\.1 s; at most 19\.2 s are taken at once"),
         (np.full(50, 1e-5), "is silent"),
     ],
 )

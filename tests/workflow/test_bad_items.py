@@ -21,7 +21,9 @@ def make(name, transcripts):
     entry = SYSTEMS[name]
     if "method" in entry:
         config = system_entries.compared_settings({"evaluation": {"baselines": {}}, "scale": "nano"}, SYSTEMS, name)
-        return registry.configured(config | {"models_dir": str(SHIPPED)}, entry["method"], entry.get("checkpoint", ""))
+        made = registry.configured(config | {"models_dir": str(SHIPPED)}, entry["method"], entry.get("checkpoint", ""))
+        made.transcripts = transcripts
+        return made
     if not (SHIPPED / entry["model"]).is_dir():
         pytest.skip(f"{entry['model']} does not ship")
     return ComposedSpeechOp(name, entry | QUICK, SHIPPED, transcripts)
