@@ -37,6 +37,11 @@ class Batch:
     level: Tensor
     task: str
 
+    def levels(self) -> Tensor:
+        """The level of each label, in their shape."""
+        level = self.level[:, None] if self.labels.dim() == 2 else self.level
+        return level.expand_as(self.labels)
+
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
         return Batch(self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
@@ -97,8 +102,7 @@ class TokenTrainee:
                 loss, right = self.scores(network, batch.to(device))
                 losses.append(loss)
                 hits.append(right.float())
-                level = batch.level[:, None] if batch.labels.dim() == 2 else batch.level
-                levels = level.expand_as(batch.labels)[batch.labels != NO_LABEL]
+                levels = batch.levels()[batch.labels != NO_LABEL]
                 for level in levels.unique().tolist():
                     by_level.setdefault(level, []).append(hits[-1][(levels == level).to(device)])
             figures |= {
