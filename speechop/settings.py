@@ -195,7 +195,7 @@ class Answering(Sampling):
         None, "the same where a transcript guides; `observation` by default"
     )
     trust: Trust | None = key(None, "how a recogniser's confidence decides how far its transcript guides")
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp32"] = key("bf16", "bf16: where the processor has units for it, else fp32")
     batch: Count = 8
     seed: Natural = 0
 

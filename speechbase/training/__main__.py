@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from speechbase.files import UserError, plain_errors
+from speechbase.precision import in_bf16
 from speechbase.settings import checked
 from speechbase.training import checkpoint, kinds
 from speechbase.training.loop import Loop, check_same_run
@@ -75,8 +76,12 @@ def train(
 def _accelerator(training: TrainingConfig) -> Accelerator:
     # cuDNN's attention plans every new shape anew, which costs half a second a step where batches differ in length.
     torch.backends.cuda.enable_cudnn_sdp(False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    lower = in_bf16(device, training.precision)
+    if training.precision == "bf16" and not lower:
+        typer.echo("This processor has no units for bfloat16: training in float32, which is faster here.", err=True)
     return Accelerator(
-        mixed_precision={"bf16": "bf16", "fp32": "no"}[training.precision],
+        mixed_precision="bf16" if lower else "no",
         cpu=not torch.cuda.is_available(),
         # A batch may leave parts of a network without a gradient (SpeechOp's text path or audio encoder).
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],

@@ -25,7 +25,7 @@ class TrainingConfig(Settings):
     clip: NotNegative = key(1.0, "largest norm of a gradient (0: any)")
     ema: Share = key(0.9999, "what the averaged weights keep of themselves a step")
     accumulate: Count = key(2, "micro-batches a step")
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp32"] = key("bf16", "bf16: where the processor has units for it, else fp32")
     validate_every: Count = key(1000, "steps")
     samples_every: Natural = key(0, "steps between samples to listen to, in the report too (0 is none)")
     compile: bool = key(False, "fuse the small operations of a network's blocks (a GPU gains, a CPU need not)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from speechbase.precision import in_bf16
 from speechop.guidance import Leaf
 from speechop.model.network import SpeechOpNetwork, Text
 
@@ -21,10 +22,9 @@ class Condition:
     """What a leaf is conditioned on, an entry an utterance.
 
     `source` [n_i, c] latents; `transcript` text; `left` and `right` [p_i, c] clean latents around the free frames (a
-    prompt
-    is a left context: it is prepended to source and latent alike, section 5); `left_heard` [p_i, c] is prepended to the
-    source instead of `left`, where it is given. Conditions are equal when they name the
-    same task and the very same tensors and texts.
+    prompt is a left context: it is prepended to source and latent alike, section 5); `left_heard` [p_i, c] is prepended
+    to the source instead of `left`, where it is given. Conditions are equal when they name the same task and the very
+    same tensors and texts.
     """
 
     task: str
@@ -108,7 +108,7 @@ class NetworkEvaluator:
 
     def _batch(self, leaves: tuple[Leaf, ...], z: Tensor, logsnr: float) -> list[Tensor]:
         self.calls += 1
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=in_bf16(self.device, self.precision)):
             if leaves not in self._cache or not self.fused:
                 self._cache[leaves] = self._prepare([leaf.condition for leaf in leaves])
             ready = self._cache[leaves]

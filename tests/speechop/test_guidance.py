@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechbase import precision
 from speechbase.files import UserError
 from speechop.guidance import LOGSNR, ClosedForm, Interval, cfg, tc_avg, tc_cfg
 from speechop.model.evaluator import NetworkEvaluator
@@ -131,3 +132,13 @@ def test_unknown_tasks_and_ragged_conditions_are_refused(network, batch):
         model.term("denoising")
     with pytest.raises(ValueError, match="2 entries for 3"):
         model.term("tts", transcript=["a", "b"])
+
+
+def test_without_units_for_bfloat16_sampling_is_in_float32(network, batch, monkeypatch):
+    monkeypatch.setattr(precision, "processor_has_bf16", lambda: False)
+    z = torch.randn(3, 31, 16, generator=torch.Generator().manual_seed(0))
+    full, asked = (
+        NetworkEvaluator(network, batch["frames"], precision=how).term("enhancement", source=batch["source"])(z, 0.5)
+        for how in ("fp32", "bf16")
+    )
+    assert torch.equal(full, asked)
