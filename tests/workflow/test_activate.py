@@ -68,6 +68,17 @@ def test_a_fresh_environment_is_taken_as_it_is(clone, shell):
     assert done.stdout.strip() == f"{clone}/.venv/bin/python" and not done.stderr
 
 
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell[0])], ids=" ".join)
+def test_bytecode_is_kept_inside_the_environment_even_where_it_was_forbidden(clone, shell, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    fresh(clone)
+    (clone / "once.py").write_text("said = 1\n")
+    done = source(clone, shell, then="python -c 'import once'")
+    assert done.returncode == 0, done.stderr
+    assert [path for path in (clone / ".venv" / "bytecode").rglob("once*.pyc")]
+    assert not list(clone.glob("__pycache__"))
+
+
 def test_a_changed_lock_is_noticed(clone, tmp_path):
     fresh(clone)
     with open(clone / "requirements.lock", "a") as stream:
