@@ -8,21 +8,17 @@ from typing import Annotated
 
 import typer
 
-from baselines.polyspeech.pipeline import MARK, Named, PolySpeech
+from baselines.polyspeech.pipeline import MARK, SCALE, Named, PolySpeech
 from speechbase import audio
 from speechbase.files import plain_errors
-from speechbase.systems.contract import MODELS_DIR
 from speechbase.texts import check_text
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 Channel = Annotated[int | None, typer.Option(min=0, metavar="N", help="of recordings with several, from 0")]
-Models = Annotated[
-    Path, typer.Option(help="the folder that holds the models' folders (none ships: docs/polyspeech.md trains them)")
-]
-AT = Path(MODELS_DIR)
+Models = Annotated[str, typer.Option(help="`nano`, which ships, or the folder that holds the models' folders")]
 
 
-def _loaded(models: Path, path: Path, channel: int | None) -> tuple:
+def _loaded(models: str, path: Path, channel: int | None) -> tuple:
     """The models, and a recording at their rate; what can be refused without the models is refused first."""
     wave, rate_hz = audio.read_mono(path, channel)
     polyspeech = PolySpeech(models)
@@ -32,7 +28,7 @@ def _loaded(models: Path, path: Path, channel: int | None) -> tuple:
 @app.command()
 def listen(
     source: Annotated[Path, typer.Argument(help="a recording of one sentence")],
-    models: Models = AT,
+    models: Models = SCALE,
     channel: Channel = None,
     as_json: Annotated[bool, typer.Option("--json", help="with the probability of each label")] = False,
 ) -> None:
@@ -58,7 +54,7 @@ def speak(
     text: Annotated[str, typer.Argument(help="what to say")],
     voice: Annotated[Path, typer.Option(help="a clean recording of the voice, two or three seconds")],
     out: Annotated[Path, typer.Option(help="where the audio goes: .wav, .flac, .mp3, ... by its suffix")],
-    models: Models = AT,
+    models: Models = SCALE,
     channel: Channel = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed, another draw")] = 0,
 ) -> None:

@@ -22,7 +22,7 @@ from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
 from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
-from speechbase.systems.contract import MODELS_DIR
+from speechbase.shipped import find
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result, silent
 from speechbase.tokens.generation import Length, Run
@@ -30,6 +30,7 @@ from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 
+SCALE = "nano"  # whose weights ship
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
 VOICE = "The voice's recording"
 
@@ -78,7 +79,7 @@ class PolySpeech:
     """The language model with its encoder, tokens, decoder and codec.
 
     Args:
-        models: the folder with the models' folders.
+        models: a scale whose weights ship, or the folder with the models' folders.
         lm, semantic, tokens, decoder, codec: their names.
 
     Raises:
@@ -87,7 +88,7 @@ class PolySpeech:
 
     def __init__(
         self,
-        models: Path = Path(MODELS_DIR),
+        models: str | Path = SCALE,
         lm: str = "polyspeech",
         semantic: str = "hubert_2",
         tokens: str = "sset",
@@ -96,7 +97,7 @@ class PolySpeech:
         device: str = "cpu",
         sampling: Sampling | None = None,
     ):
-        models = Path(models)
+        models = find(models)
         self.device, self.sampling = device, sampling or Sampling()
         self.codec = load_codec(models / codec).to(device)
         self.rate_hz = self.codec.rate_hz

@@ -75,7 +75,7 @@ def test_bytecode_is_kept_inside_the_environment_even_where_it_was_forbidden(clo
     (clone / "once.py").write_text("said = 1\n")
     done = source(clone, shell, then="python -c 'import once'")
     assert done.returncode == 0, done.stderr
-    assert [path for path in (clone / ".venv" / "bytecode").rglob("once*.pyc")]
+    assert list((clone / ".venv" / "bytecode").rglob("once*.pyc"))
     assert not list(clone.glob("__pycache__"))
 
 
