@@ -27,7 +27,7 @@ class Adapter(Baseline):
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
         how = self.settings
-        drawn = {"speech": checked(Drawing, how["speech"], f"{self.name}, speech")}
+        drawn = {name: checked(Drawing, how[name], f"{self.name}, {name}") for name in ("speech", "further")}
         own = {name: how[name] for name in ("frames_per_phone", "sure")}
         self.sampling = checked(Sampling, drawn | own, self.name)
         self.batch = int(how["batch"])

@@ -39,12 +39,13 @@ class Sampling(Settings):
     """How answers are made.
 
     Attributes:
-        speech: how tokens of speech are drawn.
+        speech: how tokens of speech are drawn. further: those of a frame after its first.
         frames_per_phone: most tokens a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
         sure: the probability below which a label is `unknown`.
     """
 
     speech: Drawing = Drawing(top_p=0.8, repeats=0.3)
+    further: Drawing = Drawing(temperature=0.0)
     frames_per_phone: int = 9
     sure: float = 0.5
 
@@ -179,7 +180,8 @@ class PolySpeech:
         prompts = [self.audio.prompt(voice, VOICE) for voice in voices]
         phones = [max(1, phone_count(text)) for text in texts]
         lengths = [Length(least=count, most=count * self.sampling.frames_per_phone) for count in phones]
-        runs = [Run(length, self.sampling.speech, seed) for length, seed in zip(lengths, seeds)]
+        how = self.sampling
+        runs = [Run(length, how.speech, seed, how.further) for length, seed in zip(lengths, seeds)]
         requests = [Request("tts", text=text) for text in texts]
         drawn = spoken(self.network, requests, runs, self.config["stretch"])
         return [

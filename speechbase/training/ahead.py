@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -64,7 +65,21 @@ class Ahead(Dataset):
         if self._coming is None or number != self._next:
             order = range(number, sys.maxsize)
             self._coming = iter(
-                DataLoader(self, batch_size=None, sampler=order, num_workers=self.workers, prefetch_factor=4)
+                DataLoader(
+                    self,
+                    batch_size=None,
+                    sampler=order,
+                    num_workers=self.workers,
+                    prefetch_factor=4,
+                    worker_init_fn=_leave_signals_to_the_parent,
+                )
             )
         self._next = number + 1
         return next(self._coming)
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A scheduler and Ctrl-C signal the whole group: the training process ends its step and saves its state, for which
+    it needs its batches."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -52,7 +52,7 @@ def test_a_model_that_is_not_there_is_refused():
 
 def test_weights_that_ship_are_begun_from_where_none_were_trained(tmp_path):
     shipped = gpu._place(tmp_path, "nano", "codec")
-    assert shipped is not None and shipped.parent.name == "nano" and gpu._place(tmp_path, "nano", "sset") is None
+    assert shipped is not None and shipped.parent.name == "nano" and gpu._place(tmp_path, "nano", "kmeans") is None
     (tmp_path / "codec").mkdir()
     (tmp_path / "codec" / "model.safetensors").touch()
     assert gpu._place(tmp_path, "nano", "codec") == tmp_path / "codec"
