@@ -58,7 +58,7 @@ def speak(
     channel: Channel = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed, another draw")] = 0,
 ) -> None:
-    """Say a text in a voice. The weights that ship do not say its words yet (docs/polyspeech.md): train them further."""
+    """Say a text in a voice. Those that ship do not say its words yet (docs/polyspeech.md): train them further."""
     words = check_text(text, "The text")
     audio.check_output(out, read=[voice])
     polyspeech, wave = _loaded(models, voice, channel)
