@@ -11,8 +11,10 @@ import typer
 from baselines.polyspeech.pipeline import MARK, SCALE, Named, PolySpeech
 from speechbase import audio
 from speechbase.files import plain_errors
+from speechbase.items import UNKNOWN
 from speechbase.texts import check_text
 
+ENGLISH = "en"  # what it learned to write down
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 Channel = Annotated[int | None, typer.Option(min=0, metavar="N", help="of recordings with several, from 0")]
 Models = Annotated[str, typer.Option(help="`nano`, which ships, or the folder that holds the models' folders")]
@@ -40,7 +42,9 @@ def listen(
         told = {name: {"label": one.label, "probabilities": one.probabilities} for name, one in named.items()}
         typer.echo(json.dumps({"text": heard.text, "ended": heard.ended} | told))
         return
-    typer.echo(f"text: {heard.text or '(nothing was heard)'}{'' if heard.ended else ' (came to no end, and is wrong)'}")
+    foreign = heard.language.label not in (ENGLISH, UNKNOWN)
+    doubts = ["" if heard.ended else " (came to no end, and is wrong)", " (it writes English alone)" if foreign else ""]
+    typer.echo(f"text: {heard.text or '(nothing was heard)'}{''.join(doubts)}")
     for name, one in named.items():
         typer.echo(f"{name}: {_shown(one)}")
 
@@ -58,7 +62,7 @@ def speak(
     channel: Channel = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed, another draw")] = 0,
 ) -> None:
-    """Say a text in a voice. Those that ship do not say its words yet (docs/polyspeech.md): train them further."""
+    """Say a text in a voice; the weights that ship still say other words (docs/polyspeech.md)."""
     words = check_text(text, "The text")
     audio.check_output(out, read=[voice])
     polyspeech, wave = _loaded(models, voice, channel)

@@ -96,6 +96,7 @@ def test_the_call_and_the_command_do_the_same(made, test_set, tmp_path):
     done = CliRunner().invoke(app, ["listen", str(source), "--models", str(made)])
     assert done.exit_code == 0, done.output
     assert ("came to no end" in done.output) != heard.ended
+    assert ("writes English alone" in done.output) == (heard.language.label == "it")
     assert f"language: {heard.language.label}" in done.output and f"sex: {heard.sex.label}" in done.output
     out = tmp_path / "said.wav"
     done = CliRunner().invoke(
