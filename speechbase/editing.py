@@ -92,6 +92,8 @@ def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edi
     start = times[inner[0] - 1][1] if inner[0] else 0.0
     stop = times[inner[1] + 1][0] if inner[1] + 1 < len(times) else seconds
     start, stop = max(0.0, start - MARGIN_SECONDS), min(seconds, max(stop, start) + MARGIN_SECONDS)
+    if times[-1][1] <= times[0][0]:
+        raise UserError(f"The words {row['orig_text']!r} were not found in the recording: is that what it says?")
     rate = rate_of(count_phones(row["orig_text"]), times[-1][1] - times[0][0])
     said = " ".join(new[fresh[0] : fresh[1] + 1])
     return Edit(start, stop, (count_phones(said) / rate if said else 0.0) + 2 * MARGIN_SECONDS)

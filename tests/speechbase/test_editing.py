@@ -24,6 +24,12 @@ def test_substitution_keeps_everything_outside_the_words():
     assert plan.seconds == pytest.approx(4 / rate + 0.16)
 
 
+def test_words_that_an_aligner_found_in_no_stretch_of_the_recording_are_a_sentence():
+    nowhere = [word | {"start": 0.5, "end": 0.5} for word in WORDS]
+    with pytest.raises(UserError, match="were not found in the recording: is that what it says"):
+        editing.plan_edit(ROW, nowhere, 2.5, letters)
+
+
 def test_insertion_and_deletion_spans_name_the_flanking_words():
     insertion = ROW | {
         "text": "peter found three very small boxes",

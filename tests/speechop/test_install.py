@@ -143,10 +143,12 @@ def test_new_speech_needs_the_lexicon_besides(models, take, tmp_path):
 
 
 @pytest.mark.slow
-def test_recognisers_need_their_packages_besides(models, take, tmp_path):
+def test_recognisers_need_their_packages_besides(models, tmp_path):
+    take = ROOT / "speechbase/spoken/audio/test/kumo/test-kumo-0001.flac"  # an aligner finds no words in noise
     quick = ("--models", models, "--steps", 1)
     guided = ("speechop.cli", "enhance", take, "--itc", *quick)
-    edited = ("--old", "ten boxes", "--new", "ten foxes", "--trust-old", *quick, "-o", tmp_path / "d.wav")
+    words = ("--old", "david wanted ten yellow tables", "--new", "david wanted nine yellow tables")
+    edited = (*words, "--trust-old", *quick, "-o", tmp_path / "d.wav")
     done = run_without_the_rest(
         needed("itc", "speak"),
         (*guided, "-o", tmp_path / "b.wav"),
