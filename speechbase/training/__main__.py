@@ -82,7 +82,7 @@ def _accelerator(training: TrainingConfig) -> Accelerator:
         typer.echo("This processor has no units for bfloat16: training in float32, which is faster here.", err=True)
     return Accelerator(
         mixed_precision="bf16" if lower else "no",
-        cpu=not torch.cuda.is_available(),
+        cpu=device.type == "cpu",
         # A batch may leave parts of a network without a gradient (SpeechOp's text path or audio encoder).
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
