@@ -69,7 +69,7 @@ class Drawer:
         if task == "asr":
             return self._recognised(waves, texts, rngs)
         said = self._tokens(waves)
-        return [Request(task, text=text) for text in texts], said
+        return [Request(task, text=text, frames=len(one)) for text, one in zip(texts, said)], said
 
     def _alike(self, speech: SpeechTable, shared: np.random.Generator, rngs: list) -> list[int]:
         among = speech.alike(shared, self.config.alike)

@@ -6,9 +6,10 @@
 | tts | `<tts>` text | semantic tokens |
 | lid, gid | `<lid>` or `<gid>` speech | one label |
 
-What is given is seen by all positions, what is wanted only by those after it. Positions restart at each segment, and a
-text's bytes stand as far apart as they do in speech on average (`stretch` frames), so that a byte and the frames that
-say it have near places: hours of speech are too few to learn that from.
+What is given is seen by all positions, what is wanted only by those after it. Positions restart at each segment. A
+text's bytes stand evenly over the speech that says it where its length is known, which is in training, else as far
+apart as they do in speech on average (`stretch` frames): a byte and the frames that say it have near places, since
+hours of speech are too few to learn that from.
 
 Legend: n frames, m bytes, q levels of tokens.
 """
@@ -31,11 +32,12 @@ NAMING = ("lid", "gid")  # tasks that are answered with a label
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is given for one item: embeddings [n, e] of speech, or a text."""
+    """What a model is given for one item: embeddings [n, e] of speech, or a text, of so many frames if that is known."""
 
     task: str
     heard: Tensor | None = None
     text: str = ""
+    frames: int | None = None
 
 
 def sign(name: str) -> int:
@@ -47,7 +49,9 @@ def given(request: Request, stretch: float, levels: int) -> Sequence:
     """The task's sign, and speech or text, up to the start sign of what is wanted; tokens have so many levels."""
     sequence = Sequence(levels)
     if request.heard is None:
-        sequence.add_symbols(TEXT, [sign(request.task)]).add_symbols(TEXT, text_bytes(request.text), 1, step=stretch)
+        symbols = text_bytes(request.text)
+        step = request.frames / len(symbols) if request.frames else stretch
+        sequence.add_symbols(TEXT, [sign(request.task)]).add_symbols(TEXT, symbols, 1, step=step)
     else:
         sequence.add_symbols(SPEECH, [sign(request.task)]).add_symbols(SPEECH, [0] * len(request.heard), 1)
     return sequence.add_symbols(TARGET, [sign("start")], causal=True)

@@ -42,6 +42,7 @@ class Request:
         source: codes [n, q] (all but tts).
         span: of an edit: the source's frames [first, second) give way to `third` new ones.
         sign: another task's sign in the place of the own one (does the sign decide the task?).
+        frames: how long the output is, where neither source nor span says so and it is known (TTS in training).
     """
 
     task: str
@@ -50,6 +51,7 @@ class Request:
     source: Tensor | None = None
     span: tuple[int, int, int] | None = None
     sign: str | None = None
+    frames: int | None = None
 
 
 def sign(name: str) -> int:
@@ -107,9 +109,9 @@ def kept(request: Request, frames: int) -> Tensor:
 
 
 def _output_frames(request: Request) -> int | None:
-    """How long the output will be, where the request decides it."""
+    """How long the output will be, where that is known."""
     if request.source is None:
-        return None
+        return request.frames
     first, last, new = _span(request) if request.task in EDITS else (0, 0, 0)
     return len(request.source) - (last - first) + new
 

@@ -137,6 +137,7 @@ class Drawer:
                     None if prompt is None else prompt[row],
                     None if source is None else source[row, :frames],
                     waves.spans[row] if waves.spans else None,
+                    frames=frames,
                 )
             )
             outputs.append(target[row, :frames])

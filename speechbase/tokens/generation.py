@@ -109,8 +109,11 @@ def _fitted(run: Run, heard: int, window: int) -> Run:
 
 def _each(scores: Tensor, rngs: list[np.random.Generator], hows: list[Drawing], before: Tensor) -> Tensor:
     """A code [b] of each row of scores [b, k], each drawn in its own way, after the codes `before` [b, n]."""
-    rows = range(len(hows))
-    return torch.cat([draw(scores[r : r + 1], rngs[r : r + 1], hows[r], before[r : r + 1]) for r in rows])
+    codes = torch.zeros(len(hows), dtype=torch.long)
+    for how in dict.fromkeys(hows):
+        rows = [row for row, one in enumerate(hows) if one == how]
+        codes[rows] = draw(scores[rows], [rngs[row] for row in rows], how, before[rows])
+    return codes
 
 
 def _ended(length: Length, frames: int, end_drawn: bool) -> tuple[int, str] | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import DynamicCache, LlamaConfig, LlamaModel
+from transformers import Cache, LlamaConfig, LlamaModel
+from transformers.cache_utils import DynamicLayer
 
 from speechbase.files import UserError
 from speechbase.tokens.sequences import BYTES, NO_CODE, Tokens
@@ -36,7 +37,12 @@ class CodeTable(nn.Module):
         self.made: tuple[tuple, Tensor] | None = None
 
     def forward(self) -> Tensor:
-        """The table [q, k, d]; kept while the weights stay and nobody learns, since generation asks every frame."""
+        """The table [q, k, d]."""
+        return self.rows()[:-1].unflatten(0, self.own.shape[:2])
+
+    def rows(self) -> Tensor:
+        """The table's rows and one of zeros [q * k + 1, d]; kept while the weights stay and nobody learns, since
+        generation asks every frame."""
         if torch.is_grad_enabled():
             return self._table()
         state = tuple((one.data_ptr(), one._version) for one in (self.project, self.own))
@@ -46,7 +52,8 @@ class CodeTable(nn.Module):
 
     def _table(self) -> Tensor:
         with torch.autocast(self.own.device.type, enabled=False):
-            return torch.einsum("qkc,qcd->qkd", self.codewords, self.project) + self.own
+            table = torch.einsum("qkc,qcd->qkd", self.codewords, self.project) + self.own
+        return torch.cat([table.flatten(0, 1), table.new_zeros(1, table.shape[-1])])
 
     def summed(self, codes: Tensor) -> Tensor:
         """The sum [..., d] of the vectors of codes [..., l] of the first l levels, without making the table."""
@@ -71,10 +78,9 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Vectors [b, n, d]: of the segment, of the text's sign, and the sum of the codes' own."""
-        table = self.table()  # [q, k, d]
-        levels, codes, dim = table.shape
+        flat = self.table.rows()  # [q * k + 1, d]
+        levels, codes, dim = self.table.own.shape
         nothing = levels * codes
-        flat = torch.cat([table.flatten(0, 1), table.new_zeros(1, dim)])  # [q * k + 1, d]
         offsets = torch.arange(levels, device=flat.device) * codes
         places = torch.where(tokens.codes == NO_CODE, nothing, tokens.codes + offsets)  # [b, n, q]
         heard = F.embedding_bag(places.flatten(0, 1), flat, mode="sum", padding_idx=nothing)  # [b * n, d]
@@ -96,7 +102,7 @@ class TokenLM(nn.Module):
         self.model = LlamaModel(llama)
         self.model.embed_tokens = nn.Identity()  # type: ignore[assignment]  # what comes in is embedded already
 
-    def forward(self, vectors: Tensor, places: Tensor, visible: Tensor, cache: DynamicCache | None = None) -> Tensor:
+    def forward(self, vectors: Tensor, places: Tensor, visible: Tensor, cache: Cache | None = None) -> Tensor:
         """Hidden states of vectors [b, n, d] at `places` [b, n].
 
         Args:
@@ -124,9 +130,40 @@ class TokenLM(nn.Module):
         )  # fmt: skip
         return made.hidden_states
 
-    def new_cache(self) -> DynamicCache:
+    def new_cache(self) -> Cache:
         """An empty cache."""
-        return DynamicCache(config=self.model.config)
+        return Cache(layers=[RoomyLayer() for _ in range(self.config.layers)])
+
+
+class RoomyLayer(DynamicLayer):
+    """A layer's keys and values with room for more: a new position moves itself, not all that stand before it."""
+
+    LEAST = 256  # positions of room at once
+
+    def update(self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict | None = None):
+        """All keys and values [b, heads, n, d / heads], the new ones last."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states)
+            self.room = [new.new_empty(0) for new in (key_states, value_states)]
+        before = self.get_seq_length()
+        count = before + key_states.shape[-2]
+        if not before or count > self.room[0].shape[-2]:
+            self.room = [_roomier(*pair) for pair in ((key_states, self.keys), (value_states, self.values))]
+        for room, new in zip(self.room, (key_states, value_states)):
+            room[..., before:count, :] = new
+        self.keys, self.values = (room[..., :count, :] for room in self.room)
+        return self.keys, self.values
+
+
+def _roomier(new: Tensor, old: Tensor) -> Tensor:
+    """Room for `old` positions, `new` ones and as many again, `old` in its place."""
+    before = old.shape[-2] if old.numel() else 0
+    shape = list(new.shape)
+    shape[-2] = max(RoomyLayer.LEAST, 2 * (before + shape[-2]))
+    room = new.new_empty(shape)
+    if before:
+        room[..., :before, :] = old
+    return room
 
 
 class CodeHead(nn.Module):

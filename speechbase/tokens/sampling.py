@@ -20,7 +20,7 @@ class Drawing(Settings):
     """How tokens are drawn.
 
     Attributes:
-        top_k: 0 keeps all. `top_p`: of the probability, by the nucleus (Holtzman et al. 2020).
+        temperature: 0 takes the likeliest. top_k: 0 keeps all. `top_p`: of the probability, by the nucleus (Holtzman et al. 2020).
         repeats: the share of the last `repeat_window` tokens that a token may fill; one beyond that is drawn again,
             from the whole distribution (VALL-E 2, Chen et al. 2024); 1 switches the rule off.
     """
@@ -35,6 +35,8 @@ class Drawing(Settings):
 def draw(logits: Tensor, rngs: Sequence[np.random.Generator], how: Drawing, before: Tensor) -> Tensor:
     """A token [b] of each row of logits [b, k], where impossible ones are -inf, after the tokens `before` [b, t]."""
     first, second = (torch.tensor(numbers) for numbers in zip(*(rng.random(2) for rng in rngs)))
+    if how.temperature == 0 and how.repeats >= 1:
+        return logits.argmax(-1).cpu()
     logits = logits.double().cpu() / max(how.temperature, 1e-6)
     chosen = _inverse(_kept(logits, how).softmax(-1), first)
     if how.repeats >= 1:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from speechbase.files import UserError
+from speechbase.tokens.lm import RoomyLayer
 from speechbase.tokens.sampling import Drawing, draw
 from speechbase.tokens.sequences import NO_CODE, Sequence, collate, text_bytes
 
@@ -35,6 +36,7 @@ def test_what_may_not_come_never_comes():
 
 def test_cold_draws_are_the_likeliest():
     assert set(drawn([1.0, 1.1, 0.0], Drawing(temperature=0.001))) == {1}
+    assert set(drawn([1.0, 1.1, 0.0], Drawing(temperature=0))) == {1}
 
 
 def test_a_token_that_fills_the_last_ones_is_drawn_again_from_all():
@@ -50,6 +52,15 @@ def test_rows_have_generators_of_their_own():
     together = draw(logits, [np.random.default_rng(seed) for seed in (1, 2, 3)], Drawing(), NONE.expand(3, 0))
     alone = [draw(logits[:1], [np.random.default_rng(seed)], Drawing(), NONE) for seed in (1, 2, 3)]
     assert together.tolist() == [int(one) for one in alone] and len(set(together.tolist())) > 1
+
+
+def test_a_layer_s_room_grows_and_keeps_keys_and_values_in_their_order():
+    layer, keys = RoomyLayer(), torch.randn(2, 3, 300, 4)
+    assert layer.get_seq_length() == 0
+    for piece in keys.split([3, *[1] * 297], dim=2):
+        found = layer.update(piece, -piece)
+    assert layer.get_seq_length() == 300
+    assert torch.equal(found[0], keys) and torch.equal(found[1], -keys)
 
 
 def test_a_batch_is_padded_on_the_side_asked_for_and_sees_no_padding():

@@ -114,6 +114,7 @@ def test_a_task_is_laid_out_as_in_its_table():
     assert asr.places == [0, 1, 2, 3, 0, 1, 3, 6] and asr.causal == [False] * 4 + [True] * 4
     tts = given(Request("tts", text="Hi"), 2.5, 1)
     assert tts.symbols == [sign[2], 1 + ord("h"), 1 + ord("i"), sign[1]] and tts.places == [0, 1, 3, 0]
+    assert given(Request("tts", text="Hi", frames=8), 2.5, 1).places == [0, 1, 5, 0]
     both = [asr, given(Request("lid", heard[:1]), 2.5, 1)]
     there = heard_in(both, [Request("asr", heard), Request("lid", heard[:1])], 4)
     assert there.shape == (2, 8, 4) and there[0, 1:4].all() and there[1, 6].all() and there.sum() == 16

@@ -60,6 +60,14 @@ def test_the_refining_model_never_sees_the_level_that_it_makes_or_a_later_one_bu
     assert list(shown(sequence))[-4:] == ["target0ooo", "target1o--", "target2o--", "target3ooo"]
 
 
+def test_text_stands_evenly_over_the_output_where_its_length_is_known():
+    text, prompt = "abcd", codes(2)
+    unknown = condition(Request("tts", text, prompt), LEVELS, LEVELS, 3.0)
+    known = condition(Request("tts", text, prompt, frames=8), LEVELS, LEVELS, 3.0)
+    source = condition(Request("ns", text, source=codes(8), frames=99), LEVELS, LEVELS, 3.0)
+    assert unknown.places[:4] == [0, 3, 6, 9] and known.places[:4] == source.places[:4] == [0, 2, 4, 6]
+
+
 def test_a_text_without_letters_is_refused():
     with pytest.raises(UserError, match="no letters or digits"):
         condition(Request("tts", text="...", prompt=codes(2)), LEVELS, LEVELS, 3.0)
