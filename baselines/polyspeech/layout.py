@@ -32,7 +32,7 @@ NAMING = ("lid", "gid")  # tasks that are answered with a label
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is given for one item: embeddings [n, e] of speech, or a text, of so many frames if that is known."""
+    """What a model is given for one item: embeddings [n, e] of speech, or a text, of `frames` where that is known."""
 
     task: str
     heard: Tensor | None = None

@@ -63,12 +63,12 @@ class PolySpeechLM(nn.Module):
     def forward(
         self, task: str, tokens: Tokens, heard: Tensor | None, labels: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Logits at the last t positions, with labels [b, t] (of tokens [b, t, q]), all hidden states, and codewords'
+        """Logits [b, t, s, classes] at the last t positions, with labels [b, t, s], all hidden states, and codewords'
         sums [b, t, h] as every level of tokens after the first guesses them."""
         hidden = self.hidden(tokens, heard)
         last = hidden[:, -labels.shape[1] :]
         logits = self.logits(task, last)
         if task != "tts":
-            return logits, hidden, []
+            return logits[..., None, :], hidden, []
         logits, guesses = self.depth.learned(self.embed.table, logits, last, labels)
         return logits, hidden, guesses

@@ -25,7 +25,14 @@ from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.sequences import Sequence, collate
 from speechbase.tokens.settings import LMConfig
-from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte, with_latents
+from speechbase.tokens.trainee import (
+    Batch,
+    TokenTrainee,
+    aligned_right,
+    frames_a_byte,
+    with_end,
+    with_latents,
+)
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
@@ -43,7 +50,7 @@ class HeardBatch(Batch):
     def to(self, device: torch.device | str) -> HeardBatch:
         """The batch on a device."""
         heard = None if self.heard is None else self.heard.to(device)
-        moved = (self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
+        moved = (self.tokens.to(device), self.labels.to(device), self.levels.to(device), self.task)
         return HeardBatch(*moved, heard, self.speech, self.wanted)
 
 
@@ -72,17 +79,17 @@ class PolySpeechTrainee(TokenTrainee):
         requests, wanted = drawer.draw(*stream, task=task)
         task = requests[0].task
         sequences = [given(request, self.stretch, self.network.levels) for request in requests]
-        labels, level = wanted, torch.zeros(len(wanted), dtype=torch.long)
+        labels, count = [said.view(len(said), -1) for said in wanted], 1  # [m, 1] or [n, q]
         if task == "asr":
             sequences = [with_text(one, (said + 1).tolist(), self.stretch) for one, said in zip(sequences, wanted)]
-            labels = [torch.cat([said, said.new_tensor([self.network.text.out_features - 1])]) for said in wanted]
+            labels = with_end(labels, self.network.text.out_features - 1)
         elif task == "tts":
             sequences = [with_tokens(one, said) for one, said in zip(sequences, wanted)]
-            last = torch.tensor([[self.network.end] + [NO_LABEL] * (self.network.levels - 1)])
-            labels, level = [torch.cat([said, last]) for said in wanted], torch.arange(self.network.levels)
+            labels, count = with_end(labels, self.network.end), self.network.levels
+        levels = torch.arange(count).expand(len(labels), -1)
         tokens = collate(sequences, left=True)
         heard = heard_in(sequences, requests, self.width)
-        return HeardBatch(tokens, aligned_right(labels), level, task, heard, _speech(sequences, requests), wanted)
+        return HeardBatch(tokens, aligned_right(labels), levels, task, heard, _speech(sequences, requests), wanted)
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""

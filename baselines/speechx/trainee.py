@@ -19,7 +19,15 @@ from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.depth import unsaid
 from speechbase.tokens.sequences import collate
-from speechbase.tokens.trainee import NO_LABEL, Batch, TokenTrainee, aligned_right, frames_a_byte, with_latents
+from speechbase.tokens.trainee import (
+    NO_LABEL,
+    Batch,
+    TokenTrainee,
+    aligned_right,
+    frames_a_byte,
+    with_end,
+    with_latents,
+)
 from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
@@ -54,9 +62,9 @@ class AutoregressiveTrainee(Trainee):
             spoken_so_far(condition(request, self.levels, heard, self.network.frames_a_byte), codes)
             for request, codes in zip(requests, said)
         ]
-        last = torch.tensor([[end] + [NO_LABEL] * (self.network.said - 1)])
-        labels = aligned_right([torch.cat([codes, last]) for codes in said])  # [b, t, s]
-        return Batch(collate(sequences, left=True), labels, torch.arange(self.network.said), requests[0].task)
+        labels = aligned_right(with_end(said, end))
+        levels = torch.arange(self.network.said).expand(len(labels), -1)
+        return Batch(collate(sequences, left=True), labels, levels, requests[0].task)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """As of every token model, with the error of the latents added to the loss where it says several levels."""
@@ -80,7 +88,7 @@ class Refined(Batch):
     def to(self, device: torch.device | str) -> Refined:
         """The batch on a device."""
         moved = super().to(device)
-        return Refined(moved.tokens, moved.labels, moved.level, moved.task, self.whole.to(device))
+        return Refined(moved.tokens, moved.labels, moved.levels, moved.task, self.whole.to(device))
 
 
 class RefiningTrainee(Trainee):
@@ -112,20 +120,19 @@ class RefiningTrainee(Trainee):
             heard = torch.where(given[:, None], codes, heard)
             sequence = condition(request, self.levels, self.levels, self.network.frames_a_byte)
             sequences.append(refined_so_far(sequence, heard, level, given))
-            labels.append(codes[:, level].masked_fill(given, NO_LABEL))
+            labels.append(codes[:, [level]].masked_fill(given[:, None], NO_LABEL))
             levels.append(level)
-        whole = torch.stack([aligned_right([codes[:, each] for codes in outputs]) for each in range(self.levels)], -1)
-        tokens = collate(sequences, left=True)
-        return Refined(tokens, aligned_right(labels), torch.tensor(levels), requests[0].task, whole)
+        tokens, each = collate(sequences, left=True), torch.tensor(levels)[:, None]
+        return Refined(tokens, aligned_right(labels), each, requests[0].task, aligned_right(outputs))
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """As of every token model, with the error of the latents added to the loss."""
         batch = self.ahead.take(step, micro)
         assert isinstance(batch, Refined)
-        logits, latents = network(batch.tokens, batch.level, batch.labels.shape[1])
-        loss, right = self.judged(logits, batch)
+        logits, latents = network(batch.tokens, batch.levels[:, 0], batch.labels.shape[1])
+        loss, right = self.judged(logits[..., None, :], batch)
         figures = {"loss": loss.mean(), f"top{self.top}": right.float().mean()}
-        wanted = batch.whole.masked_fill((batch.labels == NO_LABEL)[..., None], NO_LABEL)
+        wanted = batch.whole.masked_fill(batch.labels == NO_LABEL, NO_LABEL)
         return with_latents(figures, self.network.head, [latents], wanted)
 
     def _disturbed(self, codes: Tensor, rng: np.random.Generator, share: float) -> Tensor:
@@ -138,7 +145,7 @@ class RefiningTrainee(Trainee):
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
-        return network(batch.tokens, batch.level, batch.labels.shape[1])[0]
+        return network(batch.tokens, batch.levels[:, 0], batch.labels.shape[1])[0][..., None, :]
 
 
 def build(config: dict, context: Context) -> Trainee:

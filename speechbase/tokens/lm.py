@@ -140,30 +140,21 @@ class RoomyLayer(DynamicLayer):
 
     LEAST = 256  # positions of room at once
 
-    def update(self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict | None = None):
+    def update(
+        self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict | None = None
+    ) -> tuple[Tensor, Tensor]:
         """All keys and values [b, heads, n, d / heads], the new ones last."""
         if not self.is_initialized:
             self.lazy_initialization(key_states)
-            self.room = [new.new_empty(0) for new in (key_states, value_states)]
+            self.room = [new[..., :0, :] for new in (key_states, value_states)]
         before = self.get_seq_length()
         count = before + key_states.shape[-2]
-        if not before or count > self.room[0].shape[-2]:
-            self.room = [_roomier(*pair) for pair in ((key_states, self.keys), (value_states, self.values))]
+        if count > self.room[0].shape[-2]:
+            self.room = [F.pad(room, (0, 0, 0, max(self.LEAST, count))) for room in self.room]
         for room, new in zip(self.room, (key_states, value_states)):
             room[..., before:count, :] = new
         self.keys, self.values = (room[..., :count, :] for room in self.room)
         return self.keys, self.values
-
-
-def _roomier(new: Tensor, old: Tensor) -> Tensor:
-    """Room for `old` positions, `new` ones and as many again, `old` in its place."""
-    before = old.shape[-2] if old.numel() else 0
-    shape = list(new.shape)
-    shape[-2] = max(RoomyLayer.LEAST, 2 * (before + shape[-2]))
-    room = new.new_empty(shape)
-    if before:
-        room[..., :before, :] = old
-    return room
 
 
 class CodeHead(nn.Module):

@@ -20,7 +20,8 @@ class Drawing(Settings):
     """How tokens are drawn.
 
     Attributes:
-        temperature: 0 takes the likeliest. top_k: 0 keeps all. `top_p`: of the probability, by the nucleus (Holtzman et al. 2020).
+        temperature: 0 takes the likeliest token.
+        top_k: 0 keeps all. `top_p`: of the probability, by the nucleus (Holtzman et al. 2020).
         repeats: the share of the last `repeat_window` tokens that a token may fill; one beyond that is drawn again,
             from the whole distribution (VALL-E 2, Chen et al. 2024); 1 switches the rule off.
     """

@@ -26,25 +26,17 @@ LATENTS = 20.0  # weight of the latents' error: about as much as the codes' cros
 
 @dataclass
 class Batch:
-    """A micro-batch: what is heard, and labels [b, t] or [b, t, s] of the last t positions, `NO_LABEL` where there is
-    nothing to learn.
-
-    `level` is the level that the labels are of, from 0 on: [b], or [s] of labels of several levels.
-    """
+    """A micro-batch: what is heard, and labels [b, t, s] of the last t positions, `NO_LABEL` where there is nothing to
+    learn; `levels` [b, s] are those that an item's labels are of, from 0 on."""
 
     tokens: Tokens
     labels: Tensor
-    level: Tensor
+    levels: Tensor
     task: str
-
-    def levels(self) -> Tensor:
-        """The level of each label, in their shape."""
-        level = self.level[:, None] if self.labels.dim() == 2 else self.level
-        return level.expand_as(self.labels)
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
-        return Batch(self.tokens.to(device), self.labels.to(device), self.level.to(device), self.task)
+        return Batch(self.tokens.to(device), self.labels.to(device), self.levels.to(device), self.task)
 
 
 class TokenTrainee:
@@ -85,7 +77,7 @@ class TokenTrainee:
         return self.judged(self.logits(network, batch), batch)
 
     def judged(self, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The same of logits [b, t, k] or [b, t, s, k] that are there already."""
+        """The same of logits [b, t, s, k] that are there already."""
         there, logits = batch.labels != NO_LABEL, logits.float()
         logits, labels = logits[there], batch.labels[there]  # [tokens, k], [tokens]
         best = logits.topk(min(self.top, logits.shape[-1]), -1).indices
@@ -102,7 +94,7 @@ class TokenTrainee:
                 loss, right = self.scores(network, batch.to(device))
                 losses.append(loss)
                 hits.append(right.float())
-                levels = batch.levels()[batch.labels != NO_LABEL]
+                levels = batch.levels[:, None].expand_as(batch.labels)[batch.labels != NO_LABEL]
                 for level in levels.unique().tolist():
                     by_level.setdefault(level, []).append(hits[-1][(levels == level).to(device)])
             figures |= {
@@ -121,15 +113,21 @@ class TokenTrainee:
         raise NotImplementedError
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Logits [b, t, k] or [b, t, s, k] at the last t positions, those with labels."""
+        """Logits [b, t, s, k] at the last t positions, those with labels."""
         raise NotImplementedError
 
 
 def aligned_right(labels: list[Tensor]) -> Tensor:
-    """Labels [n, ...] of each item as [b, longest, ...], `NO_LABEL` before them."""
+    """Labels [n, s] of each item as [b, longest, s], `NO_LABEL` before them."""
     longest = max(map(len, labels))
-    before = [one.new_full((longest - len(one), *one.shape[1:]), NO_LABEL) for one in labels]
+    before = [one.new_full((longest - len(one), one.shape[1]), NO_LABEL) for one in labels]
     return torch.stack([torch.cat(pair) for pair in zip(before, labels)])
+
+
+def with_end(labels: list[Tensor], end: int) -> list[Tensor]:
+    """Labels [n, s] of each item, and after them the end, which has one level."""
+    last = torch.tensor([[end] + [NO_LABEL] * (labels[0].shape[1] - 1)])
+    return [torch.cat([one, last]) for one in labels]
 
 
 def with_latents(
