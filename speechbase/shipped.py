@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 PRETRAINED = Path(str(files("speechbase") / "pretrained"))
+TOKEN_MODELS = "nano"  # the scale whose SpeechX and PolySpeech ship
 
 
 def scales() -> list[str]:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from baselines.polyspeech.pipeline import MARK, SCALE, Named, PolySpeech
+from baselines.polyspeech.pipeline import MARK, Named, PolySpeech
 from speechbase import audio
 from speechbase.files import plain_errors
 from speechbase.items import UNKNOWN
+from speechbase.shipped import TOKEN_MODELS
 from speechbase.texts import check_text
 
 ENGLISH = "en"  # what it learned to write down
@@ -30,7 +31,7 @@ def _loaded(models: str, path: Path, channel: int | None) -> tuple:
 @app.command()
 def listen(
     source: Annotated[Path, typer.Argument(help="a recording of one sentence")],
-    models: Models = SCALE,
+    models: Models = TOKEN_MODELS,
     channel: Channel = None,
     as_json: Annotated[bool, typer.Option("--json", help="with the probability of each label")] = False,
 ) -> None:
@@ -58,7 +59,7 @@ def speak(
     text: Annotated[str, typer.Argument(help="what to say")],
     voice: Annotated[Path, typer.Option(help="a clean recording of the voice, two or three seconds")],
     out: Annotated[Path, typer.Option(help="where the audio goes: .wav, .flac, .mp3, ... by its suffix")],
-    models: Models = SCALE,
+    models: Models = TOKEN_MODELS,
     channel: Channel = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed, another draw")] = 0,
 ) -> None:

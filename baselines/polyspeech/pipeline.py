@@ -22,7 +22,7 @@ from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
 from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, checked
-from speechbase.shipped import find
+from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result, silent
 from speechbase.tokens.generation import Length, Run
@@ -30,7 +30,6 @@ from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
 
-SCALE = "nano"  # whose weights ship
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
 VOICE = "The voice's recording"
 
@@ -89,7 +88,7 @@ class PolySpeech:
 
     def __init__(
         self,
-        models: str | Path = SCALE,
+        models: str | Path = TOKEN_MODELS,
         lm: str = "polyspeech",
         semantic: str = "hubert_2",
         tokens: str = "sset",

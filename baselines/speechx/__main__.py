@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from baselines.speechx.pipeline import MARK, SCALE, SpeechX
+from baselines.speechx.pipeline import MARK, SpeechX
 from speechbase import audio, editing
 from speechbase.files import plain_errors
+from speechbase.shipped import TOKEN_MODELS
 from speechbase.texts import check_text
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -39,7 +40,7 @@ def _said(text: str | None) -> str | None:
 
 @app.command()
 def enhance(
-    source: Source, out: Out, text: Words = None, models: Models = SCALE, channel: Channel = None, seed: Seed = 0
+    source: Source, out: Out, text: Words = None, models: Models = TOKEN_MODELS, channel: Channel = None, seed: Seed = 0
 ) -> None:
     """Take the noise out."""
     said = _said(text)
@@ -49,7 +50,7 @@ def enhance(
 
 @app.command()
 def background(
-    source: Source, out: Out, text: Words = None, models: Models = SCALE, channel: Channel = None, seed: Seed = 0
+    source: Source, out: Out, text: Words = None, models: Models = TOKEN_MODELS, channel: Channel = None, seed: Seed = 0
 ) -> None:
     """Take the speech out."""
     said = _said(text)
@@ -63,7 +64,7 @@ def extract(
     prompt: Voice,
     out: Out,
     text: Words = None,
-    models: Models = SCALE,
+    models: Models = TOKEN_MODELS,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
@@ -78,7 +79,7 @@ def speak(
     text: Annotated[str, typer.Argument(help="what to say")],
     prompt: Voice,
     out: Out,
-    models: Models = SCALE,
+    models: Models = TOKEN_MODELS,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:
@@ -99,7 +100,7 @@ def edit(
         float | None, typer.Option(help="length of the new part; as long as the old one by default")
     ] = None,
     noisy: Annotated[bool, typer.Option(help="the background goes on through the new part")] = False,
-    models: Models = SCALE,
+    models: Models = TOKEN_MODELS,
     channel: Channel = None,
     seed: Seed = 0,
 ) -> None:

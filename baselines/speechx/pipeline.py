@@ -18,7 +18,7 @@ from speechbase import editing
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError
 from speechbase.settings import Settings, checked
-from speechbase.shipped import find
+from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result
 from speechbase.tokens.generation import Length
@@ -26,7 +26,6 @@ from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
 NEW_SECONDS = 30.0  # the longest new part of an edit
-SCALE = "nano"  # whose weights ship
 MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
 
 
@@ -60,7 +59,7 @@ class SpeechX:
 
     def __init__(
         self,
-        models: str | Path = SCALE,
+        models: str | Path = TOKEN_MODELS,
         codec: str = "codec_tokens",
         speaking: str = "speechx_ar",
         refining: str = "speechx_nar",
