@@ -59,7 +59,8 @@ class Drawer:
         shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
         shares = np.array(list(self.weights.values())) / sum(self.weights.values())
         task = task or list(self.weights)[int(shared.choice(len(shares), p=shares))]
-        mine = range(self.rank, self.config.size * self.ranks, self.ranks)
+        size = self.config.size * (self.config.naming if task in NAMING else 1)
+        mine = range(self.rank, size * self.ranks, self.ranks)
         rngs = [np.random.default_rng(seed_of(self.seed, *stream, index)) for index in mine]
         if task in NAMING:
             return self._named(task, rngs)

@@ -65,6 +65,7 @@ class BatchConfig(Settings):
     """Batches of the language model; a micro-batch has one task."""
 
     size: Count = key(8, "items a micro-batch")
+    naming: Count = key(1, "so many times as many items has one of lid or gid, where an item teaches one label")
     tasks: dict[Task, Positive] = key(dict.fromkeys(get_args(Task), 1.0), "weight of each task")
     draw: Literal["volume", "uniform"] = key("volume", "whether weights count by utterance of a task's data")
     alike: Count = key(500, "among how many utterances next in length to a random one a batch of asr or tts is drawn")
