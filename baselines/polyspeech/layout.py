@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speechbase.tokens.sequences import BYTES, Sequence, text_bytes
+from speechbase.tokens.sequences import BYTES, NO_CODE, Sequence, text_bytes
 
 KINDS = ("text", "speech", "target")
 TEXT, SPEECH, TARGET = range(len(KINDS))
@@ -32,12 +32,16 @@ NAMING = ("lid", "gid")  # tasks that are answered with a label
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is given for one item: embeddings [n, e] of speech, or a text, of `frames` where that is known."""
+    """What a model is given for one item: embeddings [n, e] of speech, or a text.
+
+    In training, `frames` is how long its speech is, and `unheard` [n] says which of them the model is not told.
+    """
 
     task: str
     heard: Tensor | None = None
     text: str = ""
     frames: int | None = None
+    unheard: Tensor | None = None
 
 
 def sign(name: str) -> int:
@@ -62,9 +66,10 @@ def with_text(sequence: Sequence, symbols: list[int], stretch: float) -> Sequenc
     return sequence.add_symbols(TARGET, symbols, 1, causal=True, step=stretch)
 
 
-def with_tokens(sequence: Sequence, tokens: Tensor) -> Sequence:
-    """The speech that was wanted, of tokens [n, q]."""
-    return sequence.add_codes(TARGET, tokens, 1, causal=True)
+def with_tokens(sequence: Sequence, tokens: Tensor, unheard: Tensor | None = None) -> Sequence:
+    """The speech that was wanted, of tokens [n, q], but for the frames [n] that stay unheard."""
+    told = tokens if unheard is None else tokens.masked_fill(unheard[:, None], NO_CODE)
+    return sequence.add_codes(TARGET, told, 1, causal=True)
 
 
 def heard_in(sequences: list[Sequence], requests: list[Request], width: int) -> Tensor | None:

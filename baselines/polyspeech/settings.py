@@ -72,6 +72,10 @@ class BatchConfig(Settings):
     crop_seconds: Pair = key((0.5, 3.0), "of lid and gid")
     speed: Pair = key((1.0, 1.0), "range of speed perturbation of training items")
     noisy: Share = key(0.5, "share of items of asr, lid and gid that are heard degraded; none in validation")
+    unheard: Share = key(
+        0.0, "of tts, the most that an item's frames may lack of what was said before them, so that the text is needed "
+        "(word dropout, Bowman et al. 2016); none in validation"
+    )  # fmt: skip
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
     replay: Count = key(1, "how often a batch that processes drew is used")
@@ -81,6 +85,9 @@ class LossConfig(Settings):
     """Beside the cross-entropy of what is wanted."""
 
     ctc: NotNegative = key(0.0, "weight of CTC over the positions of speech, of asr; not the paper's")
+    ctc_spoken: NotNegative = key(
+        0.0, "the same of tts, over what is said (Liu et al. 2019, arXiv 1909.01145)"
+    )
 
 
 class PolySpeechPart(Model):

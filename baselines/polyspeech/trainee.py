@@ -13,7 +13,7 @@ from baselines.polyspeech import weights
 from baselines.polyspeech.crops import Crops
 from baselines.polyspeech.drawing import COLUMNS, Drawer
 from baselines.polyspeech.hubert import Semantic
-from baselines.polyspeech.layout import Request, given, heard_in, with_text, with_tokens
+from baselines.polyspeech.layout import given, heard_in, with_text, with_tokens
 from baselines.polyspeech.network import PolySpeechLM
 from baselines.polyspeech.settings import BatchConfig, LossConfig, PolySpeechModel
 from baselines.polyspeech.sset import Sset, load_sset
@@ -23,7 +23,7 @@ from speechbase.corpus.shards import open_speech
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import UserError
 from speechbase.settings import checked, value_of
-from speechbase.tokens.sequences import Sequence, collate
+from speechbase.tokens.sequences import collate, text_bytes
 from speechbase.tokens.settings import LMConfig
 from speechbase.tokens.trainee import (
     Batch,
@@ -37,21 +37,25 @@ from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
 SEMANTIC = "semantic"  # what the model is given of speech: the encoder's embeddings, or else the codec's latents
+HELD_OUT = {"speed": (1.0, 1.0), "noisy": 0.0, "unheard": 0.0, "draw": "uniform"}  # of batches of validation
 
 
 @dataclass
 class HeardBatch(Batch):
-    """A micro-batch whose positions also hear: `heard` [b, n, e], and `speech`, where in each row the speech stands."""
+    """A micro-batch whose positions also hear: `heard` [b, n, e].
+
+    Where speech has a text, `speech` is where in each row it is heard or said next, `letters` [m] the text's bytes.
+    """
 
     heard: Tensor | None = None
     speech: list[tuple[int, int]] | None = None
-    wanted: list[Tensor] | None = None
+    letters: list[Tensor] | None = None
 
     def to(self, device: torch.device | str) -> HeardBatch:
         """The batch on a device."""
         heard = None if self.heard is None else self.heard.to(device)
         moved = (self.tokens.to(device), self.labels.to(device), self.levels.to(device), self.task)
-        return HeardBatch(*moved, heard, self.speech, self.wanted)
+        return HeardBatch(*moved, heard, self.speech, self.letters)
 
 
 class PolySpeechTrainee(TokenTrainee):
@@ -84,12 +88,23 @@ class PolySpeechTrainee(TokenTrainee):
             sequences = [with_text(one, (said + 1).tolist(), self.stretch) for one, said in zip(sequences, wanted)]
             labels = with_end(labels, self.network.text.out_features - 1)
         elif task == "tts":
-            sequences = [with_tokens(one, said) for one, said in zip(sequences, wanted)]
+            sequences = [
+                with_tokens(one, said, request.unheard) for one, said, request in zip(sequences, wanted, requests)
+            ]
             labels, count = with_end(labels, self.network.end), self.network.levels
         levels = torch.arange(count).expand(len(labels), -1)
         tokens = collate(sequences, left=True)
         heard = heard_in(sequences, requests, self.width)
-        return HeardBatch(tokens, aligned_right(labels), levels, task, heard, _speech(sequences, requests), wanted)
+        batch = HeardBatch(tokens, aligned_right(labels), levels, task, heard)
+        longest = tokens.real.shape[1]
+        if task == "asr":
+            firsts = [longest - len(sequence) + 1 for sequence in sequences]
+            batch.speech = [(first, first + len(one.heard)) for first, one in zip(firsts, requests)]  # type: ignore[arg-type]
+            batch.letters = wanted
+        elif task == "tts":
+            batch.speech = [(longest - 1 - len(said), longest - 1) for said in wanted]
+            batch.letters = [torch.tensor(text_bytes(request.text)) - 1 for request in requests]
+        return batch
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
@@ -103,33 +118,23 @@ class PolySpeechTrainee(TokenTrainee):
         loss, right = self.judged(logits, batch)
         figures = {"loss": loss.mean(), "top1": right.float().mean()}
         figures = with_latents(figures, self.network.depth.head, guesses, batch.labels)
-        if self.cost.ctc and batch.task == "asr":
-            figures["loss"] = figures["loss"] + self.cost.ctc * self._ctc(network, hidden, batch)
+        weight = {"asr": self.cost.ctc, "tts": self.cost.ctc_spoken}.get(batch.task, 0)
+        if weight:
+            figures["loss"] = figures["loss"] + weight * self._ctc(network, hidden, batch)
         return figures
 
     @staticmethod
     def _ctc(network: nn.Module, hidden: Tensor, batch: HeardBatch) -> Tensor:
-        assert batch.speech is not None and batch.wanted is not None
+        assert batch.speech is not None and batch.letters is not None
         rows = [row[first:last] for row, (first, last) in zip(hidden, batch.speech)]
         scores = network.aligned(nn.utils.rnn.pad_sequence(rows, batch_first=True)).float()  # type: ignore[operator]
-        lengths = torch.tensor([len(row) for row in rows]), torch.tensor([len(said) for said in batch.wanted])
-        flat = torch.cat(batch.wanted) + 1
+        lengths = torch.tensor([len(row) for row in rows]), torch.tensor([len(text) for text in batch.letters])
+        flat = torch.cat(batch.letters) + 1
         return F.ctc_loss(scores.log_softmax(-1).transpose(0, 1), flat.to(scores.device), *lengths, zero_infinity=True)
 
     def resolved(self) -> dict:
         """Sizes, labels, and the weights that it was trained with."""
         return self.record
-
-
-def _speech(sequences: list[Sequence], requests: list[Request]) -> list[tuple[int, int]] | None:
-    """Where the speech stands in each row, padded at the left."""
-    longest = max(map(len, sequences))
-    if requests[0].heard is None:
-        return None
-    firsts = [longest - len(sequence) + 1 for sequence in sequences]
-    return [
-        (first, first + len(request.heard)) for first, request in zip(firsts, requests) if request.heard is not None
-    ]
 
 
 def build(config: dict, context: Context) -> PolySpeechTrainee:
@@ -161,7 +166,7 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
     drawers = []
     for split, tables in (("train", train), ("valid", valid)):
         training = split == "train"
-        drawn = how if training else how.model_copy(update={"speed": (1.0, 1.0), "noisy": 0.0, "draw": "uniform"})
+        drawn = how if training else how.model_copy(update=HELD_OUT)
         where = "cpu" if training and how.workers else context.accelerator.device
         own = parts(context.models, config, where)
         first = Crops.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=tables[0])
