@@ -85,9 +85,7 @@ class LossConfig(Settings):
     """Beside the cross-entropy of what is wanted."""
 
     ctc: NotNegative = key(0.0, "weight of CTC over the positions of speech, of asr; not the paper's")
-    ctc_spoken: NotNegative = key(
-        0.0, "the same of tts, over what is said (Liu et al. 2019, arXiv 1909.01145)"
-    )
+    ctc_spoken: NotNegative = key(0.0, "the same of tts, over what is said (Liu et al. 2019, arXiv 1909.01145)")
 
 
 class PolySpeechPart(Model):

@@ -14,6 +14,8 @@ from baselines.polyspeech.pipeline import PolySpeech
 from baselines.polyspeech.settings import BatchConfig
 from speechbase.files import UserError, read_jsonl
 from speechbase.settings import checked
+from speechbase.tokens.sequences import NO_CODE
+from speechbase.tokens.trainee import NO_LABEL
 from speechbase.training import checkpoint
 from speechbase.training.__main__ import train
 from speechbase.training.kinds import Context, builder
@@ -59,12 +61,41 @@ def test_a_step_in_half_precision_is_finite(made, name):
             assert loss.isfinite()
 
 
+@pytest.fixture
+def learner(made):
+    """A trainee whose batches hide some of what was said, and have CTC for all that has a text."""
+    config = SHARED | MODELS["polyspeech"][1] | {"losses": {"ctc": 0.3, "ctc_spoken": 0.3}}
+    how = config["batches"] | {"valid_items": 1, "noisy": 0.0, "naming": 2, "unheard": 0.8}
+    context = Context("polyspeech", made / "data", made, None, Accelerator(cpu=True))
+    return language.build(config | {"batches": how}, context)
+
+
+def test_speech_may_lack_frames_that_it_said_but_not_their_labels_and_lacks_none_in_validation(learner):
+    batch = learner.batch(learner.ahead.draw.args[0], "one", task="tts")
+    said = batch.tokens.real & (batch.tokens.kinds == layout.TARGET) & (batch.tokens.symbols == 0)
+    told = batch.tokens.codes[said][:, 0] != NO_CODE
+    assert 0 < told.float().mean() < 1 and (batch.labels[..., 0] != NO_LABEL).sum() == len(told) + len(batch.labels)
+    (held,) = learner.held_out["tts"]
+    said = held.tokens.real & (held.tokens.kinds == layout.TARGET) & (held.tokens.symbols == 0)
+    assert said.any() and (held.tokens.codes[said] != NO_CODE).all()
+
+
+@pytest.mark.parametrize("task", ["asr", "tts"])
+def test_ctc_stands_where_speech_is_heard_or_said_next(learner, task):
+    batch = learner.batch(learner.ahead.draw.args[0], "one", task=task)
+    texts, hidden = set(learner.ahead.draw.args[0].spoken.speech.rows["text"]), batch.tokens.kinds.shape[1]
+    for row, ((first, last), letters) in enumerate(zip(batch.speech, batch.letters)):
+        assert bytes(letters.tolist()).decode() in texts
+        if task == "asr":
+            assert batch.heard[row, first:last].any(-1).all() and batch.heard[row].any(-1).sum() == last - first
+        else:
+            labels = batch.labels[row, first - hidden :, 0]
+            assert (labels[: last - first] < learner.network.end).all() and labels[-1] == learner.network.end
+
+
 @pytest.mark.parametrize("task", layout.TASKS)
-def test_one_batch_of_each_task_is_learned_by_heart(made, task):
+def test_one_batch_of_each_task_is_learned_by_heart(learner, task):
     torch.manual_seed(0)
-    config = SHARED | MODELS["polyspeech"][1]
-    config = config | {"batches": config["batches"] | {"valid_items": 1, "noisy": 0.0, "naming": 2}}
-    learner = language.build(config, Context("polyspeech", made / "data", made, None, Accelerator(cpu=True)))
     batch = learner.batch(learner.ahead.draw.args[0], "one", task=task)
     assert batch.task == task and len(batch.labels) == (4 if task in layout.NAMING else 2)
     assert learned_by_heart(learner, batch, 120) < 0.1
