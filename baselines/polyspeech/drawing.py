@@ -70,11 +70,10 @@ class Drawer:
         if task == "asr":
             return self._recognised(waves, texts, rngs)
         said = self._tokens(waves)
-        return [self._spoken(*item) for item in zip(texts, said, rngs)], said
-
-    def _spoken(self, text: str, said: Tensor, rng: np.random.Generator) -> Request:
-        lost = rng.random(len(said)) < rng.uniform(0, self.config.unheard)
-        return Request("tts", text=text, frames=len(said), unheard=torch.from_numpy(lost))
+        return [
+            Request(task, text=text, frames=len(one), told=bool(rng.random() >= self.config.unheard))
+            for text, one, rng in zip(texts, said, rngs)
+        ], said
 
     def _alike(self, speech: SpeechTable, shared: np.random.Generator, rngs: list) -> list[int]:
         among = speech.alike(shared, self.config.alike)

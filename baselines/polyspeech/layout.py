@@ -34,14 +34,14 @@ NAMING = ("lid", "gid")  # tasks that are answered with a label
 class Request:
     """What a model is given for one item: embeddings [n, e] of speech, or a text.
 
-    In training, `frames` is how long its speech is, and `unheard` [n] says which of them the model is not told.
+    In training, `frames` is how long its speech is, and `told` whether the model hears what it has said of it.
     """
 
     task: str
     heard: Tensor | None = None
     text: str = ""
     frames: int | None = None
-    unheard: Tensor | None = None
+    told: bool = True
 
 
 def sign(name: str) -> int:
@@ -66,10 +66,9 @@ def with_text(sequence: Sequence, symbols: list[int], stretch: float) -> Sequenc
     return sequence.add_symbols(TARGET, symbols, 1, causal=True, step=stretch)
 
 
-def with_tokens(sequence: Sequence, tokens: Tensor, unheard: Tensor | None = None) -> Sequence:
-    """The speech that was wanted, of tokens [n, q], but for the frames [n] that stay unheard."""
-    told = tokens if unheard is None else tokens.masked_fill(unheard[:, None], NO_CODE)
-    return sequence.add_codes(TARGET, told, 1, causal=True)
+def with_tokens(sequence: Sequence, tokens: Tensor, told: bool = True) -> Sequence:
+    """The speech that was wanted, of tokens [n, q]; places alone where it is not told."""
+    return sequence.add_codes(TARGET, tokens if told else torch.full_like(tokens, NO_CODE), 1, causal=True)
 
 
 def heard_in(sequences: list[Sequence], requests: list[Request], width: int) -> Tensor | None:

@@ -73,7 +73,7 @@ class BatchConfig(Settings):
     speed: Pair = key((1.0, 1.0), "range of speed perturbation of training items")
     noisy: Share = key(0.5, "share of items of asr, lid and gid that are heard degraded; none in validation")
     unheard: Share = key(
-        0.0, "of tts, the most that an item's frames may lack of what was said before them, so that the text is needed "
+        0.0, "share of items of tts that are told nothing of what they have said, so that the text is all they have "
         "(word dropout, Bowman et al. 2016); none in validation"
     )  # fmt: skip
     valid_items: Count = key(32, "items that validation has of each task at least")

@@ -89,7 +89,7 @@ class PolySpeechTrainee(TokenTrainee):
             labels = with_end(labels, self.network.text.out_features - 1)
         elif task == "tts":
             sequences = [
-                with_tokens(one, said, request.unheard) for one, said, request in zip(sequences, wanted, requests)
+                with_tokens(one, said, request.told) for one, said, request in zip(sequences, wanted, requests)
             ]
             labels, count = with_end(labels, self.network.end), self.network.levels
         levels = torch.arange(count).expand(len(labels), -1)

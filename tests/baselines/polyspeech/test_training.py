@@ -63,14 +63,14 @@ def test_a_step_in_half_precision_is_finite(made, name):
 
 @pytest.fixture
 def learner(made):
-    """A trainee whose batches hide some of what was said, and have CTC for all that has a text."""
+    """A trainee whose batches hide what some items said, and have CTC for all that has a text."""
     config = SHARED | MODELS["polyspeech"][1] | {"losses": {"ctc": 0.3, "ctc_spoken": 0.3}}
-    how = config["batches"] | {"valid_items": 1, "noisy": 0.0, "naming": 2, "unheard": 0.8}
+    how = config["batches"] | {"valid_items": 1, "noisy": 0.0, "naming": 2, "unheard": 0.5, "size": 2}
     context = Context("polyspeech", made / "data", made, None, Accelerator(cpu=True))
     return language.build(config | {"batches": how}, context)
 
 
-def test_speech_may_lack_frames_that_it_said_but_not_their_labels_and_lacks_none_in_validation(learner):
+def test_speech_may_lack_what_it_has_said_but_not_its_labels_and_lacks_nothing_in_validation(learner):
     batch = learner.batch(learner.ahead.draw.args[0], "one", task="tts")
     said = batch.tokens.real & (batch.tokens.kinds == layout.TARGET) & (batch.tokens.symbols == 0)
     told = batch.tokens.codes[said][:, 0] != NO_CODE
