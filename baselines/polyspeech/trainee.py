@@ -99,7 +99,8 @@ class PolySpeechTrainee(TokenTrainee):
         longest = tokens.real.shape[1]
         if task == "asr":
             firsts = [longest - len(sequence) + 1 for sequence in sequences]
-            batch.speech = [(first, first + len(one.heard)) for first, one in zip(firsts, requests)]  # type: ignore[arg-type]
+            frames = [len(request.heard) for request in requests if request.heard is not None]
+            batch.speech = [(first, first + many) for first, many in zip(firsts, frames)]
             batch.letters = wanted
         elif task == "tts":
             batch.speech = [(longest - 1 - len(said), longest - 1) for said in wanted]
