@@ -44,7 +44,8 @@ HELD_OUT = {"speed": (1.0, 1.0), "noisy": 0.0, "unheard": 0.0, "draw": "uniform"
 class HeardBatch(Batch):
     """A micro-batch whose positions also hear: `heard` [b, n, e].
 
-    Where speech has a text, `speech` is where in each row it is heard or said next, `letters` [m] the text's bytes.
+    Where speech has a text, `speech` is where in each row, from its end, it is heard or said next, `letters` [m] the
+    text's bytes.
     """
 
     heard: Tensor | None = None
@@ -84,28 +85,23 @@ class PolySpeechTrainee(TokenTrainee):
         task = requests[0].task
         sequences = [given(request, self.stretch, self.network.levels) for request in requests]
         labels, count = [said.view(len(said), -1) for said in wanted], 1  # [m, 1] or [n, q]
+        speech, letters = None, None
         if task == "asr":
             sequences = [with_text(one, (said + 1).tolist(), self.stretch) for one, said in zip(sequences, wanted)]
-            labels = with_end(labels, self.network.text.out_features - 1)
+            labels, letters = with_end(labels, self.network.text.out_features - 1), wanted
+            frames = [len(request.heard) for request in requests if request.heard is not None]
+            speech = [(1 - len(one), 1 - len(one) + many) for one, many in zip(sequences, frames)]
         elif task == "tts":
             sequences = [
                 with_tokens(one, said, request.told) for one, said, request in zip(sequences, wanted, requests)
             ]
             labels, count = with_end(labels, self.network.end), self.network.levels
+            letters = [torch.tensor(text_bytes(request.text)) - 1 for request in requests]
+            speech = [(-1 - len(said), -1) for said in wanted]
         levels = torch.arange(count).expand(len(labels), -1)
         tokens = collate(sequences, left=True)
         heard = heard_in(sequences, requests, self.width)
-        batch = HeardBatch(tokens, aligned_right(labels), levels, task, heard)
-        longest = tokens.real.shape[1]
-        if task == "asr":
-            firsts = [longest - len(sequence) + 1 for sequence in sequences]
-            frames = [len(request.heard) for request in requests if request.heard is not None]
-            batch.speech = [(first, first + many) for first, many in zip(firsts, frames)]
-            batch.letters = wanted
-        elif task == "tts":
-            batch.speech = [(longest - 1 - len(said), longest - 1) for said in wanted]
-            batch.letters = [torch.tensor(text_bytes(request.text)) - 1 for request in requests]
-        return batch
+        return HeardBatch(tokens, aligned_right(labels), levels, task, heard, speech, letters)
 
     def logits(self, network: nn.Module, batch: Batch) -> Tensor:
         """Logits of the labelled positions."""
