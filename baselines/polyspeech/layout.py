@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speechbase.tokens.sequences import BYTES, NO_CODE, Sequence, text_bytes
+from speechbase.tokens.sequences import BYTES, Sequence, text_bytes
 
 KINDS = ("text", "speech", "target")
 TEXT, SPEECH, TARGET = range(len(KINDS))
@@ -68,7 +68,7 @@ def with_text(sequence: Sequence, symbols: list[int], stretch: float) -> Sequenc
 
 def with_tokens(sequence: Sequence, tokens: Tensor, told: bool = True) -> Sequence:
     """The speech that was wanted, of tokens [n, q]; places alone where it is not told."""
-    return sequence.add_codes(TARGET, tokens if told else torch.full_like(tokens, NO_CODE), 1, causal=True)
+    return sequence.add_codes(TARGET, tokens, 1, causal=True, told=told)
 
 
 def heard_in(sequences: list[Sequence], requests: list[Request], width: int) -> Tensor | None:

@@ -39,7 +39,7 @@ class TokenPairs(Pairs):
 
     def spoken(self, rngs: list[np.random.Generator], count: int, among: np.ndarray, how: BatchConfig) -> Waves:
         """`count` sentences an item, the first of the places `among`, padded; `places`, `speeds` are kept."""
-        self.places = [int(rng.choice(among)) for rng in rngs]
+        self.places = [self.speech.one_of(among, rng, how.even_voices) for rng in rngs]
         self.speeds = [1.0 if how.speed == (1.0, 1.0) else float(rng.uniform(*how.speed)) for rng in rngs]
         joined = [self.speech.joined(place, rng, count, how.pause_seconds) for place, rng in zip(self.places, rngs)]
         waves = [torch.from_numpy(at_speed(wave, speed).copy()) for (wave, _), speed in zip(joined, self.speeds)]

@@ -36,6 +36,7 @@ class BatchConfig(Settings):
     recorded: Share | None = key(
         None, "share of items whose voice is a real one; without it every utterance is equally likely"
     )
+    even_voices: bool = key(False, "whether every speaker is equally likely, not every utterance")
     text_dropped: Share = key(0.5, "how often the text is left out, of ns, sr and tse")
     snr_db: Range = key((-5.0, 20.0), "of ns, sr and edit_noisy")
     sir_db: Range = key((-5.0, 20.0), "of mixtures: the target against the other talker")
@@ -43,6 +44,11 @@ class BatchConfig(Settings):
     mask_share: Pair = key((0.1, 0.7), "of an edit's frames, those that are made anew")
     token_noise: Share = key(
         0.0, "of the codes that speechx_nar hears of its own output, how many become a near one; not in validation"
+    )
+    unheard: Share = key(
+        0.0,
+        "share of items whose speechx_ar is told nothing of what it has said, so that text and source are all it "
+        "has; not in validation",
     )
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")

@@ -32,6 +32,7 @@ from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
+HELD_OUT = {"speed": (1.0, 1.0), "token_noise": 0.0, "unheard": 0.0}  # of batches of validation
 NEAR = 10  # codes among which token noise draws
 
 
@@ -55,12 +56,16 @@ class AutoregressiveTrainee(Trainee):
 
     def batch(self, drawer: Drawer, *stream, task: str = "") -> Batch:
         """What is heard, and the labels of the output's positions."""
-        requests, outputs, _ = drawer.draw(*stream, task=task)
+        requests, outputs, rngs = drawer.draw(*stream, task=task)
         heard, end = self.sizes["prompt_layers"], self.drawer.codec.quantiser.codewords.shape[1]
         said = [codes[:, : self.network.said] for codes in outputs]
         sequences = [
-            spoken_so_far(condition(request, self.levels, heard, self.network.frames_a_byte), codes)
-            for request, codes in zip(requests, said)
+            spoken_so_far(
+                condition(request, self.levels, heard, self.network.frames_a_byte),
+                codes,
+                told=bool(rng.random() >= drawer.config.unheard),
+            )
+            for request, codes, rng in zip(requests, said, rngs)
         ]
         labels = aligned_right(with_end(said, end))
         levels = torch.arange(self.network.said).expand(len(labels), -1)
@@ -177,7 +182,7 @@ def build(config: dict, context: Context) -> Trainee:
     share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers: dict[str, Drawer] = {}
     for split in spoken:
-        drawn = how if split == "train" else how.model_copy(update={"speed": (1.0, 1.0), "token_noise": 0.0})
+        drawn = how if split == "train" else how.model_copy(update=HELD_OUT)
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=spoken[split])
         own = load_token_codec(folder).to(where)

@@ -141,6 +141,18 @@ class SpeechTable:
         start = int(rng.integers(len(ordered))) - count // 2
         return ordered[max(0, min(start, len(ordered) - count)) :][:count]
 
+    def one_of(self, places: np.ndarray, rng: np.random.Generator, even: bool = False) -> int:
+        """One of the places; with `even` every speaker is equally likely in the long run, however much it says."""
+        return int(rng.choice(places, p=self._rarity[places] / self._rarity[places].sum() if even else None))
+
+    @cached_property
+    def _rarity(self) -> np.ndarray:
+        """One over how many utterances the speaker of each place has [n]."""
+        rarity = np.empty(len(self))
+        for places in self.by_speaker.values():
+            rarity[places] = 1 / len(places)
+        return rarity
+
     @cached_property
     def _by_length(self) -> np.ndarray:
         """All places, the shortest first: of millions they are sorted once."""

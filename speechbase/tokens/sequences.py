@@ -63,10 +63,12 @@ class Sequence:
             self.places[len(self) - len(symbols) :] = [place + round(number * step) for number in range(len(symbols))]
         return self
 
-    def add_codes(self, kind: int, codes: Tensor, place: int = 0, causal: bool = False) -> Sequence:
-        """Append frames of codes [n, up to q] at places from `place` on."""
-        missing = codes.new_full((len(codes), self.levels - codes.shape[1]), NO_CODE)
-        return self._add(kind, [0] * len(codes), torch.cat([codes, missing], 1), place, causal)
+    def add_codes(self, kind: int, codes: Tensor, place: int = 0, causal: bool = False, told: bool = True) -> Sequence:
+        """Append frames of codes [n, up to q] at places from `place` on; their places alone where they are not told."""
+        frames = codes.new_full((len(codes), self.levels), NO_CODE)
+        if told:
+            frames[:, : codes.shape[1]] = codes
+        return self._add(kind, [0] * len(codes), frames, place, causal)
 
     def _add(self, kind: int, symbols: list[int], codes: Tensor, place: int, causal: bool) -> Sequence:
         count = len(symbols)

@@ -13,6 +13,8 @@ from baselines.speechx.settings import BatchConfig
 from speechbase.codec.loading import load_token_codec
 from speechbase.files import UserError, read_jsonl
 from speechbase.settings import checked
+from speechbase.tokens.sequences import NO_CODE
+from speechbase.tokens.trainee import NO_LABEL
 from speechbase.training import checkpoint
 from speechbase.training.__main__ import train
 from speechbase.training.kinds import Context
@@ -109,6 +111,22 @@ def test_text_is_left_out_at_times_and_draws_are_repeatable(drawer):
     again = drawer.draw("y", 3, task="ns")[0]
     assert [r.text for r in again] == [r.text for r in drawn[3]]
     assert all(torch.equal(a.source, b.source) for a, b in zip(again, drawn[3]))
+
+
+def test_output_may_lack_what_was_said_but_not_its_labels_and_lacks_nothing_in_validation(made):
+    config = MODEL | {"network": TWO, "batches": MODEL["batches"] | {"size": 8, "unheard": 0.5}}
+    learner = trainee.build(config, Context("speechx_ar", made / "data", made, None, Accelerator(cpu=True)))
+
+    def told(batch):
+        said = batch.tokens.real & (batch.tokens.kinds == layout.TARGET) & (batch.tokens.symbols == 0)
+        assert (batch.labels[..., 0] != NO_LABEL).sum() == said.sum() + len(said)
+        rows = [(row[one] != NO_CODE).any(-1) for row, one in zip(batch.tokens.codes, said)]
+        assert all(row.all() or not row.any() for row in rows)
+        return [bool(row.any()) for row in rows]
+
+    drawn = [one for number in range(8) for one in told(learner.batch(learner.drawer, number))]
+    assert 0.2 < sum(drawn) / len(drawn) < 0.8
+    assert all(one for batches in learner.held_out.values() for batch in batches for one in told(batch))
 
 
 def test_an_unknown_task_is_named():

@@ -223,3 +223,13 @@ def test_a_share_of_the_voices_is_chosen_by_name(tmp_path):
     )
     assert len(table.of_voices(0.01).by_speaker) == 2 and table.of_voices(1.0) is table
     assert table.of_voices(0.3).by_speaker.keys() == few.by_speaker.keys()
+
+
+def test_voices_that_say_little_may_be_as_likely_as_others(tmp_path):
+    row = dict.fromkeys(speech.COLUMNS, "") | {"rate_hz": 16000, "seconds": 1.0}
+    rows = [row | {"id": f"u{n}", "speaker": "much" if n else "little"} for n in range(9)]
+    speech.write_table(tmp_path / "train.csv", rows, speech.COLUMNS)
+    table, rng = speech.SpeechTable.load(tmp_path / "train.csv", eager=False), np.random.default_rng(0)
+    for even, share in ((False, 1 / 9), (True, 1 / 2)):
+        drawn = [table.rows["speaker"].iat[table.one_of(np.arange(9), rng, even)] for _ in range(1000)]
+        assert drawn.count("little") / 1000 == pytest.approx(share, abs=0.05)
