@@ -56,11 +56,12 @@ def spans_of(old: str, new: str) -> dict:
     tail = next((i for i in range(shortest - head) if original[-1 - i] != changed[-1 - i]), shortest - head)
     (o1, o2), (n1, n2) = ((head, len(words) - tail - 1) for words in (original, changed))
     row = {"orig_text": " ".join(original), "text": " ".join(changed), "edit_type": "substitution"}
-    if o2 < o1:  # an insertion names its flanking words; at an end the flank is changed along
-        (o1, o2), (n1, n2) = (
-            (max(0, a - 1), min(len(w) - 1, b + 1)) for a, b, w in ((o1, o2, original), (n1, n2, changed))
-        )
-        row["edit_type"] = "insertion" if 0 < head < len(original) else "substitution"
+    if o2 < o1:  # an insertion's original span is its flanking words; at an end the flank is changed along
+        o1, o2 = max(0, o1 - 1), min(len(original) - 1, o2 + 1)
+        if 0 < head < len(original):
+            row["edit_type"] = "insertion"
+        else:
+            n1, n2 = max(0, n1 - 1), min(len(changed) - 1, n2 + 1)
     elif n2 < n1:
         flanked = 0 < head < len(changed)
         n1, n2 = max(0, n1 - 1), min(len(changed) - 1, n2 + 1)
@@ -71,7 +72,7 @@ def spans_of(old: str, new: str) -> dict:
     return row | {"orig_span": f"{o1},{o2}", "new_span": f"{n1},{n2}"}
 
 
-def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edit:
+def plan_edit(row: dict, words: list[dict], seconds: float, count_phones, margin: float = MARGIN_SECONDS) -> Edit:
     """Cut points and the new part's duration for one edit.
 
     Args:
@@ -80,6 +81,7 @@ def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edi
         words: word timings of the original, [{"word", "start", "end"}], from a recogniser or an aligner.
         seconds: length of the original.
         count_phones: text -> number of phonemes.
+        margin: seconds on each side that are made anew along with the words; none where ready speech is put in.
     """
     original, new = row["orig_text"].split(), row["text"].split()
     times = word_times(original, words, seconds)
@@ -91,12 +93,12 @@ def plan_edit(row: dict, words: list[dict], seconds: float, count_phones) -> Edi
     fresh = (n1 + 1, n2 - 1) if kinds == {"deletion"} else (n1, n2)
     start = times[inner[0] - 1][1] if inner[0] else 0.0
     stop = times[inner[1] + 1][0] if inner[1] + 1 < len(times) else seconds
-    start, stop = max(0.0, start - MARGIN_SECONDS), min(seconds, max(stop, start) + MARGIN_SECONDS)
+    start, stop = max(0.0, start - margin), min(seconds, max(stop, start) + margin)
     if times[-1][1] <= times[0][0]:
         raise UserError(f"The words {row['orig_text']!r} were not found in the recording: is that what it says?")
     rate = rate_of(count_phones(row["orig_text"]), times[-1][1] - times[0][0])
     said = " ".join(new[fresh[0] : fresh[1] + 1])
-    return Edit(start, stop, (count_phones(said) / rate if said else 0.0) + 2 * MARGIN_SECONDS)
+    return Edit(start, stop, (count_phones(said) / rate if said else 0.0) + 2 * margin)
 
 
 def word_times(text: list[str], words: list[dict], seconds: float) -> list[tuple[float, float]]:

@@ -18,7 +18,7 @@ from speechbase.audio import at_speed
 from speechbase.codec import Codec
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
-from speechbase.tokens.sequences import text_bytes
+from speechbase.tokens.sequences import text_bytes, unheard
 
 COLUMNS = {"lid": "language", "gid": "sex"}  # of the speech, that a naming task asks for
 
@@ -71,7 +71,7 @@ class Drawer:
             return self._recognised(waves, texts, rngs)
         said = self._tokens(waves)
         return [
-            Request(task, text=text, frames=len(one), told=bool(rng.random() >= self.config.unheard))
+            Request(task, text=text, frames=len(one), told=unheard(len(one), self.config.unheard, rng))
             for text, one, rng in zip(texts, said, rngs)
         ], said
 

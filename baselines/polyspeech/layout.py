@@ -34,14 +34,14 @@ NAMING = ("lid", "gid")  # tasks that are answered with a label
 class Request:
     """What a model is given for one item: embeddings [n, e] of speech, or a text.
 
-    In training, `frames` is how long its speech is, and `told` whether the model hears what it has said of it.
+    In training, `frames` is how long its speech is, and `told` from which frame on the model hears what it has said.
     """
 
     task: str
     heard: Tensor | None = None
     text: str = ""
     frames: int | None = None
-    told: bool = True
+    told: int = 0
 
 
 def sign(name: str) -> int:
@@ -66,8 +66,8 @@ def with_text(sequence: Sequence, symbols: list[int], stretch: float) -> Sequenc
     return sequence.add_symbols(TARGET, symbols, 1, causal=True, step=stretch)
 
 
-def with_tokens(sequence: Sequence, tokens: Tensor, told: bool = True) -> Sequence:
-    """The speech that was wanted, of tokens [n, q]; places alone where it is not told."""
+def with_tokens(sequence: Sequence, tokens: Tensor, told: int = 0) -> Sequence:
+    """The speech that was wanted, of tokens [n, q]; of the frames before `told` places alone."""
     return sequence.add_codes(TARGET, tokens, 1, causal=True, told=told)
 
 

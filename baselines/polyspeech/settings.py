@@ -73,8 +73,8 @@ class BatchConfig(Settings):
     speed: Pair = key((1.0, 1.0), "range of speed perturbation of training items")
     noisy: Share = key(0.5, "share of items of asr, lid and gid that are heard degraded; none in validation")
     unheard: Share = key(
-        0.0, "share of items of tts that are told nothing of what they have said, so that the text is all they have "
-        "(word dropout, Bowman et al. 2016); none in validation"
+        0.0, "share of items of tts that are told what they have said from a random frame on alone, so that the text "
+        "is all they have there (word dropout, Bowman et al. 2016); none in validation"
     )  # fmt: skip
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")

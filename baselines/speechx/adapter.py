@@ -69,9 +69,15 @@ class Adapter(Baseline):
         if result.reason == "limit":
             return Answer(status="no_end", detail=detail)
         wave = result.wave
-        if item.task in TASKS and not self.sampling.free_length:
-            wave = fit_length(wave, len(self._heard(item, "source")), result.rate_hz)
+        if item.task in TASKS:
+            wave = self._as_long(wave, len(self._heard(item, "source")), result.rate_hz)
         return Answer(wave, result.rate_hz, detail=detail)
+
+    def _as_long(self, wave: np.ndarray, samples: int, rate_hz: int) -> np.ndarray:
+        """Output at its source's length; what came to its own end before goes on in silence."""
+        if self.sampling.free_length:
+            wave = np.pad(wave, (0, max(0, samples - len(wave))))
+        return fit_length(wave, samples, rate_hz)
 
     def _job(self, item: Item, again: int = 0) -> Job:
         """An item's job. Raises: UserError: a transcript or a recording is missing."""
@@ -89,7 +95,8 @@ class Adapter(Baseline):
     def _edits(self, items: Sequence[Item]) -> list[Answer]:
         """Edited recordings: by the model in context, in a recording denoised first, or by pasted speech."""
         waves, how = [self._heard(item, "source") for item in items], self.settings["editing"]
-        plans = [self._plan(item, len(wave)) for item, wave in zip(items, waves)]
+        margin = 0.0 if how == "paste" else editing.MARGIN_SECONDS
+        plans = [self._plan(item, len(wave), margin) for item, wave in zip(items, waves)]
         if how == "denoised":
             jobs = [self.speechx.aligned("ns", wave, None, seed=self._seed(item)) for item, wave in zip(items, waves)]
             waves = [made.wave[: len(wave)] for made, wave in zip(self.speechx.process(jobs), waves)]
@@ -145,10 +152,11 @@ class Adapter(Baseline):
         text_bytes(text)  # too long or without letters is a row's failure, not its batch's
         return text
 
-    def _plan(self, item: Item, samples: int) -> editing.Edit:
+    def _plan(self, item: Item, samples: int, margin: float) -> editing.Edit:
         from speechbase.corpus.phones import phone_count
 
-        return editing.plan_edit(item.row, self._row(item)["words"], samples / self.speechx.rate_hz, phone_count)
+        words, seconds = self._row(item)["words"], samples / self.speechx.rate_hz
+        return editing.plan_edit(item.row, words, seconds, phone_count, margin)
 
     def _row(self, item: Item) -> dict:
         row = self.transcripts.get(item.id)

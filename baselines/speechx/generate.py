@@ -6,7 +6,7 @@ Legend: b items, n frames, q levels, s of them said frame by frame, k codes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -74,6 +74,7 @@ def speak(network: Autoregressive, jobs: Sequence[Job], levels: int) -> list[tup
 def refine(network: Refining, requests: Sequence[Request], first: Sequence[Tensor], levels: int) -> list[Tensor]:
     """All levels [n, q] of each output from its first ones [n, s] (of an edit: of its new part), greedily."""
     device = next(network.parameters()).device
+    requests = [replace(request, frames=len(codes)) for request, codes in zip(requests, first)]  # known by now
     outputs = [_whole(request, codes, levels) for request, codes in zip(requests, first)]
     stays = [kept(request, len(codes)) for request, codes in zip(requests, outputs)]
     for level in range(first[0].shape[1], levels):

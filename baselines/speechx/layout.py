@@ -85,9 +85,9 @@ def condition(request: Request, levels: int, heard: int, frames_a_byte: float) -
     return sequence.add_symbols(SOURCE, [sign("eoe")], first + new).add_codes(SOURCE, source[last:], first + new)
 
 
-def spoken_so_far(sequence: Sequence, codes: Tensor, told: bool = True) -> Sequence:
+def spoken_so_far(sequence: Sequence, codes: Tensor, told: int = 0) -> Sequence:
     """For the autoregressive model: the start sign and the output's frames [n, s] of the levels that it says, each one
-    place later; places alone where it is not told what it said."""
+    place later; of those before frame `told` places alone."""
     sequence.add_symbols(TARGET, [sign("start")], causal=True)
     return sequence.add_codes(TARGET, codes, 1, causal=True, told=told)
 

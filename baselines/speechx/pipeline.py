@@ -25,6 +25,7 @@ from speechbase.tokens.generation import Length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
+TINY = 1e-6  # frames: decimal seconds are no exact multiples of a frame
 NEW_SECONDS = 30.0  # the longest new part of an edit
 MARK = "Synthetic speech: made or processed by SpeechX (replication)"  # in every result's metadata
 
@@ -147,7 +148,7 @@ class SpeechX:
         )
 
     def tts(self, text: str, prompt: np.ndarray, *, seed: int) -> Job:
-        """A job of zero-shot TTS; at least a frame, at most `frames_per_phone` a phoneme."""
+        """A job of zero-shot TTS; at least a frame a phoneme, at most `frames_per_phone`."""
         from speechbase.corpus.phones import phone_count
 
         phones = phone_count(text)
@@ -176,10 +177,11 @@ class SpeechX:
         if edit.stop == edit.start and not edit.seconds:
             raise UserError("The edit takes nothing out and puts nothing in: give another end, or seconds to add.")
         source = self.audio.frames(wave, "The recording").cpu()
-        first, last = int(edit.start / hop_s), min(len(source), -int(-edit.stop / hop_s // 1))
+        first = math.floor(edit.start / hop_s + TINY)
+        last = min(len(source), math.ceil(edit.stop / hop_s - TINY))
         start, stop = first * hop_s, min(seconds, last * hop_s)  # whole frames; nothing behind them moves by that
         made = max(0.0, edit.seconds + (stop - start) - (edit.stop - edit.start))
-        new = max(1, math.ceil(made / hop_s - 1e-6))
+        new = max(1, math.ceil(made / hop_s - TINY))
         request = Request("edit_noisy" if noisy else "edit", text, source=source, span=(first, last, new))
         plan = editing.Edit(start, stop, made)
         return Job(request, Length(new, "edit"), self.sampling.speech, seed, self.sampling.further), plan

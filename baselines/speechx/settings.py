@@ -47,8 +47,8 @@ class BatchConfig(Settings):
     )
     unheard: Share = key(
         0.0,
-        "share of items whose speechx_ar is told nothing of what it has said, so that text and source are all it "
-        "has; not in validation",
+        "share of items whose speechx_ar is told what it has said from a random frame on alone, so that text and "
+        "source are all it has there; not in validation",
     )
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")

@@ -18,7 +18,7 @@ from speechbase.corpus.shards import open_speech
 from speechbase.files import UserError
 from speechbase.settings import checked, value_of
 from speechbase.tokens.depth import unsaid
-from speechbase.tokens.sequences import collate
+from speechbase.tokens.sequences import collate, unheard
 from speechbase.tokens.trainee import (
     NO_LABEL,
     Batch,
@@ -63,7 +63,7 @@ class AutoregressiveTrainee(Trainee):
             spoken_so_far(
                 condition(request, self.levels, heard, self.network.frames_a_byte),
                 codes,
-                told=bool(rng.random() >= drawer.config.unheard),
+                told=unheard(len(codes), drawer.config.unheard, rng),
             )
             for request, codes, rng in zip(requests, said, rngs)
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,11 +64,11 @@ class Sequence:
             self.places[len(self) - len(symbols) :] = [place + round(number * step) for number in range(len(symbols))]
         return self
 
-    def add_codes(self, kind: int, codes: Tensor, place: int = 0, causal: bool = False, told: bool = True) -> Sequence:
-        """Append frames of codes [n, up to q] at places from `place` on; their places alone where they are not told."""
+    def add_codes(self, kind: int, codes: Tensor, place: int = 0, causal: bool = False, told: int = 0) -> Sequence:
+        """Append frames of codes [n, up to q] at places from `place` on; of those before frame `told` their places
+        alone."""
         frames = codes.new_full((len(codes), self.levels), NO_CODE)
-        if told:
-            frames[:, : codes.shape[1]] = codes
+        frames[told:, : codes.shape[1]] = codes[told:]
         return self._add(kind, [0] * len(codes), frames, place, causal)
 
     def _add(self, kind: int, symbols: list[int], codes: Tensor, place: int, causal: bool) -> Sequence:
@@ -126,3 +127,13 @@ def collate(sequences: Series[Sequence], *, left: bool = False) -> Tokens:
 def _padded(tensor: Tensor, pad: tuple[int, int], value: int) -> Tensor:
     before, after = (tensor.new_full((count, *tensor.shape[1:]), value) for count in pad)
     return torch.cat([before, tensor, after])
+
+
+def unheard(frames: int, share: float, rng: np.random.Generator) -> int:
+    """Before which of its frames a model is not told in training what it said: none, but in this share of the items a
+    random one (0 to `frames`).
+
+    Speech foretells itself so well that a model looks at its text for the first word alone, unless any place may be one
+    where it knows as little as there.
+    """
+    return int(rng.integers(frames + 1)) if rng.random() < share else 0

@@ -39,7 +39,17 @@ def test_the_noise_floor_is_the_same_whatever_is_said_over_it(tmp_path, noise):
 
 
 def test_a_quieter_background_is_off_by_its_decibels(tmp_path, noise):
-    assert value(tmp_path, "noise_floor", mixture=noise, estimate=noise / 2) == pytest.approx(6.02, abs=0.05)
+    assert value(tmp_path, "noise_floor", mixture=noise, estimate=noise / 2) == pytest.approx(6.02, abs=0.5)
+    assert value(tmp_path, "noise_floor", mixture=noise, estimate=noise) == 0
+
+
+def test_an_edit_without_the_background_is_seen_however_much_of_the_recording_stays(tmp_path, noise):
+    heard, edited = speech() + noise, speech() + noise
+    first, last = RATE_HZ, RATE_HZ * 3 // 2
+    edited[first:last] = speech(1)[first:last]
+    lost = value(tmp_path, "noise_floor", mixture=heard, estimate=edited)
+    edited[first:last] += noise[: last - first]
+    assert value(tmp_path, "noise_floor", mixture=heard, estimate=edited) < 3 < 10 < lost
 
 
 def test_words_are_counted_by_second(tmp_path, noise):

@@ -34,12 +34,16 @@ def test_insertion_and_deletion_spans_name_the_flanking_words():
     insertion = ROW | {
         "text": "peter found three very small boxes",
         "orig_span": "2,3",
-        "new_span": "2,4",
+        "new_span": "3,3",
         "edit_type": "insertion",
     }
     plan = editing.plan_edit(insertion, WORDS, 2.5, letters)
     assert plan.start == pytest.approx(1.4 - 0.08) and plan.stop == pytest.approx(1.5 + 0.08)
-    assert plan.seconds > 0.16 + 0.2
+    rate = 25 / 2.4
+    assert plan.seconds == pytest.approx(4 / rate + 0.16), "the new word alone, not its neighbours"
+    assert editing.spans_of(insertion["orig_text"], insertion["text"]) == insertion
+    bare = editing.plan_edit(insertion, WORDS, 2.5, letters, margin=0.0)
+    assert (bare.start, bare.stop, bare.seconds) == pytest.approx((1.4, 1.5, 4 / rate))
     deletion = ROW | {"text": "peter found small boxes", "orig_span": "2", "new_span": "1,2", "edit_type": "deletion"}
     assert editing.plan_edit(deletion, WORDS, 2.5, letters).seconds == pytest.approx(0.16)
 
@@ -87,7 +91,7 @@ def test_rate_needs_words():
     [
         ("a b c d", "a x c d", "substitution", ("1,1", "1,1")),
         ("a b c d", "a x y d", "substitution", ("1,2", "1,2")),
-        ("a b c", "a x b c", "insertion", ("0,1", "0,2")),
+        ("a b c", "a x b c", "insertion", ("0,1", "1,1")),
         ("a b c d", "a d", "deletion", ("1,2", "0,1")),
         ("b c", "a b c", "substitution", ("0,0", "0,1")),
         ("a b", "a b c", "substitution", ("1,1", "1,2")),
