@@ -38,7 +38,7 @@ class Adapter(Baseline):
                     f"{self.name}: {key} is {how[key]!r}{hint}; it may be {', '.join(filter(None, known))}."
                 )
         drawn = {name: checked(Drawing, how[name], f"{self.name}, {name}") for name in ("speech", "aligned", "further")}
-        own = {name: how[name] for name in ("frames_per_phone", "free_length")}
+        own = {name: how[name] for name in ("phone_seconds", "free_length")}
         self.sampling = checked(Sampling, drawn | own, self.name)
         self.batch = int(how["batch"])
 

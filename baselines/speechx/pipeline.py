@@ -21,7 +21,7 @@ from speechbase.settings import Settings, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result
-from speechbase.tokens.generation import Length
+from speechbase.tokens.generation import Length, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
 
@@ -36,14 +36,14 @@ class Sampling(Settings):
     Attributes:
         speech: of TTS and edits. aligned: of noise suppression, speech removal and target extraction.
         further: of a frame's codes after its first, in all tasks.
-        frames_per_phone: most frames of speech a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
+        phone_seconds: longest that a phoneme of TTS may be (VALL-E's public code: 16 frames at 75 Hz).
         free_length: outputs of the aligned tasks end where the model says so, at most at the source's end.
     """
 
     speech: Drawing = Drawing(top_p=0.8, repeats=0.1)
     aligned: Drawing = Drawing(temperature=0.5, top_k=5)
     further: Drawing = Drawing(temperature=0.0)
-    frames_per_phone: int = 9
+    phone_seconds: float = 0.225
     free_length: bool = False
 
 
@@ -148,11 +148,8 @@ class SpeechX:
         )
 
     def tts(self, text: str, prompt: np.ndarray, *, seed: int) -> Job:
-        """A job of zero-shot TTS; at least a frame a phoneme, at most `frames_per_phone`."""
-        from speechbase.corpus.phones import phone_count
-
-        phones = phone_count(text)
-        length = Length(least=phones, most=max(1, phones) * self.sampling.frames_per_phone)
+        """A job of zero-shot TTS; at least a frame a phoneme, at most `phone_seconds`."""
+        length = speech_length(text, self.rate_hz / self.codec.hop, self.sampling.phone_seconds)
         heard = self.audio.prompt(prompt, "The prompt").cpu()
         return Job(Request("tts", text, heard), length, self.sampling.speech, seed, self.sampling.further)
 

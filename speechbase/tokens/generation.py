@@ -32,6 +32,14 @@ class Length:
     cut: str = "limit"
 
 
+def speech_length(text: str, frames_a_second: float, phone_seconds: float) -> Length:
+    """Of a text that is to be spoken: at least a frame a phoneme, at most `phone_seconds` each."""
+    from speechbase.corpus.phones import phone_count
+
+    phones = max(1, phone_count(text))
+    return Length(least=phones, most=phones * max(1, int(phone_seconds * frames_a_second)))
+
+
 @dataclass(frozen=True)
 class Run:
     """How one row goes on: its length, how its codes are drawn, its seed, and how codes after a position's first are

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from speechbase.files import UserError
+from speechbase.tokens.generation import speech_length
 from speechbase.tokens.lm import RoomyLayer
 from speechbase.tokens.sampling import Drawing, draw
 from speechbase.tokens.sequences import NO_CODE, Sequence, collate, text_bytes
@@ -83,3 +84,10 @@ def test_texts_are_said_in_bytes_or_refused():
     for text, message in (("?!", "no letters or digits"), ("a" * 1025, "too long")):
         with pytest.raises(UserError, match=message):
             text_bytes(text)
+
+
+def test_a_phoneme_lasts_as_long_whatever_the_codec_s_rate():
+    slow, fast = (speech_length("ten boxes", rate, 0.225) for rate in (40, 75))
+    assert slow.least == fast.least > 5
+    assert (slow.most / slow.least, fast.most / fast.least) == (9, 16), "VALL-E's public code has 16 at 75 Hz"
+    assert speech_length("ten boxes", 1, 0.225).most == slow.least, "a frame at least"

@@ -12,11 +12,14 @@ import torch
 from typer.testing import CliRunner
 
 from baselines import registry
+from baselines.speechx import generate
 from baselines.speechx.__main__ import app, main
 from baselines.speechx.pipeline import SpeechX
 from speechbase import audio, editing
 from speechbase.files import UserError
+from speechbase.items import read_items
 from speechbase.systems.runner import run_manifest
+from speechbase.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,33 @@ def test_other_batches_give_the_same_audio_and_other_ways_of_editing_other(made,
         )
 
 
+def test_an_output_that_ends_by_itself_goes_on_in_silence(made, spoken_test_set, tmp_path, monkeypatch):
+    asked = []
+
+    def early(network, jobs, levels):
+        asked.extend(job.length for job in jobs)
+        return [(torch.zeros(4, network.said, dtype=torch.long), "end") for _ in jobs]
+
+    monkeypatch.setattr(generate, "speak", early)
+    speechx = system(made, free_length=True)
+    speechx.load("cpu")
+    (item,) = (item for item in read_items(spoken_test_set) if item.id == "enhancement")
+    (answer,) = speechx.answer([item])
+    assert (answer.status, answer.detail) == ("ok", "4 frames drawn, ended by: end")
+    assert [(length.frames, length.cut) for length in asked] == [(None, "source")]
+    assert len(answer.wave) == 12_345 and answer.wave.any() and not answer.wave[2 * 4 * 400 :].any()
+
+
+def test_pasted_speech_takes_the_words_place_and_nothing_of_their_neighbours(made, spoken_test_set, monkeypatch):
+    speechx, plans = system(made, editing="paste"), []
+    monkeypatch.setattr(editing, "splice", lambda wave, middle, plan, rate_hz: plans.append(plan) or wave)
+    speechx.load("cpu")
+    rows = read_items(spoken_test_set)
+    speechx.answer([item for item in rows if item.id == "edit"])
+    (plan,) = plans
+    assert (plan.start, plan.stop) == pytest.approx((0.15, 0.4)), "from the end of `one` to the start of `three`"
+
+
 def test_a_setting_that_does_not_exist_is_a_sentence(made):
     for settings, message in (
         ({"transcript": "golden"}, "transcript is 'golden' .did you mean 'gold'"),
@@ -142,6 +172,18 @@ def test_a_model_in_another_one_s_place_is_named(made):
     ):
         with pytest.raises(UserError, match=message):
             SpeechX(made, **named)
+
+
+@pytest.mark.parametrize("name", ["speechx_ar", "speechx_nar"])
+def test_weights_that_speak_another_codec_s_codes_are_refused(made, tmp_path, name):
+    for folder in made.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    (tmp_path / name).unlink()
+    tensors, config = checkpoint.read_model(made / name)
+    other = {key: value for key, value in config.items() if key != "sha256"} | {"tokens": {"sha256": "0" * 64}}
+    checkpoint.save_model(tmp_path / name, tensors, other)
+    with pytest.raises(UserError, match=f"{name} speaks the codes of another codec or quantiser than codec_tokens"):
+        SpeechX(tmp_path)
 
 
 @pytest.fixture(scope="module")
