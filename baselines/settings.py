@@ -15,6 +15,6 @@ class MatchedBatches(Settings):
 
 
 class MatchedModel(Model):
-    """A compared system that is trained on the same data."""
+    """A compared system that is trained here."""
 
     batches: MatchedBatches

@@ -41,11 +41,12 @@ def listen(
     named = {"language": heard.language, "sex": heard.sex}
     if as_json:
         told = {name: {"label": one.label, "probabilities": one.probabilities} for name, one in named.items()}
-        typer.echo(json.dumps({"text": heard.text, "ended": heard.ended} | told))
+        typer.echo(json.dumps({"speech": heard.speech, "text": heard.text, "ended": heard.ended} | told))
         return
     foreign = heard.language.label not in (ENGLISH, UNKNOWN)
     doubts = ["" if heard.ended else " (came to no end, and is wrong)", " (it writes English alone)" if foreign else ""]
-    typer.echo(f"text: {heard.text or '(nothing was heard)'}{''.join(doubts)}")
+    nothing = "(no words were made out)" if heard.speech else "(nothing was heard that is speech)"
+    typer.echo(f"text: {heard.text or nothing}{''.join(doubts)}")
     for name, one in named.items():
         typer.echo(f"{name}: {_shown(one)}")
 

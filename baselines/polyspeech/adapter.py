@@ -16,6 +16,7 @@ from speechbase.settings import checked
 from speechbase.systems.contract import Answer, Baseline, fit_length
 from speechbase.tokens.sampling import Drawing
 
+NOTHING = "nothing was heard"  # of silence, or of less than a frame
 PARTS = ("lm", "semantic", "tokens", "decoder", "codec")
 
 
@@ -28,7 +29,7 @@ class Adapter(Baseline):
         super().__init__(*arguments, **named)
         how = self.settings
         drawn = {name: checked(Drawing, how[name], f"{self.name}, {name}") for name in ("speech", "further")}
-        own = {name: how[name] for name in ("frames_per_phone", "sure")}
+        own = {name: how[name] for name in ("phone_seconds", "sure")}
         self.sampling = checked(Sampling, drawn | own, self.name)
         self.batch = int(how["batch"])
 
@@ -59,7 +60,7 @@ class Adapter(Baseline):
                 "test set of those labels, or train on the others."
             )
         shares = ", ".join(f"{label} {share:.3f}" for label, share in found.probabilities.items())
-        why = "" if found.label != UNKNOWN else ("no label is sure: " if shares else "nothing was heard")
+        why = "" if found.label != UNKNOWN else ("no label is sure: " if shares else NOTHING)
         return Answer(label=found.label, detail=why + shares)
 
     def _spoken(self, items: Sequence[Item]) -> list[Answer]:
@@ -91,4 +92,6 @@ class Adapter(Baseline):
 def _told(written: Written) -> str:
     if not written.ended:
         return "the text came to no end and was cut"
-    return "" if written.text else "nothing was heard"
+    if written.text:
+        return ""
+    return "no words were made out" if written.audible else NOTHING

@@ -19,6 +19,8 @@ from speechbase.corpus.shards import open_speech
 from speechbase.files import seed_of
 from speechbase.settings import value_of
 
+ALONE = (0, 1)  # rank and ranks of the only process
+
 
 @dataclass
 class Crop:
@@ -47,9 +49,14 @@ class Crops(Pairs):
         )  # fmt: skip
         return train, valid
 
-    def draw(self, how: CropConfig, hop: int, *stream) -> Crop:
-        """A micro-batch that depends on its stream of numbers alone; `hop` samples a frame."""
-        rngs = [np.random.default_rng(seed_of(*stream, item)) for item in range(how.size)]
+    def draw(self, how: CropConfig, hop: int, *stream, share: tuple[int, int] = ALONE) -> Crop:
+        """A micro-batch that depends on its stream of numbers alone; `hop` samples a frame.
+
+        Args:
+            share: rank and ranks of processes that share a global batch: item i belongs to rank i mod ranks.
+        """
+        rank, ranks = share
+        rngs = [np.random.default_rng(seed_of(*stream, item)) for item in range(rank, how.size * ranks, ranks)]
         places = [self.speech.draw(rng) for rng in rngs]
         samples, prompt = (round(s * self.speech.rate_hz / hop) * hop for s in (how.seconds, how.prompt_seconds))
         clean = self._crops(places, rngs, samples, [1.0] * how.size)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.polyspeech import weights
-from baselines.polyspeech.crops import Crops
+from baselines.polyspeech.crops import ALONE, Crops
 from baselines.polyspeech.decoder import LatentDecoder
 from baselines.polyspeech.hubert import Semantic
 from baselines.polyspeech.settings import CropConfig, PolySpeechDecoderModel
@@ -20,7 +20,7 @@ from speechbase.training.kinds import Context
 
 
 class DecoderTrainee:
-    """What the training loop needs."""
+    """What the training loop needs; `share` is as of `Crops.draw`."""
 
     rivals: nn.Module | None = None
 
@@ -35,15 +35,16 @@ class DecoderTrainee:
         how: CropConfig,
         seed: int,
         record: dict,
+        share: tuple[int, int] = ALONE,
     ):
         self.network, self.codec, self.semantic, self.sset = network, codec, semantic, sset
-        self.train, self.how, self.seed, self.record = train, how, seed, record
+        self.train, self.how, self.seed, self.record, self.share = train, how, seed, record, share
         self.held_out = [self._batch(valid, "valid", number) for number in range(-(-how.valid_items // how.size))]
 
     @torch.no_grad()
-    def _batch(self, crops: Crops, *stream) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, crops: Crops, *stream, share: tuple[int, int] = ALONE) -> tuple[Tensor, Tensor, Tensor]:
         """What the tokens say [b, n, e], latents of the prompt [b, p, c] and the latents wanted [b, n, c]."""
-        crop = crops.draw(self.how, self.codec.hop, self.seed, *stream)
+        crop = crops.draw(self.how, self.codec.hop, self.seed, *stream, share=share)
         with torch.autocast(crop.clean.device.type, enabled=False):
             wanted, prompt = self.codec.encode(crop.clean), self.codec.encode(crop.prompt)
             said = self.sset.decode(self.sset.encode(self.semantic(wanted)))
@@ -51,7 +52,8 @@ class DecoderTrainee:
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Mean absolute error of the latents of a micro-batch."""
-        return {"loss": self._error(network, *self._batch(self.train, "train", step, micro))}
+        batch = self._batch(self.train, "train", step, micro, share=self.share)
+        return {"loss": self._error(network, *batch)}
 
     @staticmethod
     def _error(network: nn.Module, said: Tensor, prompt: Tensor, wanted: Tensor) -> Tensor:
@@ -89,4 +91,5 @@ def build(config: dict, context: Context) -> DecoderTrainee:
     network = LatentDecoder(semantic.dim, codec.latent_dim, sizes)
     weights.begin(network, context.init, "polyspeech_decoder", tokens=tokens)
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "tokens": tokens}
-    return DecoderTrainee(network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record)
+    share = (context.accelerator.process_index, context.accelerator.num_processes)
+    return DecoderTrainee(network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record, share)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.polyspeech.crops import Crops
 from baselines.polyspeech.hubert import Semantic, frames_of
-from baselines.polyspeech.layout import NAMING, TASKS, Request
+from baselines.polyspeech.layout import NAMING, Request
 from baselines.polyspeech.settings import BatchConfig
 from baselines.polyspeech.sset import Sset
 from speechbase.audio import at_speed
@@ -49,18 +49,14 @@ class Drawer:
     ):
         self.spoken, self.named, self.codec, self.hearing, self.tokens_of = spoken, named, codec, hearing, tokens_of
         self.config, self.labels, self.seed, self.rank, self.ranks = config, labels, seed, rank, ranks
-        volumes = {task: len((named if task in NAMING else spoken).speech) for task in TASKS}
-        self.weights = {
-            task: weight * (volumes[task] if config.draw == "volume" else 1) for task, weight in config.tasks.items()
-        }
+        self.weights = weights_of(config, len(spoken.speech), len(named.speech))
 
     def draw(self, *stream, task: str = "") -> tuple[list[Request], list[Tensor]]:
         """Requests of one task, and of each what is wanted: bytes [m], tokens [n, q] or one label, no end."""
         shared = np.random.default_rng(seed_of(self.seed, "group", *stream))
         shares = np.array(list(self.weights.values())) / sum(self.weights.values())
         task = task or list(self.weights)[int(shared.choice(len(shares), p=shares))]
-        size = self.config.size * (self.config.naming if task in NAMING else 1)
-        mine = range(self.rank, size * self.ranks, self.ranks)
+        mine = range(self.rank, items_of(self.config, task) * self.ranks, self.ranks)
         rngs = [np.random.default_rng(seed_of(self.seed, *stream, index)) for index in mine]
         if task in NAMING:
             return self._named(task, rngs)
@@ -113,6 +109,21 @@ class Drawer:
         semantic, sset = self.tokens_of
         found = embeddings(self.codec, semantic, *_padded(waves, self.spoken.device))
         return [tokens_of(sset, one) for one in found]
+
+
+def weights_of(config: BatchConfig, spoken: int, named: int) -> dict[str, float]:
+    """How often micro-batches have each task, up to a factor: by weight, and by its data's utterances where they count.
+
+    Args:
+        spoken, named: utterances of English with its words, and of all languages.
+    """
+    volumes = {task: named if task in NAMING else spoken for task in config.tasks}
+    return {task: weight * (volumes[task] if config.draw == "volume" else 1) for task, weight in config.tasks.items()}
+
+
+def items_of(config: BatchConfig, task: str) -> int:
+    """Items of a micro-batch of a task."""
+    return config.size * (config.naming if task in NAMING else 1)
 
 
 def _padded(waves: list[np.ndarray], device) -> tuple[Tensor, list[int]]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from baselines.polyspeech import probe
-from baselines.polyspeech.crops import Crop, Crops
+from baselines.polyspeech.crops import ALONE, Crop, Crops
 from baselines.polyspeech.hubert import Hubert, Semantic
 from baselines.polyspeech.settings import HubertBatches, HubertModel, TargetConfig
 from speechbase.codec import Codec
@@ -45,7 +46,7 @@ class Targets:
 class HubertTrainee:
     """What the training loop needs; released with the layer that a linear probe chose on validation speech.
 
-    `english` opens the speech of training and of validation whose words the probe reads.
+    `english` opens the speech of training and of validation whose words the probe reads; `share` is as of `Crops.draw`.
     """
 
     rivals: nn.Module | None = None
@@ -60,8 +61,9 @@ class HubertTrainee:
         targets: Targets,
         seed: int,
         english: Callable[[], tuple[SpeechTable, SpeechTable]],
+        share: tuple[int, int] = ALONE,
     ):
-        self.english = english
+        self.english, self.share = english, share
         self.network, self.codec, self.train, self.how, self.seed = network, codec, train, how, seed
         self.targets = targets
         self.chosen: tuple[int, dict[str, float]] = (0, {})
@@ -73,22 +75,25 @@ class HubertTrainee:
             for number in range(crops)
         ]
 
-    def _batch(self, crop: Crop, *stream) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, crop: Crop, *stream, share: tuple[int, int] = ALONE) -> tuple[Tensor, Tensor, Tensor]:
         """Latents of what is heard [b, n, c], the clusters of what is clean [b, n], and the mask [b, n]."""
+        rank, ranks = share
         with torch.no_grad(), torch.autocast(crop.clean.device.type, enabled=False):
             clean = self.codec.encode(crop.clean)
             heard = clean if crop.heard is crop.clean else self.codec.encode(crop.heard)
             labels = self.targets(clean)
         rng = np.random.default_rng(seed_of(self.seed, "mask", *stream))
-        starts = rng.random(labels.shape) < 1 - (1 - self.how.mask) ** (1 / self.how.span)
+        chances = rng.random((len(labels) * ranks, labels.shape[1]))[rank::ranks]  # this rank's of the global batch's
+        starts = chances < 1 - (1 - self.how.mask) ** (1 / self.how.span)
         begun = np.cumsum(np.pad(starts, ((0, 0), (self.how.span, 0))), 1)
         mask = begun[:, self.how.span :] > begun[:, : -self.how.span]
         return heard, labels, torch.from_numpy(mask).to(heard.device)
 
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Cross-entropy and accuracy over the masked frames of a micro-batch."""
-        crop = self.train.draw(self.how, self.codec.hop, self.seed, "train", step, micro)
-        return self._scores(network, *self._batch(crop, "train", step, micro))
+        stream = ("train", step, micro)
+        crop = self.train.draw(self.how, self.codec.hop, self.seed, *stream, share=self.share)
+        return self._scores(network, *self._batch(crop, *stream, share=self.share))
 
     def _scores(self, network: nn.Module, heard: Tensor, labels: Tensor, mask: Tensor) -> dict[str, Tensor]:
         logits, wanted = network(heard, mask)[mask].float(), labels[mask]
@@ -134,6 +139,8 @@ def build(config: dict, context: Context) -> HubertTrainee:
     left = targets.clusters.fit(_frames(codec, train, how, targets, config["seed"]), config["seed"], wanted.iterations)
     context.accelerator.print(f"variance that is left over after the clusters: {left[0]:.3f}")
     targets.clusters.to(device)
+    # Sums of floats differ between machines, clusters then too, and all processes must call a frame alike.
+    targets.clusters.codewords = broadcast(targets.clusters.codewords)
     torch.manual_seed(config["seed"])
     sizes = checked(LMConfig, config["network"], "network")
     network = Hubert(codec.latent_dim, sizes, wanted.clusters).to(device)
@@ -143,7 +150,8 @@ def build(config: dict, context: Context) -> HubertTrainee:
         fitted, scored = (open_speech(context.data, name, codec.rate_hz, eager=False).with_text() for name in names)
         return fitted, scored
 
-    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], english)
+    share = (context.accelerator.process_index, context.accelerator.num_processes)
+    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], english, share)
 
 
 def _frames(codec: Codec, crops: Crops, how: HubertBatches, targets: Targets, seed: int) -> Tensor:

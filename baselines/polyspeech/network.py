@@ -1,7 +1,7 @@
 """PolySpeech's language model: one transformer, an embedding for each modality, an output for each.
 
-Legend: b batch, n positions, t the last positions (those with labels), e width of what is heard, d width, q levels of
-tokens, k codes a level.
+Legend: b batch, n positions, t the last positions (those with labels), f positions of speech, e width of what is heard,
+d width, q levels of tokens, k codes a level.
 """
 
 from __future__ import annotations
@@ -61,14 +61,32 @@ class PolySpeechLM(nn.Module):
         return self.depth(self.embed.table, hidden, codes)[0]
 
     def forward(
-        self, task: str, tokens: Tokens, heard: Tensor | None, labels: Tensor
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Logits [b, t, s, classes] at the last t positions, with labels [b, t, s], all hidden states, and codewords'
-        sums [b, t, h] as every level of tokens after the first guesses them."""
+        self,
+        task: str,
+        tokens: Tokens,
+        heard: Tensor | None,
+        labels: Tensor,
+        speech: list[tuple[int, int]] | None = None,
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """What a loss is made of, all of it in one pass: the wrapper of several processes knows no other.
+
+        Args:
+            labels: [b, t, s] of the last t positions.
+            speech: from where to where in each row, counted from its end, speech stands that CTC is to align.
+
+        Returns:
+            logits [b, t, s, classes] at the last t positions, CTC's [b, f, bytes + 1] over `speech` (None without), and
+            codewords' sums [b, t, h] as every level of tokens after the first guesses them.
+        """
         hidden = self.hidden(tokens, heard)
         last = hidden[:, -labels.shape[1] :]
         logits = self.logits(task, last)
+        aligned = None if speech is None else self._over_speech(hidden, speech)
         if task != "tts":
-            return logits[..., None, :], hidden, []
+            return logits[..., None, :], aligned, []
         logits, guesses = self.depth.learned(self.embed.table, logits, last, labels)
-        return logits, hidden, guesses
+        return logits, aligned, guesses
+
+    def _over_speech(self, hidden: Tensor, speech: list[tuple[int, int]]) -> Tensor:
+        rows = [row[first:last] for row, (first, last) in zip(hidden, speech)]
+        return self.aligned(nn.utils.rnn.pad_sequence(rows, batch_first=True))

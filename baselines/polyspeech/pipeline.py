@@ -17,15 +17,16 @@ from baselines.polyspeech.generate import named, spoken, transcribed
 from baselines.polyspeech.hubert import Semantic
 from baselines.polyspeech.layout import NAMING, Request
 from baselines.polyspeech.network import PolySpeechLM
+from baselines.polyspeech.recording import at_level, has_speech
 from baselines.polyspeech.sset import load_sset
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
 from speechbase.items import UNKNOWN
-from speechbase.settings import Settings, checked
+from speechbase.settings import Settings, Share, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
 from speechbase.tokens.coded import CodedAudio, Result, silent
-from speechbase.tokens.generation import Length, Run
+from speechbase.tokens.generation import Run, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
@@ -39,14 +40,14 @@ class Sampling(Settings):
 
     Attributes:
         speech: how tokens of speech are drawn. further: those of a frame after its first.
-        frames_per_phone: most tokens a phoneme (VALL-E's public code: 16 at 75 Hz, which is 9 at 40 Hz).
-        sure: the probability below which a label is `unknown`.
+        phone_seconds: longest that a phoneme of TTS may be (VALL-E's public code: 16 frames at 75 Hz).
+        sure: the `certainty` below which a label is `unknown`; 0 always names the likeliest.
     """
 
     speech: Drawing = Drawing(top_p=0.8, repeats=0.3)
     further: Drawing = Drawing(temperature=0.0)
-    frames_per_phone: int = 9
-    sure: float = 0.5
+    phone_seconds: float = 0.225
+    sure: Share = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,20 +60,25 @@ class Named:
 
 @dataclass(frozen=True)
 class Written:
-    """A recording's text ("" where nothing was heard), and whether it came to an end: else it was cut, and is wrong."""
+    """A recording's text, whether it came to an end (else it was cut, and is wrong), and whether there is any sound."""
 
     text: str
     ended: bool = True
+    audible: bool = True
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a recording says (see `Written`), in which language, and the speaker's sex."""
+    """What a recording says (see `Written`), in which language, and the speaker's sex.
+
+    Without `speech` in it there is no text and nothing is named.
+    """
 
     text: str
     ended: bool
     language: Named
     sex: Named
+    speech: bool = True
 
 
 class PolySpeech:
@@ -124,30 +130,35 @@ class PolySpeech:
     # -- one recording ---------------------------------------------------------------------------------------------
 
     def listen(self, wave: np.ndarray) -> Heard:
-        """Text, language and speaker's sex of audio float32 [s] at `rate_hz`.
+        """Text, language and speaker's sex of audio float32 [s] at `rate_hz`, of any level; nothing of no speech.
 
         Raises:
             UserError: a recording shorter than a frame, or longer than half of the model's window.
         """
+        self.audio.check(wave, "The recording")
+        wave = at_level(wave, self.rate_hz)
+        if not has_speech(wave, self.rate_hz):
+            return Heard("", True, Named(UNKNOWN, {}), Named(UNKNOWN, {}), speech=False)
         written = self.recognise([wave])[0]
         return Heard(written.text, written.ended, self.name("lid", [wave])[0], self.name("gid", [wave])[0])
 
     def speak(self, text: str, voice: np.ndarray, seed: int = 0) -> Result:
-        """A text in the voice of a prompt float32 [s].
+        """A text in the voice of a prompt float32 [s], of any level.
 
         Raises:
-            UserError: a text without letters, or a prompt that is silent or shorter than a frame.
+            UserError: a text without letters, or a prompt that is silent, shorter than a frame, or too long.
         """
-        return self.speak_all([text], [voice], [seed])[0]
+        self.audio.check_form(voice, VOICE)
+        return self.speak_all([text], [at_level(voice, self.rate_hz)], [seed])[0]
 
-    # -- batches ---------------------------------------------------------------------------------------------------
+    # -- batches, of audio as it stands: its level is that of the corpora, and that there is speech in it is known ----
 
     def recognise(self, waves: Sequence[np.ndarray]) -> list[Written]:
         """Texts of recordings; nothing where there is silence. Errors as `listen`."""
         self._trained_for("asr")
         self._check_forms(waves)
         audible = [place for place, wave in enumerate(waves) if not silent(wave)]
-        texts = [Written("")] * len(waves)
+        texts = [Written("", audible=False)] * len(waves)
         if audible:
             rate = self.rate_hz / self.codec.hop
             said = transcribed(self.network, self._embedded([waves[p] for p in audible]), rate, self.config["stretch"])
@@ -166,20 +177,17 @@ class PolySpeech:
             for place, row in zip(audible, named(self.network, task, heard, self.config["stretch"])):
                 shares = dict(zip(self.labels[task], row.tolist()))
                 best = max(shares, key=lambda label: shares[label])
-                found[place] = Named(best if shares[best] >= self.sampling.sure else UNKNOWN, shares)
+                found[place] = Named(best if certainty(shares) >= self.sampling.sure else UNKNOWN, shares)
         return found
 
     def speak_all(self, texts: Sequence[str], voices: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Result]:
         """Texts in the voices of prompts, each by its own seed; errors as `speak`."""
-        from speechbase.corpus.phones import phone_count
-
         self._trained_for("tts")
         for text in texts:  # says what is wrong before any work
             check_text(text, "The text")
         prompts = [self.audio.prompt(voice, VOICE) for voice in voices]
-        phones = [max(1, phone_count(text)) for text in texts]
-        lengths = [Length(least=count, most=count * self.sampling.frames_per_phone) for count in phones]
-        how = self.sampling
+        how, rate = self.sampling, self.rate_hz / self.codec.hop
+        lengths = [speech_length(text, rate, how.phone_seconds) for text in texts]
         runs = [Run(length, how.speech, seed, how.further) for length, seed in zip(lengths, seeds)]
         requests = [Request("tts", text=text) for text in texts]
         drawn = spoken(self.network, requests, runs, self.config["stretch"])
@@ -221,3 +229,12 @@ class PolySpeech:
             raise UserError(
                 f"This model gives no {what} of the task {task}: it was trained for {', '.join(self.tasks)}."
             )
+
+
+def certainty(shares: dict[str, float]) -> float:
+    """How far the likeliest label is from chance (0) towards certainty (1): comparable among tasks of few and of many.
+
+    Of two labels the likeliest always has half of the probability, of five a fifth.
+    """
+    chance = 1 / len(shares)
+    return max(0.0, max(shares.values()) - chance) / (1 - chance) if chance < 1 else 0.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from baselines.polyspeech import weights
 from baselines.polyspeech.settings import SsetConfig
@@ -78,17 +78,32 @@ class Sset(nn.Module):
     @torch.no_grad()
     def follow(self, inner: Tensor) -> None:
         """Move the codewords towards what the encoder's outputs [b, n, h] leave to them, and dead ones to random
-        frames."""
+        frames; all processes of a training move them alike, by the frames of all."""
         tokens, wanted = self.nearest(inner.detach())
         for level, (words, counts, sums) in enumerate(zip(self.codewords, self.counts, self.sums)):
             flat, found = wanted[..., level, :].flatten(0, 1), tokens[..., level].flatten()
-            counts.lerp_(torch.bincount(found, minlength=len(words)).float(), 1 - DECAY)
-            sums.lerp_(torch.zeros_like(sums).index_add_(0, found, flat), 1 - DECAY)
+            counts.lerp_(_of_all(torch.bincount(found, minlength=len(words)).float()), 1 - DECAY)
+            sums.lerp_(_of_all(torch.zeros_like(sums).index_add_(0, found, flat)), 1 - DECAY)
             dead = counts < DEAD
             if dead.any():
-                sums[dead] = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
+                fresh = flat[torch.randint(len(flat), (int(dead.sum()),), device=flat.device)]
+                sums[dead] = _of_first(fresh)
                 counts[dead] = 1.0
             words.copy_(sums / counts[:, None])
+
+
+def _of_all(tensor: Tensor) -> Tensor:
+    """A tensor's sum over the processes of a training."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def _of_first(tensor: Tensor) -> Tensor:
+    """The first process's tensor."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.broadcast(tensor, 0)
+    return tensor
 
 
 def _convolutions(enter: int, leave: int, sizes: SsetConfig) -> nn.Sequential:

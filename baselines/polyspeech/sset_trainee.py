@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.polyspeech import weights
-from baselines.polyspeech.crops import Crops
+from baselines.polyspeech.crops import ALONE, Crops
 from baselines.polyspeech.hubert import Semantic
 from baselines.polyspeech.settings import CropConfig, SsetConfig, SsetFit, SsetLosses, SsetModel
 from baselines.polyspeech.sset import Sset
@@ -19,39 +19,46 @@ from speechbase.training.kinds import Context
 
 
 class SsetTrainee:
-    """What the training loop needs."""
+    """What the training loop needs; `share` is as of `Crops.draw`."""
 
     rivals: nn.Module | None = None
 
     def __init__(
-        self, network: Sset, embed: Embed, train: Crops, valid: Crops, how: CropConfig, losses: SsetLosses, record: dict
+        self,
+        network: Sset,
+        embed: Embed,
+        train: Crops,
+        valid: Crops,
+        how: CropConfig,
+        losses: SsetLosses,
+        record: dict,
+        share: tuple[int, int] = ALONE,
     ):
         self.network, self.embed, self.train, self.how, self.cost = network, embed, train, how, losses
-        self.record = record
+        self.record, self.share = record, share
         count = -(-how.valid_items // how.size)
         self.held_out = [embed(valid, how, "valid", number) for number in range(count)]
 
-    def losses(self, network: Sset, step: int, micro: int) -> dict[str, Tensor]:  # type: ignore[override]
-        """The loss of a micro-batch; the codebook follows."""
-        made, inner, tokens, wanted = self._through(network, self.embed(self.train, self.how, "train", step, micro))
-        loss = F.mse_loss(made, wanted)
-        if not network.learned:
-            return {"loss": loss}
-        commitment = F.mse_loss(inner.float(), network.summed(tokens))
-        network.follow(inner)
-        return {"loss": loss + self.cost.commitment * commitment, "error": loss, "commitment": commitment}
+    def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        """The loss of a micro-batch; the codebook follows.
 
-    @staticmethod
-    def _through(network: Sset, embeddings: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        made, inner, tokens = network(embeddings)
-        return made.float(), inner, tokens, embeddings
+        `network` may be a wrapper that shares gradients among processes: all but its pass is asked of `self.network`.
+        """
+        wanted = self.embed(self.train, self.how, "train", step, micro, share=self.share)
+        made, inner, tokens = network(wanted)
+        loss = F.mse_loss(made.float(), wanted)
+        if not self.network.learned:
+            return {"loss": loss}
+        commitment = F.mse_loss(inner.float(), self.network.summed(tokens))
+        self.network.follow(inner)
+        return {"loss": loss + self.cost.commitment * commitment, "error": loss, "commitment": commitment}
 
     def validate(self, network: Sset) -> dict[str, float]:  # type: ignore[override]
         """Share of the embeddings' variance that is lost, and the perplexity of the first level, on held-out speech."""
         errors, counts = [], torch.zeros(network.codewords.shape[1])
         for embeddings in self.held_out:
-            made, _, tokens, wanted = self._through(network, embeddings)
-            errors.append(float(F.mse_loss(made, wanted) / wanted.var()))
+            made, _, tokens = network(embeddings)
+            errors.append(float(F.mse_loss(made.float(), embeddings) / embeddings.var()))
             counts += torch.bincount(tokens[..., 0].flatten().cpu(), minlength=len(counts))
         used = counts[counts > 0] / counts.sum()
         return {"loss": sum(errors) / len(errors), "perplexity": float((-(used * used.log()).sum()).exp())}
@@ -72,9 +79,9 @@ class Embed:
         self.codec, self.semantic, self.seed = codec, semantic, seed
 
     @torch.no_grad()
-    def __call__(self, crops: Crops, how: CropConfig, *stream) -> Tensor:
+    def __call__(self, crops: Crops, how: CropConfig, *stream, share: tuple[int, int] = ALONE) -> Tensor:
         """Of the micro-batch of a stream."""
-        crop = crops.draw(how, self.codec.hop, self.seed, *stream)
+        crop = crops.draw(how, self.codec.hop, self.seed, *stream, share=share)
         return self.semantic(self.codec.encode(crop.heard))
 
     def frames(self, crops: Crops, how: CropConfig, count: int) -> Tensor:
@@ -112,4 +119,5 @@ def build(config: dict, context: Context) -> SsetTrainee:
         network.begin(clusters.codewords.to(device))
     losses = checked(SsetLosses, config.get("losses", {}), "losses")
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "semantic": semantic.record}
-    return SsetTrainee(network, embed, train, valid, how, losses, record)
+    share = (context.accelerator.process_index, context.accelerator.num_processes)
+    return SsetTrainee(network, embed, train, valid, how, losses, record, share)

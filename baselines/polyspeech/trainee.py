@@ -111,23 +111,23 @@ class PolySpeechTrainee(TokenTrainee):
     def losses(self, network: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         """Mean cross-entropy over what is wanted, the share of it that is likeliest, and CTC where it is asked for."""
         batch: HeardBatch = self.ahead.take(step, micro)
-        logits, hidden, guesses = network(batch.task, batch.tokens, batch.heard, batch.labels)
+        weight = {"asr": self.cost.ctc, "tts": self.cost.ctc_spoken}.get(batch.task, 0)
+        speech = batch.speech if weight else None
+        logits, aligned, guesses = network(batch.task, batch.tokens, batch.heard, batch.labels, speech)
         loss, right = self.judged(logits, batch)
         figures = {"loss": loss.mean(), "top1": right.float().mean()}
         figures = with_latents(figures, self.network.depth.head, guesses, batch.labels)
-        weight = {"asr": self.cost.ctc, "tts": self.cost.ctc_spoken}.get(batch.task, 0)
-        if weight:
-            figures["loss"] = figures["loss"] + weight * self._ctc(network, hidden, batch)
+        if aligned is not None:
+            figures["loss"] = figures["loss"] + weight * self._ctc(aligned, batch)
         return figures
 
     @staticmethod
-    def _ctc(network: nn.Module, hidden: Tensor, batch: HeardBatch) -> Tensor:
+    def _ctc(aligned: Tensor, batch: HeardBatch) -> Tensor:
         assert batch.speech is not None and batch.letters is not None
-        rows = [row[first:last] for row, (first, last) in zip(hidden, batch.speech)]
-        scores = network.aligned(nn.utils.rnn.pad_sequence(rows, batch_first=True)).float()  # type: ignore[operator]
-        lengths = torch.tensor([len(row) for row in rows]), torch.tensor([len(text) for text in batch.letters])
-        flat = torch.cat(batch.letters) + 1
-        return F.ctc_loss(scores.log_softmax(-1).transpose(0, 1), flat.to(scores.device), *lengths, zero_infinity=True)
+        frames = torch.tensor([last - first for first, last in batch.speech])
+        letters = torch.tensor([len(text) for text in batch.letters])
+        flat, scores = torch.cat(batch.letters) + 1, aligned.float().log_softmax(-1).transpose(0, 1)
+        return F.ctc_loss(scores, flat.to(scores.device), frames, letters, zero_infinity=True)
 
     def resolved(self) -> dict:
         """Sizes, labels, and the weights that it was trained with."""

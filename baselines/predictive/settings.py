@@ -17,6 +17,6 @@ class Size(Settings):
 
 
 class PredictiveModel(MatchedModel):
-    """The predictive enhancer, trained on the same data."""
+    """The predictive enhancer, trained here."""
 
     network: Size

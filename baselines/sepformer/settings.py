@@ -20,6 +20,6 @@ class Size(Settings):
 
 
 class SepFormerModel(MatchedModel):
-    """SepFormer, trained on the same data."""
+    """SepFormer, trained here."""
 
     network: Size

@@ -176,6 +176,9 @@ def page(found: dict[str, list[tuple[Point, Point | None]]]) -> str:
         "Made by `python -m tests.speed.scaling`; do not edit. Each point is a process of its own, on a machine of",
         f"{os.cpu_count()} cores ({platform.machine()}). CPU seconds bear a busy machine, wall seconds do not. The "
         "alternative ran in turns with it.",
+        "`ratio` is the alternative's CPU seconds over ours: below 1 ours is slower. The 39.9 CPU s for 600 s of audio",
+        "in `docs/training_log.md` are of another day, another program (`tests/speed/sampler.py`) and one thread. This",
+        "page's processor was not recorded: compare figures within it.",
         "",
         "![Curves](performance.svg)",
         "",

@@ -1,10 +1,16 @@
 """Layers of the configuration: base, a scale's differences, the user's; models laid over others; the table of
 voices."""
 
+from collections import Counter
+
 import pytest
 import yaml
 
+from baselines.polyspeech.drawing import items_of, weights_of
+from baselines.polyspeech.settings import BatchConfig
 from speechbase.files import UserError
+from speechbase.settings import checked
+from speechbase.training.settings import runs_of
 from workflow.plan import configuration, schema, system_entries, trainings
 
 BASE = {
@@ -122,6 +128,31 @@ def test_a_run_with_a_seed_of_its_own_is_judged_on_the_same_items():
     assert not {"study", "on_request", "after"} & set(told)
     assert "valid_seed" not in trainings.training_config(config, "fig2_enh_tts")
     assert len(trainings.runs_of(config, ["fig2_enh_tts", "nowhere"])) == 12
+
+
+def items_by_task(model: dict, spoken: int, named: int) -> Counter:
+    """How many items of each task a model of PolySpeech's is trained on, through all its runs."""
+    found: Counter = Counter()
+    for run in runs_of({"seed": 0} | model):
+        how, training = checked(BatchConfig, run["batches"], "batches"), run["training"]
+        weights = weights_of(how, spoken, named)
+        for task, weight in weights.items():
+            batches = training["steps"] * training["accumulate"] * weight / sum(weights.values())
+            found[task] += batches * items_of(how, task)
+    return found
+
+
+@pytest.mark.parametrize("task", ["asr", "tts", "lid", "gid"])
+def test_a_model_of_one_task_has_as_many_items_of_it_as_the_model_of_all(task):
+    """As many as those that shipped had: their first run heard 3,968 utterances of English, and five languages in 100
+    each (docs/training_log.md). Whoever gives `polyspeech` a further run gives these more steps."""
+    models = configuration.resolve({"scale": "nano"})["models"]
+    heard = {"spoken": 3_968, "named": 500}
+    wanted = items_by_task(models["polyspeech"], **heard)[task]
+    alone = items_by_task(models[f"polyspeech_{task}"], **heard)
+    steps = models[f"polyspeech_{task}"]["training"]["steps"]
+    assert alone.keys() == {task}
+    assert alone[task] == pytest.approx(wanted, rel=0.03), f"give it {steps * wanted / alone[task]:.0f} steps"
 
 
 def test_portable_figures_are_a_setting():

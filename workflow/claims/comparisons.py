@@ -42,7 +42,7 @@ class Comparison:
         second: the role of the judge that guided nothing, for word errors: both must agree.
         over: the row beyond which `of` must lie for a threshold's direction to hold, whatever becomes of its size.
         needs: what a scale must have for the comparison to be able to come out either way.
-        ceiling: the row that must itself lie above a threshold, or no system could.
+        ceiling: the row whose whole interval must itself lie above a threshold, or no system could be sure to.
         since: the rows from which `of` and `against` are counted, where two gains are compared instead of two values.
     """
 

@@ -13,7 +13,7 @@ from metrics import statistics
 from metrics.statistics import Bootstrap
 from metrics.summary import Difference, Summary, contrast, summarise
 from speechbase.files import read_jsonl, seed_of
-from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result, Seeded
+from workflow.claims.comparisons import LEVEL, Bare, Comparison, Printed, Resampled, Result, Seeded
 from workflow.plan.absences import why_absent
 from workflow.plan.configuration import run_of
 from workflow.record import curves
@@ -89,8 +89,8 @@ class Ours:
         none."""
         if reason := self.lacks.get(comparison.needs or ""):
             return Result(comparison, None, reason, untestable=True)
-        if reason := self._too_high(comparison):
-            return Result(comparison, None, reason, untestable=True)
+        if comparison.ceiling and (stopped := self._stopped(comparison)):
+            return stopped
         result = self._one(comparison)
         if comparison.second:
             result = replace(result, second=self._one(replace(comparison, role=comparison.second, second=None)))
@@ -99,14 +99,22 @@ class Ours:
             result = replace(result, direction=self._one(beyond).estimate)
         return result
 
-    def _too_high(self, comparison: Comparison) -> str | None:
-        """Why nothing could pass a threshold: its ceiling does not."""
-        if not comparison.ceiling:
+    def _stopped(self, comparison: Comparison) -> Result | None:
+        """Why a threshold is held against nothing: its ceiling is not known, or is not sure to pass it.
+
+        The ceiling's interval decides, as the claim's own would: where it reaches below the threshold, a system as good
+        as the ceiling could not be supported, whatever the ceiling's mean.
+        """
+        name = comparison.ceiling or ""
+        top = self._one(replace(comparison, of=name, ceiling=None, second=None, over=None))
+        if top.estimate is None:
+            return Result(comparison, None, f"its ceiling {name} is not known, since {top.reason}")
+        interval = top.estimate.interval(1 - LEVEL)
+        if interval is not None and interval[0] > comparison.bound:
             return None
-        top = self._one(replace(comparison, of=comparison.ceiling, ceiling=None, second=None)).cells[0]
-        if top is None or top > comparison.bound:
-            return None
-        return f"{comparison.ceiling} itself has {top:.3g} where more than {comparison.bound:g} is asked for"
+        sure = "95 % interval {:.3g} to {:.3g}".format(*interval) if interval else "too few units for an interval"
+        asked = f"where more than {comparison.bound:g} is asked for"
+        return Result(comparison, None, f"{name} itself has {top.estimate.point:.3g} ({sure}) {asked}", untestable=True)
 
     def _one(self, comparison: Comparison) -> Result:
         try:

@@ -32,7 +32,7 @@ class Compared(Settings):
     since: Annotated[list[Text], Field(min_length=2, max_length=2)] = key(
         None, "two rows from which `of` and `against` are counted: their gains are compared instead of their values"
     )
-    ceiling: Text = key(None, "above: the row whose own value must lie above the bound, or nothing could")
+    ceiling: Text = key(None, "above: the row whose own interval must lie above the bound, or nothing could")
     value: float = key(None, "the bound of above, below and fraction")
     paper_only: bool = key(None, "a system that nobody here runs: checked on the printed values")
     larger: str = key(None, "a table with these rows on more utterances, which decides where a scale has its set")

@@ -133,9 +133,9 @@ def test_claims_printed_without_errors_only_hold_or_fail_as_printed(paper):
         assert rows[name]["paper_verdict"] == "holds as printed", name
     assert rows["C25"]["paper_verdict"] == "not printed"
     # Of SpeechX's tables single values are known: no comparison but X12's has both of its sides printed.
-    # Of PolySpeech's, P03's have.
-    assert rows["P03"]["paper_verdict"] == "holds as printed"
-    open_ones = {name: row for name, row in rows.items() if name[0] in "XNP" and name not in ("X12", "P03")}
+    # Of PolySpeech's, P03's have, and P08 is about one cell.
+    assert rows["P03"]["paper_verdict"] == rows["P08"]["paper_verdict"] == "holds as printed"
+    open_ones = {name: row for name, row in rows.items() if name[0] in "XNP" and name not in ("X12", "P03", "P08")}
     others = {name: row["paper_verdict"] for name, row in open_ones.items()}
     assert set(others.values()) == {"not printed"}, others
 
@@ -310,13 +310,34 @@ def test_a_threshold_that_clean_speech_does_not_reach_is_not_testable(presets, t
     metric, ids = MEASURES["sim_prompt"], write_manifest(tmp_path, "tts")
     comparison = Comparison("polyspeech_table1", "sim_prompt", "polyspeech@tts", None, "above", 0.9, ceiling="clean")
     ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=200)
-    for clean, untestable in ((0.8, True), (0.95, False)):
-        for system, value in (("clean", clean), ("polyspeech", 0.7)):
-            rows = [{"id": name, "metric": metric, "value": value, "status": "ok", "detail": {}} for name in ids]
-            write_jsonl(tmp_path / "results/scores/tts" / system / f"{metric}.jsonl", rows)
+
+    def write(system, values):
+        rows = [{"id": id, "metric": metric, "value": v, "status": "ok", "detail": {}} for id, v in zip(ids, values)]
+        write_jsonl(tmp_path / "results/scores/tts" / system / f"{metric}.jsonl", rows)
+
+    write("polyspeech", [0.7] * 60)
+    by_speaker = [0.99, 0.99, 0.99, 0.85, 0.85, 0.85] * 10  # a mean above the threshold, but not surely
+    for clean, untestable in (([0.8] * 60, True), ([0.95] * 60, False), (by_speaker, True)):
+        write("clean", clean)
         result = ours(comparison)
         assert result.untestable == untestable and (result.estimate is None) == untestable
-        assert not untestable or "clean itself has 0.8 where more than 0.9" in result.reason
+        if untestable:
+            assert f"clean itself has {sum(clean) / 60:.3g} (95 % interval " in result.reason
+            assert "where more than 0.9 is asked for" in result.reason
+
+
+def test_a_threshold_whose_ceiling_is_not_known_is_not_judged(presets, tmp_path):
+    metric, ids = MEASURES["sim_prompt"], write_manifest(tmp_path, "tts")
+    rows = [{"id": name, "metric": metric, "value": 0.7, "status": "ok", "detail": {}} for name in ids]
+    write_jsonl(tmp_path / "results/scores/tts/polyspeech" / f"{metric}.jsonl", rows)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=200)
+    comparison = Comparison("polyspeech_table1", "sim_prompt", "polyspeech@tts", None, "above", 0.9, ceiling="clean")
+    for lost, why in ((None, "clean has no "), (40, "clean has 20 of 60 ")):
+        if lost:
+            write_scores(tmp_path, "tts", "clean", metric, ids, failed=lost)
+        result = ours(comparison)
+        assert claims.stance(result) == "not run" and f"its ceiling clean is not known, since {why}" in result.reason
+    assert ours(replace(comparison, ceiling=None)).estimate is not None
 
 
 def curves(folder, name, losses):
