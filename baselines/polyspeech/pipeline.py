@@ -17,7 +17,6 @@ from baselines.polyspeech.generate import named, spoken, transcribed
 from baselines.polyspeech.hubert import Semantic
 from baselines.polyspeech.layout import NAMING, Request
 from baselines.polyspeech.network import PolySpeechLM
-from baselines.polyspeech.recording import at_level, has_speech
 from baselines.polyspeech.sset import load_sset
 from speechbase.codec.loading import load_codec
 from speechbase.files import UserError
@@ -25,11 +24,12 @@ from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, Share, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
-from speechbase.tokens.coded import CodedAudio, Result, silent
+from speechbase.tokens.coded import CodedAudio, Result, at_level, silent
 from speechbase.tokens.generation import Run, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
 from speechbase.training import checkpoint
+from speechbase.voice_activity import has_speech
 
 MARK = "Synthetic speech: made by PolySpeech (replication)"  # in every result's metadata
 VOICE = "The voice's recording"

@@ -20,7 +20,7 @@ from speechbase.files import UserError
 from speechbase.settings import Settings, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
-from speechbase.tokens.coded import CodedAudio, Result
+from speechbase.tokens.coded import CodedAudio, Result, gain_of
 from speechbase.tokens.generation import Length, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
@@ -92,7 +92,7 @@ class SpeechX:
         checkpoint.load_into(network, tensors, folder)
         return network.to(self.device).eval().requires_grad_(False)
 
-    # -- one recording ---------------------------------------------------------------------------------------------
+    # -- one recording, of any level -------------------------------------------------------------------------------
 
     def enhance(self, wave: np.ndarray, text: str | None = None, seed: int = 0) -> Result:
         """Speech without its noise: float32 [s] at `rate_hz`, as long as it was; with its transcript, better so."""
@@ -108,12 +108,21 @@ class SpeechX:
 
     def _aligned(self, task: str, wave: np.ndarray, text: str | None, prompt: np.ndarray | None, seed: int) -> Result:
         said = None if text is None else check_text(text, "The text")
-        result = self.process([self.aligned(task, wave, said, prompt, seed=seed)])[0]
-        return replace(result, wave=result.wave[: len(wave)])
+        heard, gain = self._levelled(wave, "The source")
+        voice = None if prompt is None else self._levelled(prompt, "The prompt")[0]
+        result = self.process([self.aligned(task, heard, said, voice, seed=seed)])[0]
+        return replace(result, wave=_quieter(result.wave[: len(wave)], gain))
+
+    def _levelled(self, wave: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+        """Audio [s] at the level that the models know, and the gain that brought it there; errors as `check_form`."""
+        self.audio.check_form(wave, name)
+        gain = gain_of(wave, self.rate_hz)
+        return wave * np.float32(gain), gain
 
     def speak(self, text: str, prompt: np.ndarray, seed: int = 0) -> Result:
         """A text in the prompt's voice."""
-        return self.process([self.tts(check_text(text, "The text"), prompt, seed=seed)])[0]
+        said, (voice, _) = check_text(text, "The text"), self._levelled(prompt, "The prompt")
+        return self.process([self.tts(said, voice, seed=seed)])[0]
 
     def edit(self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool = False, seed: int = 0) -> Result:
         """The recording with new speech in the place of some.
@@ -123,11 +132,12 @@ class SpeechX:
             text: of the whole recording after the edit.
             noisy: its background goes on through the edit.
         """
-        job, plan = self.edited(wave, edit, check_text(text, "The text"), noisy=noisy, seed=seed)
+        said, (heard, gain) = check_text(text, "The text"), self._levelled(wave, "The recording")
+        job, plan = self.edited(heard, edit, said, noisy=noisy, seed=seed)
         result = self.process([job])[0]
-        return replace(result, wave=self.spliced(wave, result.wave, plan))
+        return replace(result, wave=self.spliced(wave, _quieter(result.wave, gain), plan))
 
-    # -- jobs ------------------------------------------------------------------------------------------------------
+    # -- jobs, of audio at the corpora's level ---------------------------------------------------------------------
 
     def aligned(
         self,
@@ -200,3 +210,8 @@ class SpeechX:
         stop = start + round(plan.seconds * self.rate_hz)
         padded = np.pad(made, fade)
         return editing.splice(wave, padded[start : stop + 2 * fade], plan, self.rate_hz)
+
+
+def _quieter(wave: np.ndarray, gain: float) -> np.ndarray:
+    """Audio [s] without a gain, within full scale."""
+    return (wave / np.float32(gain)).clip(-1, 1)

@@ -16,6 +16,7 @@ from speechbase.codec.quantiser import TokenCodec
 from speechbase.files import UserError
 
 SILENT = 1e-4  # peak below which a recording holds nothing
+LEVEL_DBFS = -26.0  # of active speech in all corpora (`level_dbfs` of the configuration)
 PROMPT_SECONDS = 10.0  # the longest prompt
 CHUNK_FRAMES = 400  # of coding and decoding
 SPARE = 8  # positions of a window for signs and a word of text
@@ -44,6 +45,18 @@ class Result:
 def silent(wave: np.ndarray) -> bool:
     """Whether nothing is to be heard in audio [s]."""
     return bool(np.abs(wave).max(initial=0.0) < SILENT)
+
+
+def gain_of(wave: np.ndarray, rate_hz: int) -> float:
+    """What brings audio float32 [s] to the level of the corpora that the models learned from; 1 for silence."""
+    from speechbase.corpus.build_speech import levelled
+
+    return 1.0 if silent(wave) else float(np.abs(levelled(wave, rate_hz, LEVEL_DBFS)).max() / np.abs(wave).max())
+
+
+def at_level(wave: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Audio float32 [s] at that level; silence as it is."""
+    return wave * np.float32(gain_of(wave, rate_hz))
 
 
 class CodedAudio:

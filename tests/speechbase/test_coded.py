@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from speechbase.files import UserError
+from speechbase.files import UserError, read_yaml
+from speechbase.tokens import coded
 from speechbase.tokens.coded import CodedAudio, Result
+from workflow.plan.places import ROOT
 
 CODEC = SimpleNamespace(
     rate_hz=100, hop=10, encode=lambda wave, chunk: wave.view(1, -1, 10), decode=lambda frames, chunk: frames.flatten(1)
@@ -42,3 +44,12 @@ def test_speech_without_an_end_is_not_written(tmp_path):
     with pytest.raises(UserError, match="without an end, and nothing was written"):
         Result(np.ones(9, np.float32), 100, "limit", 9).write(tmp_path / "x.wav", "made")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_level_that_models_know_is_that_of_all_corpora():
+    assert read_yaml(ROOT / "config" / "base.yaml")["corpus"]["level_dbfs"] == coded.LEVEL_DBFS
+    tone = np.sin(np.arange(16_000) / 5).astype(np.float32) * 0.001
+    loud = coded.at_level(tone, 16_000)
+    assert 20 * np.log10(np.sqrt((loud**2).mean())) == pytest.approx(coded.LEVEL_DBFS, abs=0.1)
+    silence = np.zeros(800, np.float32)
+    assert coded.gain_of(silence, 16_000) == 1 and not coded.at_level(silence, 16_000).any()

@@ -137,6 +137,21 @@ def test_the_call_and_the_command_do_the_same(made, spoken_test_set, tmp_path):
     np.testing.assert_allclose(audio.read(tmp_path / "a.wav")[0], called.wave, atol=1e-4)
 
 
+def test_a_quiet_recording_is_answered_as_a_loud_one_and_stays_quiet(made, spoken_test_set):
+    wave, speechx = audio.read(spoken_test_set.parent / "source.wav")[0], SpeechX(made)
+    edit = editing.Edit(0.3, 0.5, 0.2)
+    for task in (
+        lambda heard: speechx.enhance(heard, "one two"),
+        lambda heard: speechx.extract(heard, heard),
+        lambda heard: speechx.edit(heard, edit, "one two"),
+    ):
+        loud, quiet = (task(np.float32(gain) * wave).wave for gain in (1.0, 0.01))
+        assert loud.any() and np.abs(loud).max() < 1
+        np.testing.assert_allclose(quiet, loud / 100, atol=1e-5)
+    loud, quiet = (speechx.speak("one two", np.float32(gain) * wave).wave for gain in (1.0, 0.01))
+    np.testing.assert_allclose(quiet, loud, atol=1e-4)
+
+
 def test_an_edit_outside_of_the_recording_is_a_sentence(made):
     with pytest.raises(UserError, match=r"from 0\.5 to 3 s lies outside of the recording of 1\.00 s"):
         SpeechX(made).edit(np.ones(16_000, np.float32) / 2, editing.Edit(0.5, 3.0, 1.0), "one")
