@@ -74,6 +74,18 @@ def test_tables_of_systems_that_ship_stand_in_the_claims_and_those_of_what_does_
     assert "results/audio/asr/polyspeech/" in usual and "results/audio/asr/polyspeech_asr/" not in usual
 
 
+def test_the_training_of_every_model_that_ships_is_drawn_and_nothing_is_trained_for_it(project):
+    plan = ("-n", "--cores", 2)
+    jobs = snakemake(project, *plan, "--", "results/training.png")
+    assert "trained_model" not in planned(jobs)
+    drawn = set(re.findall(r"models/nano/(\w+)/curves.jsonl", jobs.stdout))
+    shipped = {path.parent.name for path in (places.ROOT / "speechbase/pretrained/nano").glob("*/curves.jsonl")}
+    assert {"speechx_ar", "speechx_nar", "codec_tokens", "hubert_2", "sset", "polyspeech"} <= drawn
+    assert drawn == {name for name in shipped if not name.startswith(("fig2_", "small_"))}
+    anew = snakemake(project, *plan, "--config", "retrain=True", "--", "results/training.png").stdout
+    assert "models/nano/multitask/curves.jsonl" in anew and "models/nano/speechx_ar/" not in anew
+
+
 def test_speechx_is_planned_at_the_paper_s_scale_on_published_tokens(project):
     models = [f"models/paper/speechx_{part}/model.safetensors" for part in ("ar", "nar")]
     done = snakemake(project, "-n", "--cores", 2, "--configfile", "config/paper.yaml", "--", *models)

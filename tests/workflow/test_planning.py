@@ -147,6 +147,8 @@ def test_corrupted_transcripts_go_to_the_systems_that_a_table_names(write):
         (lambda p: p.update(colour=1), "colour"),
         (lambda p: p.update(kind="sweep"), "needs the key `sweep`"),
         (lambda p: p.update(kind="tabel"), "kind"),
+        (lambda p: p["metrics"][0].update(better="more"), "metrics.0.better is 'more'"),
+        (lambda p: p.update(kind="frozen") or p["metrics"][0].update(better="none"), "'pesq': what moved in a frozen"),
         (lambda p: p["rows"][0].update(paper={"pesq": "good"}), "rows.0.paper.pesq"),
     ],
 )

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from speechbase.files import UserError, write_json, write_jsonl
+from workflow.plan import preset_files
 from workflow.plan.places import ROOT
 from workflow.record import explain
+from workflow.report import collect
 from workflow.tables import build as tables
 from workflow.tables import figures
 
@@ -187,6 +189,25 @@ def test_the_readable_table_marks_the_paper_s_numbers(folders):
     )
 
 
+@pytest.mark.parametrize(("better", "arrow"), [("higher", " ↑"), ("lower", " ↓"), ("none", "")])
+def test_a_column_in_which_neither_is_better_has_no_arrow(folders, better, arrow):
+    preset = PRESET | {"metrics": [PRESET["metrics"][0] | {"better": better}], "rows": PRESET["rows"][:1]}
+    table = build(folders, preset)
+    assert tables.markdown(preset, table, "").splitlines()[2].split(" | ")[1] == f"PESQ{arrow} `pesq`"
+    table.to_csv(folders / "trial.csv", index=False)
+    assert collect.table(preset, folders / "trial.csv")["groups"][0]["label"] == f"PESQ{arrow}"
+    swept = preset | {"sweep": {"label": "x", "scale": "linear"}, "rows": [{"label": "Noisy", "series": "s", "x": 0.0}]}
+    title = figures.sweep(swept, table).axes[0].get_title()
+    assert title == "PESQ" + (f" ({better} is better)" if arrow else "")
+
+
+def test_what_one_row_of_the_task_token_s_table_wants_and_another_does_not_has_no_better():
+    preset = preset_files.read_presets()["speechx_tokens"]
+    assert {row.get("set", preset["set"]) for row in preset["rows"]} == {"ns", "sr"}
+    better = {column["role"]: column["better"] for column in preset["metrics"]}
+    assert better == {"mcd": "lower", "words_left": "none", "dnsmos": "none"}
+
+
 def record(command="python", inputs=None):
     return {
         "command": command, "settings": {}, "inputs": inputs or {}, "outputs": {}, "wall_s": 1.0, "cpu_s": 1.0,
@@ -227,8 +248,8 @@ def test_confusions_are_drawn_of_every_row_that_has_labels(tmp_path):
     rows = [score(f"u{n}", "accuracy", 0.0, label=label, answer=answer) for n, (label, answer) in enumerate(told)]
     write_jsonl(tmp_path / "scores/lid/one/accuracy.jsonl", [*rows, score("bad", "accuracy", None, "no_answer")])
     (panel,) = [axis for axis in figures.confusion(preset, tmp_path, "accuracy").axes if axis.has_data()]
-    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["es", "pt", "unknown"]
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["es", "it", "pt", "unknown"]
     assert [tick.get_text() for tick in panel.get_yticklabels()] == ["es (2)", "it (1)", "pt (1)"]
-    assert [text.get_text() for text in panel.texts] == ["50", "50", "0", "0", "0", "100", "0", "100", "0"]
+    assert " ".join(text.get_text() for text in panel.texts) == "50 0 50 0 0 0 0 100 0 0 100 0"
     with pytest.raises(UserError, match="has scores of accuracy"):
         figures.confusion(preset | {"set": "gid"}, tmp_path, "accuracy")

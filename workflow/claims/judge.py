@@ -280,10 +280,7 @@ def _named(names: Sequence[str], most: int = 2) -> str:
 
 def _detail(claim: Claim, source: str, result: Result, labels: wording.Labels) -> dict:
     comparison, estimate, second = result.comparison, result.estimate, result.second
-    interval = (estimate.interval(0.90 if comparison.expect == "within" else 0.95) if estimate else None) or (
-        None,
-        None,
-    )
+    interval = (estimate.interval(wording.confidence(comparison)) if estimate else None) or (None, None)
     return {
         "id": claim.id,
         "source": source,

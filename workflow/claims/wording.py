@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workflow.claims.comparisons import (
+    EXPECTATIONS,
     FAILS,
     HOLDS,
     INCONCLUSIVE,
@@ -18,7 +19,10 @@ from workflow.claims.comparisons import (
     Bare,
     Comparison,
     Evidence,
+    Printed,
+    Resampled,
     Result,
+    Seeded,
     own_p,
     stance,
 )
@@ -74,7 +78,8 @@ class Labels:
 def describe(result: Result, labels: Labels) -> str:
     """One comparison with its numbers: names, both cells, difference, interval, how many units, and the second
     judge's."""
-    return _described(result, labels) + _second_judge(result, labels)
+    comparison = result.comparison
+    return f"{_head(comparison, labels)}: {_numbers(result, labels.digits(comparison))}{_second_judge(result, labels)}"
 
 
 def _second_judge(result: Result, labels: Labels) -> str:
@@ -89,35 +94,44 @@ def _second_judge(result: Result, labels: Labels) -> str:
     return f"; the judges do not agree: the second, which guided nothing, has {shown}"
 
 
-def _described(result: Result, labels: Labels) -> str:
-    comparison = result.comparison
+def _head(comparison: Comparison, labels: Labels) -> str:
     names = [labels.row(comparison, name) for name in (comparison.of, comparison.against) if name]
     if comparison.since:
         names = [f"{name} since {labels.row(comparison, start)}" for name, start in zip(names, comparison.since)]
-    head = f"{labels.role(comparison)} of {' against '.join(names)}"
-    if result.estimate is None:
-        return f"{head}: {result.reason}"
-    digits = labels.digits(comparison)
-    if comparison.role == "steps":
-        first, whole = result.cells
-        reached = f"reached after {first:.0f} of {whole:.0f} steps" if first is not None else "never reached"
-        return f"{head}: {reached} (at most {comparison.bound:g} of them was claimed; {result.estimate.units})"
-    return f"{head}: {_numbers(result, digits)}"
+    return f"{labels.role(comparison)} of {' against '.join(names)}"
 
 
 def _numbers(result: Result, digits: int) -> str:
     comparison = result.comparison
     if result.estimate is None:
         return result.reason
+    interval = result.estimate.interval(confidence(comparison))
+    if comparison.role == "steps":
+        return _steps(result, result.estimate, interval)
     cells = " against ".join(f"{cell:.{digits}f}" for cell in result.cells if cell is not None)
-    confidence = 90 if comparison.expect == "within" else 95
-    interval = result.estimate.interval(confidence / 100)
     if interval is None:
         return f"{cells} ({result.estimate.units})"
     low, high = (_signed(end, digits + 1) for end in interval)
-    span = f"{confidence} % interval {low} to {high}{_bound(comparison)}"
+    span = f"{100 * confidence(comparison):.0f} % interval {low} to {high}{_bound(comparison)}"
     change = f"difference {_signed(result.estimate.point, digits)}, " if comparison.against else ""
     return f"{cells} ({change}{span}; {result.estimate.units})"
+
+
+def confidence(comparison: Comparison) -> float:
+    """Of the interval that a comparison's verdict answers to: `within` is two one-sided tests."""
+    return 0.90 if comparison.expect == "within" else 0.95
+
+
+def _steps(result: Result, estimate: Resampled | Printed | Seeded | Bare, interval: tuple[float, float] | None) -> str:
+    """After how many of the other's steps its loss is reached: the share with its interval, where seeds give one."""
+    first, whole = result.cells
+    reached = f"reached after {first:.0f} of {whole:.0f} steps" if first is not None else "never reached"
+    share = ""
+    if interval is not None:
+        alike = interval[0] == interval[1]  # no shorter run tells the seeds apart: that is no interval of width 0
+        spread = "in every seed" if alike else f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
+        share = f"a share of {estimate.point:.3f}, {spread}; "
+    return f"{reached} ({share}at most {result.comparison.bound:g} of them was claimed; {estimate.units})"
 
 
 def _signed(value: float, digits: int) -> str:
@@ -140,13 +154,46 @@ def sentence(
         return f"{opening}."
     if all(result.estimate is None for result in results):
         return f"{opening}: {'; '.join(dict.fromkeys(result.reason for result in results))}."
+    small = _too_small(results, labels)
     if len(results) == 1:
-        return f"{opening}: {describe(results[0], labels)}{_correction(verdict, results, sure)}."
+        return f"{opening}: {describe(results[0], labels)}{_correction(verdict, results, sure)}{small}."
     held = sum(stance(result) in (SUPPORTED, HOLDS) for result in results)
     which = "one of them" if sure is None else "the least sure"
     which = which if held == len(results) else "the one that decides"
     deciding = f"{which} is {describe(_deciding(results), labels)}{_correction(verdict, results, sure)}"
-    return f"{opening}: {held} of {len(results)} comparisons hold; {deciding}."
+    return f"{opening}: {held} of {len(results)} comparisons hold; {deciding}{small}."
+
+
+def _too_small(results: Sequence[Result], labels: Labels) -> str:
+    """The comparison whose interval is wider than its margin by most, and how many such there are: these could hardly
+    have been supported, whatever is true. What is supported all the same had data enough, and for a margin of 0 no
+    amount would do."""
+    doubted = [result for result in results if stance(result) not in (SUPPORTED, HOLDS)]
+    judged = [one for result in doubted for one in (result, result.second) if one is not None]
+    wide = [(half, one) for one in judged if (half := _half_width(one)) > max(0.0, one.comparison.bound)]
+    if not wide:
+        return ""
+    half, worst = max(wide, key=lambda found: found[0] / found[1].comparison.bound)
+    which = "this margin" if len(results) == 1 else f"the margin of {_head(worst.comparison, labels)}"
+    more = f" (and of {len(wide) - 1} more)" if len(wide) > 1 else ""
+    width = f"±{half:.{labels.digits(worst.comparison) + 1}f} wide" if math.isfinite(half) else "not to be had"
+    return f"; {_too_few(worst)} for {which}{more}: the interval is {width}, the margin {worst.comparison.bound:.3g}"
+
+
+def _half_width(result: Result) -> float:
+    """Half of the interval that a margin is held against, infinite where too few units were resampled for one; 0 where
+    there is no margin, or where no error is known."""
+    comparison, estimate = result.comparison, result.estimate
+    margin = EXPECTATIONS[comparison.expect] == "margin" and comparison.bound > 0
+    if estimate is None or isinstance(estimate, Bare) or not margin:
+        return 0.0
+    interval = estimate.interval(confidence(comparison))
+    return math.inf if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _too_few(result: Result) -> str:
+    units = result.estimate.units if result.estimate else ""
+    return next((f"too few {kind}" for kind in ("utterances", "ratings", "seeds") if kind in units), "too large errors")
 
 
 def _correction(verdict: str, results: Sequence[Result], sure: Evidence | None) -> str:

@@ -34,7 +34,7 @@ class Column(Settings):
 
     role: Name
     label: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "none"] = needed("none: neither, or not the same in all rows: no arrow")
     digits: Annotated[int, Field(ge=0, le=5)]
     paper_metric: str = key(None, "the metric that the paper's values in this column are of")
 

@@ -86,6 +86,10 @@ def _check_columns(preset: dict, path: Path) -> None:
     if unheard:
         raise UserError(f"{path}: transcripts names {sorted(unheard)[0]!r}, which is none of the table's own systems.")
     roles = [metric["role"] for metric in preset["metrics"]]
+    if preset["kind"] == "frozen" and (neither := [x["role"] for x in preset["metrics"] if x["better"] == "none"]):
+        raise UserError(
+            f"{path}, column {neither[0]!r}: what moved in a frozen table is judged: `better` must be higher or lower."
+        )
     labels = [row["label"] for row in preset["rows"]]
     if len(set(roles)) < len(roles) or len(set(labels)) < len(labels):
         raise UserError(f"{path}: a role or a row's label occurs twice.")

@@ -26,8 +26,8 @@ from workflow.report import collect, examples, media
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES = {
-    "training": "Training: losses, validation losses by task, and the text gap (what the loss rises without the "
-    "transcript)",
+    "training": "Training: losses, validation losses by task, token accuracy by task and by level, and the text gap "
+    "(what the loss rises without the transcript)",
     "fig4": "Figure 4: the toy study, with exact scores",
     "fig4_sweeps": "Figure 4, swept: how close to the target against the strength of either composition",
 }

@@ -10,7 +10,8 @@ import pandas as pd
 from speechbase.files import UserError, read_json
 from workflow.claims.comparisons import NOT_RUN, VERDICTS
 from workflow.record.provenance import read_record
-from workflow.tables.text import missing, ratings
+from workflow.tables import moved
+from workflow.tables.text import ARROWS, missing, ratings
 
 
 def claims(results: Path) -> list[dict]:
@@ -67,8 +68,7 @@ def _group(column: dict, cells: pd.DataFrame) -> dict:
     printed = mine.loc[mine["paper"].notna(), "metric"].unique()
     columns = [{"kind": "ours", "metric": metric} for metric in measured]
     columns += [{"kind": "paper", "metric": metric} for metric in printed]
-    arrow = {"higher": "↑", "lower": "↓"}[column["better"]]
-    return {"label": f"{column['label']} {arrow}", "digits": column["digits"], "columns": columns}
+    return {"label": column["label"] + ARROWS[column["better"]], "digits": column["digits"], "columns": columns}
 
 
 def _cell(cells: pd.DataFrame, column: dict, digits: int) -> dict:
@@ -95,7 +95,7 @@ def _notes(preset: dict, cells: pd.DataFrame) -> list[str]:
     if len(expected):
         span = sorted({int(expected.min()), int(expected.max())})
         notes.append(f"Ours: {' to '.join(map(str, span))} utterances a cell, with 95 % bootstrap intervals.")
-    notes += ratings(ours)
+    notes += [*ratings(ours), *moved.notes(ours)]
     for kind, found in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(found['label'].unique())}.")

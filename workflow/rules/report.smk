@@ -57,12 +57,22 @@ CONFUSIONS = {
     if (metric := wanted.labelled(PRESETS[name], ABSENT, MEASURES))
 }
 
-# Of a model that was trained in several runs, those that ship, or all where none does.
+# Whose training the report draws: what ships, or, where nothing does, SpeechOp's own and the models of the tables of
+# other papers' systems that stand in it. Figure 2 draws the others, single speech-to-speech tasks.
+OF_NEIGHBOURS = {
+    model
+    for name in NEIGHBOUR_TABLES
+    for model in wanted.models_needed(PRESETS[name], SYSTEMS, ABSENT)
+}
 TRAINED_MODELS = [
     name
     for name, entry in config["models"].items()
-    if entry["kind"] in ("codec", "tts", "multitask")
-    and (name in SHIPPED or not SHIPPED)
+    if entry["kind"] != "s2s"
+    and (
+        name in SHIPPED
+        or not SHIPPED
+        and (entry["kind"] in ("codec", "tts", "multitask") or name in OF_NEIGHBOURS)
+    )
     and name not in ON_REQUEST_MODELS
     and not entry.get("on_request")
 ]

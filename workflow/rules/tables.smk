@@ -4,6 +4,7 @@
 rule table:
     input:
         preset=lambda wildcards: preset_files.preset_file(wildcards.table),
+        moved="config/processors.json",
         manifests=lambda wildcards: expand(
             "<data>/testsets/{set}.csv",
             set=sorted(

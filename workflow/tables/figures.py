@@ -8,6 +8,7 @@ python -m workflow.tables.figures confusion --preset P.yaml --results R --metric
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +25,10 @@ from speechbase.files import UserError, atomic, read_jsonl
 from workflow.plan import preset_files
 from workflow.record.curves import DROPPED, LOSS, TEXT_GAP, first_at, matched_table, read, validation
 from workflow.record.options import Models, Results
+from workflow.tables.training import Panel, panels, trained_label
 
 COLOURS = ("#2f6fb2", "#c2571a", "#1b7f4d", "#8a4fb0", "#8a8f98", "#b8901f", "#2a9d9a", "#b03a5b")
-
+ACROSS = 4  # panels of trainings beside each other
 
 Preset = Annotated[Path, typer.Option()]
 Out = Annotated[Path, typer.Option()]
@@ -38,7 +40,7 @@ def draw_curves(preset: Preset, models: Models, out: Out) -> None:
 
 
 def draw_training(models: Models, names: Annotated[list[str], words("models", "NAME")], out: Out) -> None:
-    """Losses, validation losses and text gap of models, by step."""
+    """Losses, accuracies and text gap of models, by step."""
     _save(training(models, names), out)
 
 
@@ -125,33 +127,48 @@ def _mark(axis: plt.Axes, random: pd.DataFrame, pretrained: pd.DataFrame) -> Non
 
 
 def training(models: Path, names: list[str]) -> plt.Figure:
-    """A panel a model: its training loss in grey, its validation losses; the last panel: the text gap of all that have
-    one."""
+    """Panels of every model, each a sort of what its training recorded: validation in colours, and the training beside
+    it in grey; the last panel: the text gap of all that have one."""
     found = {name: rows for name in names if len(rows := read(models / name))}
     if not found:
         raise UserError(
             f"none of {', '.join(names)} has a curves.jsonl in {models}: train them or copy their curves there."
         )
-    figure, axes = plt.subplots(1, len(found) + 1, figsize=(4.2 * (len(found) + 1), 3.8), layout="constrained")
-    for axis, (name, rows) in zip(axes, found.items()):
-        validations = [column for column in rows if column.startswith("valid_") and column != TEXT_GAP]
-        own = validations[0].removeprefix("valid_") if len(validations) == 1 else "loss"  # what the validation is of
-        axis.plot(rows["step"], rows[own].rolling(9, 1, center=True).median(), color="#c9ced6", label=f"training {own}")
-        for colour, column in zip(COLOURS, validations):
-            points = rows.dropna(subset=[column])
-            label = column.replace("_", " ").replace("valid", "validation")
-            axis.plot(points["step"], points[column], color=colour, label=label)
-        axis.set(title=name, xlabel="step")
-        axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
-    for colour, (name, rows) in zip(COLOURS, found.items()):
-        if TEXT_GAP in rows:
-            points = rows.dropna(subset=[TEXT_GAP])
-            axes[-1].plot(points["step"], points[TEXT_GAP], color=colour, label=name)
-    axes[-1].set(title="text gap: what the transcript is worth", xlabel="step")
-    if axes[-1].lines:
-        axes[-1].axhline(0, color="#8a8f98", ls=":")
-        axes[-1].legend(frameon=False, fontsize=7)
+    drawn = [(name, rows, panel) for name, rows in found.items() for panel in panels(rows)]
+    gaps = {name: rows for name, rows in found.items() if TEXT_GAP in rows}
+    count = len(drawn) + bool(gaps)
+    across, down = min(ACROSS, count), -(-count // ACROSS)
+    figure, axes = plt.subplots(down, across, figsize=(4.2 * across, 4.2 * down), squeeze=False, layout="constrained")
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    for axis, (name, rows, panel) in zip(axes.flat, drawn):
+        _panel(axis, name, rows, panel)
+    if gaps:
+        _text_gaps(axes.flat[count - 1], gaps)
     return figure
+
+
+def _panel(axis: plt.Axes, name: str, rows: pd.DataFrame, panel: Panel) -> None:
+    scale = 100 if panel.sort.share else 1
+    if panel.trained:
+        median = rows[panel.trained].rolling(9, 1, center=True).median()
+        axis.plot(rows["step"], scale * median, color="#c9ced6", label=trained_label(panel, rows))
+    for colour, (column, label) in zip(cycle(COLOURS), panel.lines.items()):
+        points = rows.dropna(subset=[column])
+        axis.plot(points["step"], scale * points[column], color=colour, marker="o", ms=2.5, lw=1.3, label=label)
+    axis.set(title=f"{name}: {panel.title}", xlabel="step", ylabel="%" if panel.sort.share else "")
+    axis.title.set_fontsize(10)
+    axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+
+
+def _text_gaps(axis: plt.Axes, found: dict[str, pd.DataFrame]) -> None:
+    for colour, (name, rows) in zip(cycle(COLOURS), found.items()):
+        points = rows.dropna(subset=[TEXT_GAP])
+        axis.plot(points["step"], points[TEXT_GAP], color=colour, label=name)
+    axis.set(title="text gap: what the transcript is worth", xlabel="step")
+    axis.title.set_fontsize(10)
+    axis.axhline(0, color="#8a8f98", ls=":")
+    axis.legend(frameon=False, fontsize=7)
 
 
 def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:
@@ -165,8 +182,8 @@ def sweep(preset: dict, table: pd.DataFrame) -> plt.Figure:
         cells = table[table["role"] == column["role"]].set_index("label")
         for number, (series, rows) in enumerate(_series(preset).items()):
             _line(axis, [(row["x"], cells.loc[row["label"]]) for row in rows], series, COLOURS[number % len(COLOURS)])
-        arrow = {"higher": "higher is better", "lower": "lower is better"}[column["better"]]
-        axis.set(title=f"{column['label']} ({arrow})", xlabel=preset["sweep"]["label"])
+        aim = "" if column["better"] == "none" else f" ({column['better']} is better)"
+        axis.set(title=f"{column['label']}{aim}", xlabel=preset["sweep"]["label"])
         _scale(axis, preset, column)
     if columns and preset["sweep"]["scale"] != "names" and len(_series(preset)) > 1:
         axes[0][0].legend(frameon=False, fontsize=8)
@@ -180,7 +197,7 @@ def confusion(preset: dict, results: Path, metric: str) -> plt.Figure:
         path = results / "scores" / row.get("set", preset["set"]) / row.get("system", "") / f"{metric}.jsonl"
         rows = [score["detail"] for score in read_jsonl(path) if score["status"] == "ok"] if path.is_file() else []
         if rows:
-            found[row["label"]] = pd.crosstab(*(pd.DataFrame(rows)[name] for name in ("label", "answer")))
+            found[row["label"]] = _counts(pd.DataFrame(rows))
     if not found:
         raise UserError(
             f"no row of {preset['title']!r} has scores of {metric} under {results}: score its systems first."
@@ -193,6 +210,14 @@ def confusion(preset: dict, results: Path, metric: str) -> plt.Figure:
     for axis, (title, counts) in zip(axes.flat, found.items()):
         _matrix(axis, counts, title)
     return figure
+
+
+def _counts(told: pd.DataFrame) -> pd.DataFrame:
+    """How often each answer (across) came to each right label (down); right answers lie on the diagonal, whether or not
+    a label was ever answered, and answers that are never right follow."""
+    counts = pd.crosstab(told["label"], told["answer"])
+    further = [answer for answer in counts.columns if answer not in counts.index]
+    return counts.reindex(columns=[*counts.index, *further], fill_value=0)
 
 
 def _matrix(axis: plt.Axes, counts: pd.DataFrame, title: str) -> None:

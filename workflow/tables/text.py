@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from workflow.tables import listened
+from workflow.tables import listened, moved
+
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}  # after a column's label, by what is better
 
 
 def markdown(preset: dict, table: pd.DataFrame, about: str) -> str:
@@ -28,10 +30,10 @@ def _columns(preset: dict, table: pd.DataFrame) -> list[tuple[str, str, str, int
     """(heading, metric, ours or paper, digits), as many as the table has values for."""
     found = []
     for column in preset["metrics"]:
-        arrow = {"higher": "↑", "lower": "↓"}[column["better"]]
         cells = table[table["role"] == column["role"]]
         for metric in cells.loc[cells["provenance"] != "paper", "metric"].unique():
-            found.append((f"{column['label']} {arrow} `{metric}`", metric, "ours", column["digits"]))
+            head = f"{column['label']}{ARROWS[column['better']]} `{metric}`"
+            found.append((head, metric, "ours", column["digits"]))
         for metric in cells.loc[cells["paper"].notna(), "metric"].unique():
             found.append((f"paper: {column['label']} `{metric}`", metric, "paper", column["digits"]))
     return found
@@ -78,7 +80,7 @@ def _notes(preset: dict, table: pd.DataFrame, about: str) -> list[str]:
         spread = f"{counts.min():.0f}" if counts.min() == counts.max() else f"{counts.min():.0f} to {counts.max():.0f}"
         notes.append(f"Ours: {spread} utterances a cell, 95 % bootstrap intervals. In italics: printed by the paper.")
         notes.append(about)
-    notes += ratings(ours)
+    notes += [*ratings(ours), *moved.notes(ours)]
     for kind, cells in ours.groupby("provenance", sort=True):
         if kind != "ours":
             notes.append(f"Provenance {kind}: {', '.join(cells['label'].unique())}.")

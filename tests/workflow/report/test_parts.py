@@ -12,12 +12,13 @@ from matplotlib.image import imread
 
 from speechbase.files import UserError, read_jsonl, write_jsonl
 from workflow.experiments import corrupt, error_sources
-from workflow.plan import preset_files
+from workflow.plan import places, preset_files
 from workflow.plan.configuration import run_of
+from workflow.record.curves import read
 from workflow.report import media
 from workflow.report.examples import choose
 from workflow.report.words import align, errors
-from workflow.tables import figures
+from workflow.tables import figures, training
 
 RATE_HZ = 16000
 
@@ -128,6 +129,12 @@ def test_matched_runs_are_drawn_by_length_with_the_range_of_their_seeds(tmp_path
     assert list(table["steps"]) == [800, 100, 800, 100] and (tmp_path / "m.png").stat().st_size > 10_000
 
 
+def lines_of(figure):
+    """The named lines of every panel, by its title."""
+    named = {axis.get_title(): [line.get_label() for line in axis.lines] for axis in figure.axes if axis.lines}
+    return {title: [name for name in names if not name.startswith("_")] for title, names in named.items()}
+
+
 def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_have_one(tmp_path):
     rows = [
         {"step": 10 * i, "loss": 1 / i, "valid_tts": 2 / i, "valid_s2s": 3 / i, "valid_text_gap": 0.1} for i in (1, 2)
@@ -135,14 +142,59 @@ def test_training_curves_show_every_validation_and_the_text_gap_of_models_that_h
     write_jsonl(tmp_path / "multitask" / "curves.jsonl", [{"step": 5, "loss": 2.0}, *rows])
     write_jsonl(tmp_path / "codec" / "curves.jsonl", [{"step": 5, "loss": 9.0, "mel": 1.0, "valid_mel": 0.5}])
     figure = figures.training(tmp_path, ["codec", "tts", "multitask"])
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["codec", "multitask"]
-    shown = [[line.get_label() for line in axis.lines] for axis in figure.axes]
-    assert shown[0] == ["training mel", "validation mel"]
-    assert shown[1] == ["training loss", "validation tts", "validation s2s"]
-    assert shown[2][0] == "multitask" and "codec" not in shown[2]
+    assert lines_of(figure) == {
+        "codec: loss": ["training mel", "validation mel"],
+        "multitask: loss": ["training loss", "validation tts", "validation s2s"],
+        "text gap: what the transcript is worth": ["multitask"],
+    }
     plt.close(figure)
+    write_jsonl(tmp_path / "short" / "curves.jsonl", [{"step": 5, "loss": 2.0}])  # ended before its first validation
+    assert lines_of(figures.training(tmp_path, ["short"])) == {"short: loss": ["training loss"]}
+    plt.close()
     with pytest.raises(UserError, match="none of tts"):
         figures.training(tmp_path, ["tts"])
+
+
+LEVELS = {
+    "speechx_ar": ("top10", range(1, 5)),
+    "speechx_nar": ("top10", range(2, 9)),
+    "polyspeech": ("top1", range(1, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+def test_a_token_model_s_accuracy_has_a_line_for_each_level_and_each_task(tmp_path, kind):
+    top, levels = LEVELS[kind]
+    rows = [
+        {"step": step, "loss": 4.0, top: 0.5, "latents": 0.1, "valid_loss": 3.0}
+        | {f"valid_{task}_loss": 3.0 for task in ("tts", "edit_noisy")}
+        | {f"valid_{task}_{top}": 0.4 for task in ("tts", "edit_noisy")}
+        | {f"valid_{top}_level_{level}": level / 10 for level in levels}
+        for step in (200, 400)
+    ]
+    write_jsonl(tmp_path / kind / "curves.jsonl", [{"step": 100, "loss": 5.0, top: 0.1, "latents": 0.1}, *rows])
+    figure = figures.training(tmp_path, [kind])
+    guesses, tasks = top.removeprefix("top"), ["validation tts", "validation edit noisy"]
+    assert lines_of(figure) == {
+        f"{kind}: loss": ["training loss, with the latents' error", "validation loss", *tasks],
+        f"{kind}: top-{guesses} accuracy by task": [f"training {top}", *tasks],
+        f"{kind}: top-{guesses} accuracy by level": [f"training {top}", *(f"validation level {n}" for n in levels)],
+    }
+    (by_level,) = [axis for axis in figure.axes if axis.get_title().endswith("by level")]
+    drawn = [line.get_xydata().tolist() for line in by_level.lines[1:]]
+    assert drawn == [[[200, pytest.approx(10 * n)], [400, pytest.approx(10 * n)]] for n in levels]  # in per cent
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["codec_tokens", "hubert_2", "polyspeech", "speechx_ar", "speechx_nar", "sset"])
+def test_what_shipped_models_recorded_of_their_validation_is_all_drawn(tmp_path, name):
+    rows = read(places.ROOT / "speechbase" / "pretrained" / "nano" / name)
+    validations = [column for column in rows if column.startswith("valid_")]
+    assert sorted(column for panel in training.panels(rows) for column in panel.lines) == sorted(validations)
+    out = tmp_path / "training.png"
+    shipped = str(places.ROOT / "speechbase" / "pretrained" / "nano")
+    assert figures.main(["training", "--models", shipped, "--names", name, "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "strength"])
