@@ -18,7 +18,7 @@ from speechbase.audio import at_speed
 from speechbase.codec import Codec
 from speechbase.corpus.speech import SpeechTable
 from speechbase.files import seed_of
-from speechbase.tokens.sequences import text_bytes, unheard
+from speechbase.tokens.sequences import spread, text_bytes, unheard
 
 COLUMNS = {"lid": "language", "gid": "sex"}  # of the speech, that a naming task asks for
 
@@ -66,10 +66,12 @@ class Drawer:
         if task == "asr":
             return self._recognised(waves, texts, rngs)
         said = self._tokens(waves)
-        return [
-            Request(task, text=text, frames=len(one), told=unheard(len(one), self.config.unheard, rng))
-            for text, one, rng in zip(texts, said, rngs)
-        ], said
+        return [self._to_say(text, len(one), rng) for text, one, rng in zip(texts, said, rngs)], said
+
+    def _to_say(self, text: str, frames: int, rng: np.random.Generator) -> Request:
+        """A text that has so many frames, spread over more or fewer: what is to be spoken has no length yet."""
+        told, low_high = unheard(frames, self.config.unheard, rng), self.config.pace
+        return Request("tts", text=text, frames=round(frames * spread(low_high, rng)), told=told)
 
     def _alike(self, speech: SpeechTable, shared: np.random.Generator, rngs: list) -> list[int]:
         among = speech.alike(shared, self.config.alike)

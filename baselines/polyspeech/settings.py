@@ -76,6 +76,9 @@ class BatchConfig(Settings):
         0.0, "share of items of tts that are told what they have said from a random frame on alone, so that the text "
         "is all they have there (word dropout, Bowman et al. 2016); none in validation"
     )  # fmt: skip
+    pace: Pair = key(
+        (1.0, 1.0), "range of the factor by which a text of tts is spread over too many or too few frames in training"
+    )
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
     replay: Count = key(1, "how often a batch that processes drew is used")

@@ -37,7 +37,8 @@ from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
 SEMANTIC = "semantic"  # what the model is given of speech: the encoder's embeddings, or else the codec's latents
-HELD_OUT = {"speed": (1.0, 1.0), "noisy": 0.0, "unheard": 0.0, "draw": "uniform"}  # of batches of validation
+AS_IT_IS = (1.0, 1.0)
+HELD_OUT = {"speed": AS_IT_IS, "noisy": 0.0, "unheard": 0.0, "pace": AS_IT_IS, "draw": "uniform"}  # in validation
 
 
 @dataclass

@@ -18,6 +18,7 @@ from speechbase.codec.quantiser import TokenCodec
 from speechbase.corpus import degrade
 from speechbase.corpus.pairs import Pairs
 from speechbase.files import seed_of
+from speechbase.tokens.sequences import spread
 
 NOTHING = {"eq_db": None, "compression": None, "rir": None, "cutoff_hz": None}
 
@@ -137,7 +138,7 @@ class Drawer:
                     None if prompt is None else prompt[row],
                     None if source is None else source[row, :frames],
                     waves.spans[row] if waves.spans else None,
-                    frames=frames,
+                    frames=round(frames * spread(config.pace, rng)),  # of tts alone: its length is not known in use
                 )
             )
             outputs.append(target[row, :frames])

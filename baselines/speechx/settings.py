@@ -50,6 +50,9 @@ class BatchConfig(Settings):
         "share of items whose speechx_ar is told what it has said from a random frame on alone, so that text and "
         "source are all it has there; not in validation",
     )
+    pace: Pair = key(
+        (1.0, 1.0), "range of the factor by which a text of tts is spread over too many or too few frames in training"
+    )
     valid_items: Count = key(32, "items that validation has of each task at least")
     workers: Natural = key(0, "processes that draw batches ahead, for a GPU beside many CPU cores")
     replay: Count = key(1, "how often a batch that processes drew is used")

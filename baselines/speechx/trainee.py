@@ -32,7 +32,7 @@ from speechbase.training import checkpoint
 from speechbase.training.kinds import Context
 from speechbase.training.settings import TrainingConfig
 
-HELD_OUT = {"speed": (1.0, 1.0), "token_noise": 0.0, "unheard": 0.0}  # of batches of validation
+HELD_OUT = {"speed": (1.0, 1.0), "token_noise": 0.0, "unheard": 0.0, "pace": (1.0, 1.0)}  # of batches of validation
 NEAR = 10  # codes among which token noise draws
 
 

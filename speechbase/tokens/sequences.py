@@ -129,6 +129,12 @@ def _padded(tensor: Tensor, pad: tuple[int, int], value: int) -> Tensor:
     return torch.cat([before, tensor, after])
 
 
+def spread(factors: tuple[float, float], rng: np.random.Generator) -> float:
+    """A factor out of a range, drawn evenly in its logarithm; 1 of none."""
+    low, high = factors
+    return 1.0 if low == high == 1 else float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def unheard(frames: int, share: float, rng: np.random.Generator) -> int:
     """Before which of its frames a model is not told in training what it said: none, but in this share of the items a
     random one (0 to `frames`).

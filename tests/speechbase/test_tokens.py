@@ -8,7 +8,7 @@ from speechbase.files import UserError
 from speechbase.tokens.generation import speech_length
 from speechbase.tokens.lm import RoomyLayer
 from speechbase.tokens.sampling import Drawing, draw
-from speechbase.tokens.sequences import NO_CODE, Sequence, collate, text_bytes
+from speechbase.tokens.sequences import NO_CODE, Sequence, collate, spread, text_bytes, unheard
 
 NONE = torch.zeros(1, 0, dtype=torch.long)
 
@@ -91,3 +91,19 @@ def test_a_phoneme_lasts_as_long_whatever_the_codec_s_rate():
     assert slow.least == fast.least > 5
     assert (slow.most / slow.least, fast.most / fast.least) == (9, 16), "VALL-E's public code has 16 at 75 Hz"
     assert speech_length("ten boxes", 1, 0.225).most == slow.least, "a frame at least"
+
+
+def test_a_factor_is_as_often_above_one_as_below_in_a_range_about_it():
+    rng = np.random.default_rng(0)
+    drawn = np.array([spread((0.5, 2.0), rng) for _ in range(1000)])
+    assert drawn.min() > 0.5 and drawn.max() < 2 and (drawn > 1).mean() == pytest.approx(0.5, abs=0.05)
+    assert spread((1.0, 1.0), rng) == 1
+
+
+def test_history_is_hidden_before_a_random_frame_in_a_share_of_the_items():
+    rng = np.random.default_rng(0)
+    drawn = np.array([unheard(9, 0.5, rng) for _ in range(1000)])
+    assert (drawn > 0).mean() == pytest.approx(0.45, abs=0.05) and drawn.max() == 9
+    assert not any(unheard(9, 0.0, rng) for _ in range(20))
+    hidden = Sequence(2).add_codes(0, torch.ones(4, 1, dtype=torch.long), told=3)
+    assert hidden.codes[0].tolist() == [[NO_CODE, NO_CODE]] * 3 + [[1, NO_CODE]]

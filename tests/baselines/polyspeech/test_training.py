@@ -65,9 +65,16 @@ def test_a_step_in_half_precision_is_finite(made, name):
 def learner(made):
     """A trainee whose batches hide what some items said, and have CTC for all that has a text."""
     config = SHARED | MODELS["polyspeech"][1] | {"losses": {"ctc": 0.3, "ctc_spoken": 0.3}}
-    how = config["batches"] | {"valid_items": 1, "noisy": 0.0, "naming": 2, "unheard": 0.5, "size": 2}
+    how = config["batches"] | {
+        "valid_items": 1,
+        "noisy": 0.0,
+        "naming": 2,
+        "unheard": 0.5,
+        "size": 2,
+        "pace": (0.5, 2.0),
+    }
     context = Context("polyspeech", made / "data", made, None, Accelerator(cpu=True))
-    return language.build(config | {"batches": how}, context)
+    return language.build(config | {"batches": config["batches"] | how}, context)
 
 
 def test_speech_may_lack_what_it_has_said_but_not_its_labels_and_lacks_nothing_in_validation(learner):
@@ -78,6 +85,18 @@ def test_speech_may_lack_what_it_has_said_but_not_its_labels_and_lacks_nothing_i
     (held,) = learner.held_out["tts"]
     said = held.tokens.real & (held.tokens.kinds == layout.TARGET) & (held.tokens.symbols == 0)
     assert said.any() and (held.tokens.codes[said] != NO_CODE).all()
+
+
+def test_text_is_spread_over_other_lengths_than_its_speech_s_but_not_in_validation(learner):
+    def off(batch):
+        text = batch.tokens.real & (batch.tokens.kinds == layout.TEXT)
+        reach = torch.where(text, batch.tokens.places, 0).amax(1)
+        said = (batch.tokens.real & (batch.tokens.kinds == layout.TARGET)).sum(1)
+        return (reach / said - 1).abs()
+
+    drawn = torch.cat([off(learner.batch(learner.ahead.draw.args[0], n, task="tts")) for n in range(6)])
+    (held,) = learner.held_out["tts"]
+    assert drawn.max() > 0.3 and off(held).max() < 0.15
 
 
 @pytest.mark.parametrize("task", ["asr", "tts"])
