@@ -1,14 +1,27 @@
-"""What is refused of a prompt, a recording to edit, or a text to say, before a model is loaded."""
+"""What is refused of a prompt, a recording to edit, or a text to say, before a model is loaded; and whether anybody
+speaks in a recording."""
 
 from __future__ import annotations
 
-from speechbase import editing
+from speechbase import editing, voice_activity
 from speechbase.files import UserError
 from speechop.recordings import Recording
 from speechop.transcripts import check_text
 
 PROMPT_SECONDS, SPOKEN_SECONDS = 10.0, (0.2, 30.0)  # the longest prompt; the range of what is spoken at once
 EDIT_SECONDS = 28.0  # of a recording to edit: what aligners take at once
+
+
+def has_speech(source: Recording) -> bool:
+    """Whether anybody speaks in some ten seconds of a recording, in any of its channels.
+
+    Raises:
+        NoDetector: as `speechbase.voice_activity.has_speech`.
+    """
+    size = round(voice_activity.PIECE_S * source.rate_hz)
+    last = max(0, source.samples - size)
+    pieces = (track.read(at, at + size) for track in source.tracks for at in (*range(0, last, size), last))
+    return any(voice_activity.has_speech(piece, source.rate_hz) for piece in pieces)
 
 
 def check_prompt(source: Recording, name: str) -> None:

@@ -64,7 +64,7 @@ def _check_prompt(path: Path | None, channel: str, name: str) -> None:
 def _process(
     task: str, done: str, sources: list[str], files: Files, run: Run, guide: Guide | None = None, *,
     prompt: tuple[Path | None, str, str] = (None, "mean", ""), voice: tuple[Path | None, str] = (None, "mean"),
-    voice_text: str | None = None, loudness: str = "model", observation: float | None = None,
+    voice_text: str | None = None, loudness: str = "model", observation: float | None = None, any_sound: bool = False,
 ) -> None:  # fmt: skip
     """Check everything, then process all inputs."""
     suffix = f".{done}" if files.suffix is None else files.suffix
@@ -90,7 +90,7 @@ def _process(
         Job(
             str(place.source), task, partial(Recording.read, place.source, files.channel), given.get(place.source),
             recogniser.transcribe if recogniser else None, prompted, voiced, voice_text, files.target(loudness),
-            guide.min_confidence if guide else transcripts.MIN_CONFIDENCE,
+            guide.min_confidence if guide else transcripts.MIN_CONFIDENCE, any_sound,
         )
         for place in left
     )  # fmt: skip
@@ -130,6 +130,8 @@ def enhance(
     voice_channel: PromptChannel = "mean",
     observation: Annotated[float | None, typer.Option(min=0, max=1, help="the recording's share of the result: "
                                                       "0 (all generated) to 1 [default: the weights' own]")] = None,
+    any_sound: Annotated[bool, typer.Option("--any-sound", help="enhance files without speech too, though it may be "
+                                                                "made up; else they stay as they were")] = False,
 ) -> None:  # fmt: skip
     """Clean up noisy, reverberant or band-limited speech, optionally guided by what is said.
 
@@ -139,10 +141,11 @@ def enhance(
       `speechop enhance talk.mp3 --transcript-in talk.srt --force`
     - `speechop enhance noisy.wav --observation 0` generates all sound anew, as the paper does: less noise, and more
       words that nobody said
+    - `speechop enhance murmur.wav --any-sound` enhances what no speech was found in: it would stay as it was
     """
     _process(
         "enhancement", "enhanced", sources, files, run, guide, voice=(voice, voice_channel), voice_text=voice_text,
-        loudness="keep", observation=observation,
+        loudness="keep", observation=observation, any_sound=any_sound,
     )  # fmt: skip
 
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from speechbase import audio
 from speechbase.files import UserError
-from speechop import transcripts
+from speechbase.voice_activity import NoDetector
+from speechop import checks, transcripts
 from speechop.recordings import SILENT_PEAK, WINDOW_S, Joined, Level, Recording, Spool, Window, level, windows
 from speechop.request import Request
 from speechop.transcripts import MIN_CONFIDENCE, Line, Trust
 
 SAME_LOUDNESS = ("enhancement", "acoustic_matching")  # results that take the recording's place, and not a part of it
+UNSPOKEN = "no speech was found"
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Job:
             words.
         loudness: "keep" (the source's, for a result that takes its place), "model" (the model's own), or LUFS.
         min_confidence: a window whose words have less on average is not guided by them.
+        any_sound: enhance also what has no speech in it, which else stays as it was.
     """
 
     name: str
@@ -45,13 +48,15 @@ class Job:
     voice_text: str | None = None
     loudness: str | float = "keep"
     min_confidence: float = MIN_CONFIDENCE
+    any_sound: bool = False
 
 
 @dataclass
 class Done:
     """A job's answer: tracks at the source's rate (before `level.gain`), or the error instead of all that.
 
-    `lines`: what guided each window; `wall_s`: the job's share of the work.
+    `lines`: what guided each window; `left`: whether the recording stays as it was, since nobody speaks in it;
+        `wall_s`: the job's share of the work.
     """
 
     job: Job
@@ -60,6 +65,7 @@ class Done:
     level: Level = Level(1.0, None)  # noqa: RUF009
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left: bool = False
     wall_s: float = 0.0
     error: str = ""
 
@@ -107,7 +113,8 @@ class _Work:
     @property
     def complete(self) -> bool:
         """Whether there is nothing left to process."""
-        return bool(self.done.error) or (bool(self.joined) and all(joined.complete for joined in self.joined))
+        finished = bool(self.joined) and all(joined.complete for joined in self.joined)
+        return bool(self.done.error) or self.done.left or finished
 
     def _open(self) -> None:
         started = time.perf_counter()
@@ -120,20 +127,46 @@ class _Work:
         self.windows = windows(self.source, whole)
         self.joined = [Joined(self.windows, self.source.rate_hz) for _ in self.source.tracks]
         self.given = self._given_lines()
+        self._look_for_speech()
         self.done.wall_s += time.perf_counter() - started
+
+    def _look_for_speech(self) -> None:
+        """Leave a recording without speech as it is: enhancement would make speech of it."""
+        job, done = self.job, self.done
+        if job.any_sound or job.task == "noise_isolation" or job.transcript is not None or self.source.silent:
+            return
+        try:
+            if checks.has_speech(self.source):
+                return
+        except NoDetector as error:
+            done.notes.append(str(error).rstrip("."))
+            return
+        if job.task != "enhancement":
+            done.notes.append(f"{UNSPOKEN}: what sounds like it is made up")
+            return
+        done.left = True
+        done.notes.append(f"{UNSPOKEN}: it stays as it was (--any-sound, any_sound=True: enhance it all the same)")
+        if job.recogniser is not None:
+            done.lines = [Line(*span, "", untrusted=UNSPOKEN) for span in self._spans()]
+
+    def _spans(self) -> list[tuple[float, float]]:
+        """Start and end of each window, seconds."""
+        rate_hz = self.source.rate_hz
+        return [(window.start / rate_hz, window.stop / rate_hz) for window in self.windows]
 
     def _given_lines(self) -> list[Line] | None:
         given = self.job.transcript
         if given is None:
             return None
-        spans = [(window.start / self.source.rate_hz, window.stop / self.source.rate_hz) for window in self.windows]
         if not isinstance(given, str):
-            return transcripts.for_windows(given, spans)
-        return [Line(*spans[0], transcripts.check_text(given, "The transcript"))]
+            return transcripts.for_windows(given, self._spans())
+        return [Line(*self._spans()[0], transcripts.check_text(given, "The transcript"))]
 
     def pieces(self) -> Iterator[_Piece]:
         """What is to be processed, window after window."""
         self._open()
+        if self.done.left:
+            return
         for number, window in enumerate(self.windows):
             parts = [
                 audio.resample(
@@ -182,11 +215,11 @@ class _Work:
             target = self.source.loudness if job.loudness == "keep" and job.task in SAME_LOUDNESS else None
         else:
             target = job.loudness
-        done.tracks = [joined.track for joined in self.joined]
+        done.tracks = self.source.tracks if done.left else [joined.track for joined in self.joined]
         done.level = level(done.tracks, self.source, target)
-        unguided = sum(bool(line.untrusted) for line in done.lines)
-        if unguided:
-            done.notes.append(f"{unguided} of {len(done.lines)} windows not guided by a transcript")
+        reasons = [line.untrusted for line in done.lines if line.untrusted]
+        if reasons and not done.left:
+            done.notes.append(f"{len(reasons)} of {len(done.lines)} windows not guided by a transcript: {reasons[0]}")
         if self.source.silent:
             done.notes.append("silence")
         if done.level.note:
@@ -237,6 +270,8 @@ def answer(
                 queue.append(piece)
                 if len(queue) >= how.batch:
                     flush()
+            if progress and work.done.left:
+                progress(work.source.seconds)
         except UserError as error:
             work.done.error = str(error)
         yield from finished()
@@ -309,7 +344,7 @@ def _together(model, pieces: list[_Piece], how, steps: str | None) -> list[np.nd
 
 def listen(job: Job, rate_hz: int) -> list[Line]:
     """What the job's recogniser hears, window by window, without any processing."""
-    work = _Work(job, rate_hz)
+    work = _Work(replace(job, any_sound=True), rate_hz)
     for _ in work.pieces():
         pass
     return work.done.lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -231,14 +232,18 @@ class SpeechOp:
         (done,) = jobs_module.answer(self, [job], self.settings(settings, guided))
         if done.error:
             raise UserError(done.error)
+        for note in done.notes:
+            warnings.warn(f"{job.name}: {note}", stacklevel=3)
         return done.wave
 
     def enhance(
         self, wave: Audio, rate_hz: int, *, transcript: Transcript | None = None, transcribe: Transcribe | None = None,
         voice: Audio | None = None, voice_text: str | None = None, min_confidence: float = MIN_CONFIDENCE,
-        loudness: str | float = "keep", **settings,
+        loudness: str | float = "keep", any_sound: bool = False, **settings,
     ) -> np.ndarray:  # fmt: skip
         """Enhance speech [s], numpy or torch, of any rate and length: float32 of the same rate and length.
+
+        What a user of the command line reads is a warning: no speech, windows without a transcript, another loudness.
 
         Args:
             transcript: what is said, to guide by (TC-CFG, Eq. 4): a text that fits in ten seconds, or lines with times.
@@ -248,6 +253,7 @@ class SpeechOp:
             voice: clean speech of the speaker [p] at the same rate (personalisation); voice_text: its words.
             min_confidence: a window whose words have less on average is not guided by them.
             loudness: "keep" (the input's, BS.1770-4), "model" (as the model gives it), or LUFS.
+            any_sound: enhance also what has no speech in it; else it comes back as it is.
             settings: fields of `speechop.settings.Composed`; what is left out comes with the weights.
 
         >>> import numpy as np
@@ -260,7 +266,7 @@ class SpeechOp:
             Job("the recording", "enhancement", Recording.of(wave, rate_hz), transcript, transcribe,
                 voice=None if voice is None else self.prompt(voice, rate_hz, "the voice"),
                 voice_text=None if voice_text is None else check_text(voice_text, "voice_text"), loudness=loudness,
-                min_confidence=min_confidence), settings,
+                min_confidence=min_confidence, any_sound=any_sound), settings,
         )  # fmt: skip
 
     def separate(

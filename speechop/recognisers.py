@@ -4,7 +4,8 @@ editing.
 An entry point is a class or function that takes the recogniser's options and returns an object with
 
 - `transcribe(wave, rate_hz)` -> the text of float32 audio [n], or a dict of `text`, and what is known of `words`
-  ([{"word", "start", "end", "confidence"}], seconds and 0 to 1), `speech` (false: there is none) and `repeats`;
+  ([{"word", "start", "end", "confidence"}], seconds and 0 to 1), `speech` (false: there is none), `repeats` and
+  `languages` ({code: probability}; what is not English does not guide);
 - for editing, `align(wave, rate_hz, text)` -> [{"word", "start", "end"}], one for each word of the text.
 """
 

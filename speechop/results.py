@@ -85,7 +85,8 @@ class Results:
                 )
         if not done.error:
             try:
-                audio.write_blocks(place.out, done.blocks(), done.source.rate_hz, done.source.channels, comment=MARK)
+                mark = None if done.left else MARK
+                audio.write_blocks(place.out, done.blocks(), done.source.rate_hz, done.source.channels, comment=mark)
                 if place.source in self.saved:
                     transcripts.write(self.saved[place.source], done.lines)
                 if self.files.json:

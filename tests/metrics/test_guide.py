@@ -61,9 +61,26 @@ def test_words_are_not_stretched_over_the_silence_around_them(whisper, speech):
     assert [words[0]["start"], words[-1]["end"]] == pytest.approx(said, abs=0.25)
 
 
+@pytest.fixture(scope="module")
+def spanish():
+    from speechbase.corpus import languages, voices
+
+    text, voice = "miguel compró siete libros verdes", {"id": "x", "model": "kokoro", "style": {"tebukuro": 1.0}}
+    return voices.speak(voice, text, 0, RATE, signs=languages.phonemes(text, "es"))
+
+
+@pytest.mark.slow
+def test_languages_are_told_and_one_that_is_given_is_believed(whisper, speech, spanish):
+    told = [whisper.transcribe(wave, RATE)["languages"] for wave in (speech, spanish)]
+    assert told[0]["en"] > 0.9 and told[1]["es"] > 0.5 and told[1]["en"] < 0.1
+    assert set(told[1]) == set(guide.languages(np.concatenate([spanish] * 20))), "the first of what is long"
+    assert "languages" not in guide.WhisperBase(language="en").transcribe(spanish, RATE)
+
+
 @pytest.mark.slow
 def test_a_second_recogniser_of_another_family_hears_the_same(speech):
     pytest.importorskip("moonshine_voice", reason="moonshine-voice is not installed")
     moonshine = guide.Moonshine()
-    assert "captain near the river" in moonshine.transcribe(speech, RATE)["text"].lower()
+    heard = moonshine.transcribe(speech, RATE)
+    assert "captain near the river" in heard["text"].lower() and heard["languages"]["en"] > 0.9
     assert moonshine.transcribe(NO_SPEECH["noise"].astype(np.float32), RATE)["speech"] is False

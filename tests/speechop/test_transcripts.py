@@ -42,6 +42,9 @@ def test_what_cannot_be_said_is_refused_by_name(text, said):
     assert transcripts.check_text("Café No. 9!", "x") == "café no 9"
 
 
+SPANISH = {"en": 0.02, "es": 0.93}
+
+
 def heard(*confidences, **more):
     words = [{"word": f"w{i}", "start": i, "end": i + 1, "confidence": c} for i, c in enumerate(confidences)]
     return {"text": " ".join(w["word"] for w in words), "words": words, **more}
@@ -59,9 +62,16 @@ def test_what_a_recogniser_doubts_does_not_guide():
         ("", "no words"),
         ("...", "no words"),
         ("你好", "Latin"),
+        (heard(0.9, languages=SPANISH), "it seems to be in Spanish (es, 93 %), and the model knows English alone"),
+        (heard(0.2, languages=SPANISH), "confidence 0.20 is below 0.50, and it may be in Spanish (es, 93 %)"),
+        (heard(0.9, languages={"en": 0.02, "ne": 0.8}), "another language (ne, 80 %)"),
+        (heard(0.9, languages={"en": 0.05, "it": 0.4, "te": 0.3}), "another language than English"),
+        ({"text": "", "languages": {"es": 0.9}}, "no words were heard, and it may be in Spanish"),
     ):
         line = transcripts.judged(answer, window, 8.6)
         assert line.guide is None and reason in line.untrusted and reason in transcripts.told(line)
+    for languages in ({"en": 0.6, "es": 0.3}, {"en": 0.11, "ja": 0.85}, {}, None):
+        assert transcripts.judged(heard(0.9, languages=languages), window, 0.0).guide == "w0"
     assert transcripts.judged("plain text", window, 0.0).guide == "plain text", (
         "a recogniser may know no more than words"
     )
