@@ -91,5 +91,6 @@ def build(config: dict, context: Context) -> DecoderTrainee:
     network = LatentDecoder(semantic.dim, codec.latent_dim, sizes)
     weights.begin(network, context.init, "polyspeech_decoder", tokens=tokens)
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "tokens": tokens}
-    share = (context.accelerator.process_index, context.accelerator.num_processes)
-    return DecoderTrainee(network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record, share)
+    return DecoderTrainee(
+        network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record, context.share
+    )

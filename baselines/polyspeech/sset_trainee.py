@@ -119,5 +119,4 @@ def build(config: dict, context: Context) -> SsetTrainee:
         network.begin(clusters.codewords.to(device))
     losses = checked(SsetLosses, config.get("losses", {}), "losses")
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "semantic": semantic.record}
-    share = (context.accelerator.process_index, context.accelerator.num_processes)
-    return SsetTrainee(network, embed, train, valid, how, losses, record, share)
+    return SsetTrainee(network, embed, train, valid, how, losses, record, context.share)

@@ -160,7 +160,6 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         "semantic": semantic.record, "tokens": tokens,
     }  # fmt: skip
     weights.begin(network, context.init, "polyspeech", semantic=semantic.record, tokens=tokens)
-    share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers = []
     for split, tables in (("train", train), ("valid", valid)):
         training = split == "train"
@@ -170,7 +169,7 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         first = Crops.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=tables[0])
         second = Crops(tables[1], first.noises, first.rirs, config["degradation"], where)
         hearing = own[1] if hears == SEMANTIC else None
-        ranks = share if training else (0, 1)
+        ranks = context.share if training else (0, 1)
         drawers.append(Drawer(first, second, own[0], hearing, (own[1], own[2]), drawn, labels, config["seed"], *ranks))
     losses = checked(LossConfig, config.get("losses", {}), "losses")
     accumulate = checked(TrainingConfig, config["training"], "training").accumulate

@@ -179,14 +179,13 @@ def build(config: dict, context: Context) -> Trainee:
         tensors, before = checkpoint.read_model(context.init)
         check_codes(before, tokens, context.init)
         checkpoint.load_into(network, tensors, context.init)
-    share = (context.accelerator.process_index, context.accelerator.num_processes)
     drawers: dict[str, Drawer] = {}
     for split in spoken:
         drawn = how if split == "train" else how.model_copy(update=HELD_OUT)
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=spoken[split])
         own = load_token_codec(folder).to(where)
-        rank, ranks = share if split == "train" else (0, 1)
+        rank, ranks = context.share if split == "train" else (0, 1)
         drawers[split] = Drawer(pairs, own, drawn, config["seed"], rank, ranks)
     named = sizes.model_dump(exclude={"prompt_layers"})
     if isinstance(network, Autoregressive):

@@ -44,6 +44,11 @@ class Context:
     init: Path | None
     accelerator: Accelerator
 
+    @property
+    def share(self) -> tuple[int, int]:
+        """Rank and ranks of the processes that share a global batch: item i belongs to rank i mod ranks."""
+        return self.accelerator.process_index, self.accelerator.num_processes
+
 
 def module_of(kind: str) -> str:
     """The module that builds a kind's trainee. Raises: UserError: an unknown kind, with the nearest right one."""
