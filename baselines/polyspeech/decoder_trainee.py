@@ -92,5 +92,5 @@ def build(config: dict, context: Context) -> DecoderTrainee:
     weights.begin(network, context.init, "polyspeech_decoder", tokens=tokens)
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "tokens": tokens}
     return DecoderTrainee(
-        network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record, context.share
+        network.to(device), codec, semantic, sset, train, valid, how, config["seed"], record, context.share()
     )

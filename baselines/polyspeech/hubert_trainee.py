@@ -150,7 +150,7 @@ def build(config: dict, context: Context) -> HubertTrainee:
         fitted, scored = (open_speech(context.data, name, codec.rate_hz, eager=False).with_text() for name in names)
         return fitted, scored
 
-    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], english, context.share)
+    return HubertTrainee(network, codec, train, valid, how, targets, config["seed"], english, context.share())
 
 
 def _frames(codec: Codec, crops: Crops, how: HubertBatches, targets: Targets, seed: int) -> Tensor:

@@ -24,7 +24,7 @@ from speechbase.items import UNKNOWN
 from speechbase.settings import Settings, Share, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
-from speechbase.tokens.coded import CodedAudio, Result, at_level, silent
+from speechbase.tokens.coded import CodedAudio, Result, silent
 from speechbase.tokens.generation import Run, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.tokens.settings import LMConfig
@@ -136,7 +136,7 @@ class PolySpeech:
             UserError: a recording shorter than a frame, or longer than half of the model's window.
         """
         self.audio.check(wave, "The recording")
-        wave = at_level(wave, self.rate_hz)
+        wave, _ = self.audio.levelled(wave, "The recording")
         if not has_speech(wave, self.rate_hz):
             return Heard("", True, Named(UNKNOWN, {}), Named(UNKNOWN, {}), speech=False)
         written = self.recognise([wave])[0]
@@ -148,8 +148,7 @@ class PolySpeech:
         Raises:
             UserError: a text without letters, or a prompt that is silent, shorter than a frame, or too long.
         """
-        self.audio.check_form(voice, VOICE)
-        return self.speak_all([text], [at_level(voice, self.rate_hz)], [seed])[0]
+        return self.speak_all([text], [self.audio.levelled(voice, VOICE)[0]], [seed])[0]
 
     # -- batches, of audio as it stands: its level is that of the corpora, and that there is speech in it is known ----
 

@@ -119,4 +119,4 @@ def build(config: dict, context: Context) -> SsetTrainee:
         network.begin(clusters.codewords.to(device))
     losses = checked(SsetLosses, config.get("losses", {}), "losses")
     record = {"network": sizes.model_dump() | {"width": semantic.dim}, "semantic": semantic.record}
-    return SsetTrainee(network, embed, train, valid, how, losses, record, context.share)
+    return SsetTrainee(network, embed, train, valid, how, losses, record, context.share())

@@ -169,8 +169,8 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         first = Crops.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=tables[0])
         second = Crops(tables[1], first.noises, first.rirs, config["degradation"], where)
         hearing = own[1] if hears == SEMANTIC else None
-        ranks = context.share if training else (0, 1)
-        drawers.append(Drawer(first, second, own[0], hearing, (own[1], own[2]), drawn, labels, config["seed"], *ranks))
+        whose = (own[1], own[2]), drawn, labels, config["seed"], *context.share(split)
+        drawers.append(Drawer(first, second, own[0], hearing, *whose))
     losses = checked(LossConfig, config.get("losses", {}), "losses")
     accumulate = checked(TrainingConfig, config["training"], "training").accumulate
     network = network.to(context.accelerator.device)

@@ -20,7 +20,7 @@ from speechbase.files import UserError
 from speechbase.settings import Settings, checked
 from speechbase.shipped import TOKEN_MODELS, find
 from speechbase.texts import check_text
-from speechbase.tokens.coded import CodedAudio, Result, gain_of
+from speechbase.tokens.coded import CodedAudio, Result
 from speechbase.tokens.generation import Length, speech_length
 from speechbase.tokens.sampling import Drawing
 from speechbase.training import checkpoint
@@ -108,20 +108,14 @@ class SpeechX:
 
     def _aligned(self, task: str, wave: np.ndarray, text: str | None, prompt: np.ndarray | None, seed: int) -> Result:
         said = None if text is None else check_text(text, "The text")
-        heard, gain = self._levelled(wave, "The source")
-        voice = None if prompt is None else self._levelled(prompt, "The prompt")[0]
+        heard, gain = self.audio.levelled(wave, "The source")
+        voice = None if prompt is None else self.audio.levelled(prompt, "The prompt")[0]
         result = self.process([self.aligned(task, heard, said, voice, seed=seed)])[0]
         return replace(result, wave=_quieter(result.wave[: len(wave)], gain))
 
-    def _levelled(self, wave: np.ndarray, name: str) -> tuple[np.ndarray, float]:
-        """Audio [s] at the level that the models know, and the gain that brought it there; errors as `check_form`."""
-        self.audio.check_form(wave, name)
-        gain = gain_of(wave, self.rate_hz)
-        return wave * np.float32(gain), gain
-
     def speak(self, text: str, prompt: np.ndarray, seed: int = 0) -> Result:
         """A text in the prompt's voice."""
-        said, (voice, _) = check_text(text, "The text"), self._levelled(prompt, "The prompt")
+        said, (voice, _) = check_text(text, "The text"), self.audio.levelled(prompt, "The prompt")
         return self.process([self.tts(said, voice, seed=seed)])[0]
 
     def edit(self, wave: np.ndarray, edit: editing.Edit, text: str, *, noisy: bool = False, seed: int = 0) -> Result:
@@ -132,7 +126,7 @@ class SpeechX:
             text: of the whole recording after the edit.
             noisy: its background goes on through the edit.
         """
-        said, (heard, gain) = check_text(text, "The text"), self._levelled(wave, "The recording")
+        said, (heard, gain) = check_text(text, "The text"), self.audio.levelled(wave, "The recording")
         job, plan = self.edited(heard, edit, said, noisy=noisy, seed=seed)
         result = self.process([job])[0]
         return replace(result, wave=self.spliced(wave, _quieter(result.wave, gain), plan))

@@ -26,8 +26,8 @@ GROUP = 16  # crops that are simulated at once
 class QuantiserTrainee(CodecTrainee):
     """Trains the decoder of a token codec as the codec's own was trained; encoder and codebooks stay to the bit."""
 
-    def __init__(self, network: TokenCodec, speech: SpeechTable, valid: SpeechTable, config, seed, accelerator, sizes):
-        super().__init__(network, speech, valid, config, seed, accelerator)  # type: ignore[arg-type]
+    def __init__(self, network: TokenCodec, speech: SpeechTable, valid: SpeechTable, config, seed, context, sizes):
+        super().__init__(network, speech, valid, config, seed, context)  # type: ignore[arg-type]
         self.sizes = sizes
 
     def resolved(self) -> dict:
@@ -79,7 +79,7 @@ def build(config: dict, context: Context) -> QuantiserTrainee:
     if asked.codes is None or asked.folder is not None:
         network, sizes = published(str(asked.folder), asked.levels)
         tables = _speech(context, network.rate_hz)
-        return QuantiserTrainee(network, *tables, losses, config["seed"], context.accelerator, sizes)
+        return QuantiserTrainee(network, *tables, losses, config["seed"], context, sizes)
     if context.init is None:
         raise UserError(
             "A quantiser needs the codec whose latents it quantises: give `init: codec`, or `network.folder` with the "
@@ -96,7 +96,7 @@ def build(config: dict, context: Context) -> QuantiserTrainee:
     shown = ", ".join(f"{share:.3f}" for share in left)
     context.accelerator.print(f"variance of the latents that is left over after each level: {shown}")
     sizes = {"codec": before["network"], "levels": network.quantiser.levels, "codes": asked.codes}
-    return QuantiserTrainee(network, *speech, losses, config["seed"], context.accelerator, sizes)
+    return QuantiserTrainee(network, *speech, losses, config["seed"], context, sizes)
 
 
 def _speech(context: Context, rate_hz: int) -> tuple[SpeechTable, SpeechTable]:

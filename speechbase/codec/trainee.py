@@ -45,10 +45,10 @@ class CodecTrainee:
     """Trains a codec on random crops of clean speech; one rank draws its own crops of the global batch."""
 
     def __init__(
-        self, codec: Codec, speech: SpeechTable, valid: SpeechTable, config: CodecLossConfig, seed, accelerator
+        self, codec: Codec, speech: SpeechTable, valid: SpeechTable, config: CodecLossConfig, seed, context: Context
     ):
         self.network, self.config, self.seed, self.speech = codec, config, seed, speech
-        self.device, self.rank, self.ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
+        self.device, (self.rank, self.ranks) = context.accelerator.device, context.share()
         self.mel = MultiScaleMel(codec.rate_hz, config.mel_windows, config.mel_bands).to(self.device)
         self._judges = Discriminators(config.disc_windows, config.disc_channels)
         self.rivals: nn.Module = self._judges
@@ -134,4 +134,4 @@ def build(config: dict, context: Context) -> CodecTrainee:
         if config.get("adopt"):
             codec.adopt(cast(MelCodec, load_codec(files("speechbase") / "pretrained" / config["adopt"])))
     losses = checked(CodecLossConfig, config.get("losses", {}), "losses")
-    return CodecTrainee(codec, speech, valid, losses, config["seed"], context.accelerator)
+    return CodecTrainee(codec, speech, valid, losses, config["seed"], context)

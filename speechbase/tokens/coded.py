@@ -47,18 +47,6 @@ def silent(wave: np.ndarray) -> bool:
     return bool(np.abs(wave).max(initial=0.0) < SILENT)
 
 
-def gain_of(wave: np.ndarray, rate_hz: int) -> float:
-    """What brings audio float32 [s] to the level of the corpora that the models learned from; 1 for silence."""
-    from speechbase.corpus.build_speech import levelled
-
-    return 1.0 if silent(wave) else float(np.abs(levelled(wave, rate_hz, LEVEL_DBFS)).max() / np.abs(wave).max())
-
-
-def at_level(wave: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Audio float32 [s] at that level; silence as it is."""
-    return wave * np.float32(gain_of(wave, rate_hz))
-
-
 class CodedAudio:
     """Audio as a model hears and says it: frames of a codec (latents [n, c] or codes [n, q]).
 
@@ -75,6 +63,17 @@ class CodedAudio:
         floating = isinstance(wave, np.ndarray) and wave.dtype.kind == "f"
         if not floating or wave.ndim != 1 or not np.isfinite(wave).all():
             raise UserError(f"{name} must be mono audio, finite float32 [samples] within -1 and 1.")
+
+    def levelled(self, wave: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+        """Audio float32 [s] at the level of the corpora that the models learned from, and the gain that brought it
+        there: 1 for silence; errors as `check_form`."""
+        from speechbase.corpus.build_speech import levelled
+
+        self.check_form(wave, name)
+        if silent(wave):
+            return wave, 1.0
+        gain = float(np.abs(levelled(wave, self.codec.rate_hz, LEVEL_DBFS)).max() / np.abs(wave).max())
+        return wave * np.float32(gain), gain
 
     def check(self, wave: np.ndarray, name: str) -> None:
         """Raises: UserError: as `check_form`, shorter than a frame, or too long."""

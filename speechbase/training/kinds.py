@@ -44,9 +44,13 @@ class Context:
     init: Path | None
     accelerator: Accelerator
 
-    @property
-    def share(self) -> tuple[int, int]:
-        """Rank and ranks of the processes that share a global batch: item i belongs to rank i mod ranks."""
+    def share(self, split: str = "train") -> tuple[int, int]:
+        """Rank and ranks of the processes that share a global batch: item i belongs to rank i mod ranks.
+
+        What is held out is the same for all of them.
+        """
+        if split != "train":
+            return 0, 1
         return self.accelerator.process_index, self.accelerator.num_processes
 
 

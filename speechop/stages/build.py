@@ -52,7 +52,7 @@ def _drawer(config: dict, context: Context, split: str, codec: Codec, network: N
     diffusion = checked(DiffusionConfig, config.get("diffusion", {}), "diffusion")
     weight = SigmoidWeight(diffusion.bias, diffusion.elbo_jacobian, ShiftedCosine(diffusion.schedule_scale))
     stored = latents.folder_of(context.data, split)
-    rank, ranks = (accelerator.process_index, accelerator.num_processes) if training else (0, 1)
+    rank, ranks = context.share(split)
     seed = config["seed"] if training else config.get("valid_seed", config["seed"])
     resident = heard = spoken = degrader = None
     if "tts" in kinds and stored.is_dir():

@@ -48,8 +48,13 @@ def test_speech_without_an_end_is_not_written(tmp_path):
 
 def test_the_level_that_models_know_is_that_of_all_corpora():
     assert read_yaml(ROOT / "config" / "base.yaml")["corpus"]["level_dbfs"] == coded.LEVEL_DBFS
+    heard = CodedAudio(SimpleNamespace(**vars(CODEC) | {"rate_hz": 16_000}), 400, "cpu")
     tone = np.sin(np.arange(16_000) / 5).astype(np.float32) * 0.001
-    loud = coded.at_level(tone, 16_000)
+    loud, gain = heard.levelled(tone, "The recording")
+    assert np.allclose(loud, tone * gain)
     assert 20 * np.log10(np.sqrt((loud**2).mean())) == pytest.approx(coded.LEVEL_DBFS, abs=0.1)
     silence = np.zeros(800, np.float32)
-    assert coded.gain_of(silence, 16_000) == 1 and not coded.at_level(silence, 16_000).any()
+    same, gain = heard.levelled(silence, "The recording")
+    assert gain == 1 and not same.any()
+    with pytest.raises(UserError, match="The recording must be mono audio"):
+        heard.levelled(np.zeros((2, 800), np.float32), "The recording")
