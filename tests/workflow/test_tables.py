@@ -242,6 +242,16 @@ def test_a_cell_can_be_explained_back_to_its_inputs(folders, monkeypatch, capsys
     assert stopped.value.code == 2 and "noisy (Noisy)" in capsys.readouterr().err
 
 
+def test_where_no_direction_is_better_a_cell_shows_both_ends(tmp_path, monkeypatch):
+    column = {"metrics": [{"role": "words_left", "better": "none"}]}
+    monkeypatch.setattr("workflow.record.explain._preset", lambda table: column)
+    rows = [{"id": name, "status": "ok", "value": value} for name, value in zip("abcdefg", (3, 1, 7, 2, 6, 5, 4))]
+    write_jsonl(tmp_path / "scores.jsonl", rows)
+    cell = pd.Series({"role": "words_left", "set": "sr", "system": "noisy"})
+    shown = [line.split()[0] for line in explain._utterances(tmp_path / "scores.jsonl", tmp_path / "t.csv", cell)]
+    assert shown == ["lowest:", *"bdagf", "highest:", *"cefga"]
+
+
 def test_confusions_are_drawn_of_every_row_that_has_labels(tmp_path):
     preset = {"title": "Trial", "set": "lid", "rows": [{"system": "one", "label": "One"}, {"label": "printed"}]}
     told = [("es", "es"), ("es", "pt"), ("pt", "pt"), ("it", "unknown")]

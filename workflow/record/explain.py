@@ -93,12 +93,18 @@ def _same(column: pd.Series, wanted: str) -> pd.Series:
 
 
 def _utterances(scores: Path, table: Path, cell: pd.Series) -> list[str]:
-    """The utterances that weigh most against the system, with where to listen to them."""
+    """The utterances that weigh most against the system, or, where no direction is better, both ends; with where to
+    listen to them."""
     rows = [row for row in read_jsonl(scores) if row["status"] == "ok"]
     better = next(column["better"] for column in _preset(table)["metrics"] if column["role"] == cell["role"])
     rows.sort(key=lambda row: row["value"], reverse=better == "lower")
+    ends = {"lowest": rows[:WORST], "highest": rows[: -WORST - 1 : -1]} if better == "none" else {"worst": rows[:WORST]}
     audio = table.parent / "audio" / cell["set"] / cell["system"]
-    return ["  worst:", *[f"    {row['id']}  {row['value']:.4g}  {audio / row['id']}.wav" for row in rows[:WORST]]]
+    return [
+        line
+        for name, shown in ends.items()
+        for line in (f"  {name}:", *(f"    {row['id']}  {row['value']:.4g}  {audio / row['id']}.wav" for row in shown))
+    ]
 
 
 def _preset(table: Path) -> dict:
