@@ -213,6 +213,7 @@ class System(Composed):
     transcript: Literal["none", "asr", "gold"] = "none"
     snap: bool = key(False, "its transcripts are those of the corpus's grammar nearest to what was heard")
     voice: bool = key(False, "hears a clean prompt of the target speaker as well")
+    denoised: bool = key(False, "an edit's recording is enhanced first, without a transcript")
     codec_only: bool = key(False, "the clean reference through the model's codec and back: a ceiling")
     chunk_seconds: Positive | Literal["crop"] | None = key(
         None, "long sources go in chunks of this length; crop: of the length that the model was trained on"

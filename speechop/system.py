@@ -91,10 +91,22 @@ class ComposedSpeechOp(Contract):
     def answer(self, items: Sequence[Item]) -> list[Answer]:
         """Audio at the codec's rate; an edit's new part is pasted into its recording."""
         requests, plans = zip(*(self._prepared[item.id] for item in items))
-        waves = []
-        for item, plan, wave in zip(items, plans, self._process(requests)):
-            waves.append(wave if plan is None else editing.splice(item.wave("source"), wave, plan, self.rate_hz))
+        waves = self._process(requests) if plans[0] is None else self._edited(items, requests, plans)
         return [Answer(wave, self.rate_hz) for wave in waves]
+
+    def _edited(
+        self, items: Sequence[Item], requests: Sequence[Request], plans: Sequence[editing.Edit]
+    ) -> list[np.ndarray]:
+        """Recordings with their new parts, enhanced first where the system is `denoised`."""
+        heard = [item.wave("source") for item in items]
+        if self.how.denoised:
+            heard = self._process([Request(item.id, "enhancement", source=wave) for item, wave in zip(items, heard)])
+            parts = zip(items, heard, plans)
+            requests = [edit_request(item.id, wave, self.rate_hz, plan, item.text) for item, wave, plan in parts]
+        return [
+            editing.splice(wave, made, plan, self.rate_hz)
+            for wave, made, plan in zip(heard, self._process(requests), plans)
+        ]
 
     def _process(self, requests: Sequence[Request]) -> list[np.ndarray]:
         if self.how.codec_only:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from speechbase import audio
-from speechbase.files import UserError, read_jsonl
+from speechbase.files import UserError, read_jsonl, write_jsonl
 from speechbase.settings import checked
 from speechbase.systems.runner import run_manifest
 from speechop import checks
@@ -117,6 +117,22 @@ def run(manifest, models, out, transcripts=None, **system):
     heard = {row["id"]: row for row in read_jsonl(transcripts)} if transcripts else {}
     run_manifest(ComposedSpeechOp("speechop", values, models, heard), manifest, out)
     return pd.read_csv(out / "index.csv", keep_default_na=False)
+
+
+def test_an_edit_s_recording_is_enhanced_first_where_the_system_says_so(model, models, tmp_path):
+    heard = speech(1.0)
+    audio.write(tmp_path / "0.flac", heard, RATE)
+    row = {"id": "u0", "task": "edit", "rate_hz": RATE, "text": "one four three", "source": "0.flac",
+           "orig_text": "one two three", "orig_span": "1", "new_span": "1", "edit_type": "substitution"}  # fmt: skip
+    pd.DataFrame([row]).to_csv(tmp_path / "set.csv", index=False)
+    words = [{"word": word, "start": 0.3 * n + 0.1, "end": 0.3 * n + 0.3} for n, word in enumerate(("one", "two"))]
+    write_jsonl(tmp_path / "words.jsonl", [{"id": "u0", "status": "ok", "words": words}])
+    (enhanced,) = model.process([Request("u0", "enhancement", source=heard)], checked(Composed, HOW, "how"))
+    for denoised, kept in ((False, heard), (True, enhanced)):
+        out = tmp_path / str(denoised)
+        assert run(tmp_path / "set.csv", models, out, tmp_path / "words.jsonl", denoised=denoised)["status"][0] == "ok"
+        np.testing.assert_allclose(audio.read(out / "u0.wav")[0][:1600], kept[:1600], atol=1e-3)
+    assert np.abs(heard - enhanced)[:1600].max() > 0.01
 
 
 def test_manifest_runner_writes_every_row_and_goes_on_where_it_stopped(manifest, models, tmp_path, monkeypatch):
