@@ -159,6 +159,63 @@ def test_a_broken_preset_is_refused(write, change, message):
         preset_files.read_presets(write(preset))
 
 
+KEPT = {"role": "kept", "label": "Kept", "better": "none", "digits": 2, "of_ceiling": "pesq"}
+CEILED = PRESET | {
+    "metrics": [*PRESET["metrics"], KEPT],
+    "rows": [
+        {"system": "clean", "label": "Top", "roles": ["pesq"]},
+        {"system": "clean", "label": "Other", "set": "other", "ceiling": "noisy"},
+        {"system": "noisy", "label": "Noisy", "set": "other", "roles": ["pesq"]},
+        {"system": "speechx", "label": "Own", "ceiling": "clean"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda p: p["metrics"][1].update(of_ceiling="peqs"), "'kept': `of_ceiling` names 'peqs'.*did you mean 'pesq'"),
+        (lambda p: p["metrics"][1].update(of_ceiling="kept"), "`of_ceiling` names 'kept', which is no other column"),
+        (lambda p: p["rows"][3].pop("ceiling"), "row 'Own': 'kept' is a quotient: name its `ceiling`"),
+        (lambda p: p["rows"][0].update(ceiling="speechx"), "row 'Top': none of its columns divides by its `ceiling`"),
+        (lambda p: p["rows"][3].update(ceiling="clear"), "ceiling 'clear' is no other system .*did you mean 'clean'"),
+        (lambda p: p["rows"][3].update(ceiling="noisy"), "ceiling 'noisy' is no other system of this table on 'se'"),
+        (lambda p: p["rows"][3].update(ceiling="speechx"), "ceiling 'speechx' is no other system"),
+        (lambda p: p["rows"][2].update(roles=["kept"], ceiling="clean"), "row 'Noisy' is not measured in 'pesq'"),
+        (lambda p: p["rows"][3].update(roles=["kept"]), "row 'Own' is not measured in 'pesq', which is divided"),
+    ],
+)
+def test_a_quotient_needs_a_ceiling_that_the_table_measures(write, change, message):
+    assert preset_files.read_presets(write(CEILED))
+    preset = copy.deepcopy(CEILED)
+    change(preset)
+    with pytest.raises(UserError, match=message):
+        preset_files.read_presets(write(preset))
+
+
+def test_a_quotient_is_of_a_mean_and_nothing_measures_it_itself():
+    systems = {name: {"method": name} for name in ("clean", "noisy", "speechx")}
+    sets = {name: {"task": "enhancement"} for name in ("se", "other")}
+    config = {"evaluation": {"metrics": {"pesq": "pesq", "kept": None}}, "corpus": {"testsets": sets}}
+    references.check_references({"mine": CEILED}, systems, config)
+    for measures, message in (
+        ({"pesq": "pesq", "kept": "mcd"}, "'kept' is a quotient, so evaluation.metrics must have null"),
+        ({"pesq": "wer_answer", "kept": None}, "'kept' divides 'wer_answer', a rate over the corpus"),
+    ):
+        config["evaluation"]["metrics"] = measures
+        with pytest.raises(UserError, match=message):
+            references.check_references({"mine": CEILED}, systems, config)
+
+
+def test_a_table_with_real_time_factors_reads_the_indexes_of_those_rows():
+    column = {"role": "real_time", "label": "RTF", "better": "lower", "digits": 2}
+    own = {"system": "speechx", "label": "Own", "set": "tts", "roles": ["real_time"]}
+    preset = PRESET | {"metrics": [*PRESET["metrics"], column]}
+    preset["rows"] = [{"system": "noisy", "label": "Noisy", "roles": ["pesq"]}, own, PRESET["rows"][1]]
+    assert wanted.timed(preset, {}) == [("tts", "speechx")] and wanted.timed(PRESET, {}) == []
+    assert wanted.timed(preset, {"set tts": "no such set"}) == []
+
+
 def test_unknown_systems_and_roles_are_refused():
     systems = {"speechop": {}, "noisy": {"method": "noisy"}, "sgmse": {"method": "sgmse"}}
     config = {"evaluation": {"metrics": {"pesq": "pesq"}}, "corpus": {"testsets": {"se": {}}}}

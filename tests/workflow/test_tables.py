@@ -201,6 +201,115 @@ def test_a_column_in_which_neither_is_better_has_no_arrow(folders, better, arrow
     assert title == "PESQ" + (f" ({better} is better)" if arrow else "")
 
 
+DIVIDED = PRESET | {
+    "metrics": [
+        PRESET["metrics"][0],
+        {"role": "kept", "label": "Kept", "better": "higher", "digits": 2, "of_ceiling": "pesq"},
+        {"role": "real_time", "label": "RTF", "better": "lower", "digits": 2},
+        {"role": "core_hours", "label": "Hours", "better": "none", "digits": 1},
+    ],
+    "rows": [
+        {"system": "token_round_trip", "label": "Ceiling", "roles": ["pesq"]},
+        {"system": "speechx", "label": "SpeechX", "ceiling": "token_round_trip"},
+        {"system": "deepfilternet3", "label": "DeepFilterNet3", "roles": ["pesq", "core_hours"]},
+    ],
+}
+UNSCORED = dict.fromkeys(["kept", "real_time", "core_hours"])
+
+
+@pytest.fixture
+def divided(folders):
+    """Scores of a system and its ceiling, how long its answers took, and how long its models were trained."""
+    scores = folders / "results" / "scores" / "se"
+    for system, values in (("speechx", (1.0, 1.2, 1.4, 1.6)), ("token_round_trip", (2.0, 2.0, 2.0, 4.0))):
+        write_jsonl(scores / system / "pesq.jsonl", [score(name, "pesq", x) for name, x in zip("abcd", values)])
+    write_jsonl(scores / "deepfilternet3" / "pesq.jsonl", [score(name, "pesq", 1.5) for name in "abcd"])
+    index = folders / "results" / "audio" / "se" / "speechx" / "index.csv"
+    index.parent.mkdir(parents=True)
+    rows = [("a", 1.0, 4.0), ("b", 1.0, 2.0), ("c", 2.0, 2.0), ("d", 2.0, 4.0)]
+    frame = pd.DataFrame(rows, columns=["id", "wall_s", "seconds"]).assign(status="ok", path="x.wav")
+    frame.to_csv(index, index=False)
+    for model in ("codec_tokens", "speechx_ar", "speechx_nar"):
+        run = {"steps": 1, "wall_minutes": 30.0, "hardware": "x86_64 CPU", "threads": 2}
+        write_json(folders / "models" / model / "config.json", {"sha256": model, "training": {}, "record": run})
+    return folders
+
+
+def build_divided(folders, **settings):
+    models = {"metrics": SETTINGS["metrics"] | UNSCORED, "models": str(folders / "models"), "earlier": {}}
+    return build(folders, DIVIDED, SETTINGS | models | settings)
+
+
+def test_a_quotient_is_the_mean_over_utterances_of_a_value_by_its_ceiling_s(divided):
+    table = build_divided(divided)
+    kept = one(table, system="speechx", role="kept")
+    assert kept["value"] == pytest.approx((0.5 + 0.6 + 0.7 + 0.4) / 4) and kept["low"] < kept["value"] < kept["high"]
+    assert (kept["n_expected"], kept["n_scored"], kept["status"], kept["provenance"]) == (4, 4, "ok", "ours")
+    assert table[(table["role"] == "kept") & (table["system"] != "speechx")].empty, "a row that does not ask has none"
+    assert one(table, system="speechx", metric="pesq")["value"] == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize(
+    "ceiling, status",
+    [
+        ([score(name, "pesq", 0.0) for name in "abcd"], "0 of 4 scored (4 ceiling_not_positive)"),
+        ([score(name, "pesq", 2.0) for name in "abc"], "3 of 4 scored (1 no_ceiling)"),
+        ([score(name, "pesq", None, "silent_reference") for name in "abcd"], "0 of 4 scored (4 no_ceiling)"),
+    ],
+)
+def test_without_its_ceiling_s_value_a_quotient_is_empty_and_says_why(divided, ceiling, status):
+    write_jsonl(divided / "results" / "scores" / "se" / "token_round_trip" / "pesq.jsonl", ceiling)
+    table = build_divided(divided)
+    cell = one(table, system="speechx", role="kept")
+    assert cell["status"] == status and pd.isna(cell["value"])
+    assert f"† kept: {status} (SpeechX)." in tables.markdown(DIVIDED, table, "")
+
+
+def test_a_ceiling_that_this_scale_cannot_run_leaves_its_quotients_empty(divided):
+    cell = one(build_divided(divided, absent={"token_round_trip": "not run: no model"}), system="speechx", role="kept")
+    assert cell["status"] == "its ceiling token_round_trip: not run: no model" and pd.isna(cell["value"])
+
+
+def test_the_real_time_factor_is_all_seconds_by_all_seconds_of_audio(divided):
+    cell = one(build_divided(divided), system="speechx", role="real_time")
+    assert cell["value"] == pytest.approx(6 / 12) and cell["low"] < 0.5 < cell["high"]
+    assert cell["status"] == "ok" and cell["n_scored"] == 4
+    index = divided / "results" / "audio" / "se" / "speechx" / "index.csv"
+    rows = pd.read_csv(index, dtype=str, keep_default_na=False)
+    rows.loc[0, ["seconds", "status"]], rows.loc[1, "seconds"] = ("", "no_end"), ""
+    rows.to_csv(index, index=False)
+    cell = one(build_divided(divided), system="speechx", role="real_time")
+    assert cell["status"] == "2 of 4 scored (1 no_audio, 1 no_end)" and pd.isna(cell["value"])
+    index.write_text("id,path,status\na,a.wav,ok\n")
+    with pytest.raises(UserError, match="seconds"):
+        build_divided(divided)
+
+
+def test_core_hours_are_of_the_models_that_are_trained_here_and_recorded(divided):
+    table = build_divided(divided)
+    cell = one(table, system="speechx", role="core_hours")
+    assert cell["value"] == pytest.approx(3.0) and cell["status"] == "ok" and pd.isna(cell["low"])
+    cell = one(table, system="deepfilternet3", role="core_hours")
+    assert cell["status"] == "not recorded: its weights were not trained here" and pd.isna(cell["value"])
+    (divided / "models" / "speechx_nar" / "config.json").unlink()
+    cell = one(build_divided(divided), system="speechx", role="core_hours")
+    assert cell["status"] == "not recorded: no record of the training of speechx_nar is here"
+    assert pd.isna(cell["value"])
+
+
+def test_minutes_of_a_gpu_are_named_beside_core_hours(divided):
+    run = {"steps": 1, "wall_minutes": 2.6, "hardware": "NVIDIA H200"}
+    write_json(divided / "models/speechx_ar/config.json", {"sha256": "x", "training": {}, "record": run})
+    table = build_divided(divided)
+    cell = one(table, system="speechx", role="core_hours")
+    assert cell["value"] == pytest.approx(2.0) and cell["status"] == "and 2.6 min of NVIDIA H200 besides"
+    assert "† core_hours: and 2.6 min of NVIDIA H200 besides (SpeechX)." in tables.markdown(DIVIDED, table, "")
+    for model in ("codec_tokens", "speechx_nar"):
+        write_json(divided / "models" / model / "config.json", {"sha256": "x", "training": {}, "record": run})
+    cell = one(build_divided(divided), system="speechx", role="core_hours")
+    assert cell["status"] == "trained on no processor, but for 7.8 min of NVIDIA H200" and pd.isna(cell["value"])
+
+
 def test_what_one_row_of_the_task_token_s_table_wants_and_another_does_not_has_no_better():
     preset = preset_files.read_presets()["speechx_tokens"]
     assert {row.get("set", preset["set"]) for row in preset["rows"]} == {"ns", "sr"}
@@ -250,6 +359,15 @@ def test_where_no_direction_is_better_a_cell_shows_both_ends(tmp_path, monkeypat
     cell = pd.Series({"role": "words_left", "set": "sr", "system": "noisy"})
     shown = [line.split()[0] for line in explain._utterances(tmp_path / "scores.jsonl", tmp_path / "t.csv", cell)]
     assert shown == ["lowest:", *"bdagf", "highest:", *"cefga"]
+
+
+def test_what_no_score_file_holds_is_explained_without_utterances(divided, monkeypatch):
+    monkeypatch.setattr(explain.preset_files, "read_preset", lambda path: DIVIDED)
+    path = divided / "results" / "neighbours.csv"
+    build_divided(divided).to_csv(path, index=False)
+    for role, value in (("kept", "value 0.55 ["), ("real_time", "value 0.5 ["), ("core_hours", "value 3 [")):
+        lines = explain.explain(path, "speechx", role)
+        assert len(lines) == 2 and value in lines[1], lines
 
 
 def test_confusions_are_drawn_of_every_row_that_has_labels(tmp_path):

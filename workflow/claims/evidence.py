@@ -16,9 +16,11 @@ from speechbase.files import read_jsonl, seed_of
 from workflow.claims.comparisons import LEVEL, Bare, Comparison, Printed, Resampled, Result, Seeded
 from workflow.plan.absences import why_absent
 from workflow.plan.configuration import run_of
+from workflow.plan.preset_files import quotients_of
 from workflow.record import curves
 from workflow.tables import listened
 from workflow.tables.build import read_manifest, select
+from workflow.tables.ceilings import quotients
 
 
 class NotRun(Exception):
@@ -131,11 +133,13 @@ class Ours:
             return Result(comparison, None, str(reason))
 
     def _scores(self, comparison: Comparison) -> Result:
-        metric = self.measures.get(comparison.role)
-        if metric is None:
-            raise NotRun(f"nothing measures {comparison.role} at this scale")
         preset = self._preset(comparison)
-        sides = [self._rows_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
+        divided = quotients_of(preset).get(comparison.role)
+        metric = self.measures.get(divided or comparison.role)
+        if metric is None:
+            raise NotRun(f"nothing measures {divided or comparison.role} at this scale")
+        found_of = self._quotients_of if divided else self._rows_of
+        sides = [found_of(row_of(preset, name), preset, metric) for name in _rows(comparison)]
         speakers = {
             name: speaker for name, speaker in sides[0][1].items() if all(name in people for _, people in sides)
         }
@@ -178,6 +182,13 @@ class Ours:
         items = select(read_manifest(manifest), row.get("where", {}))
         speakers = dict(zip(items["id"], items["speaker"]))
         return [score for score in read_jsonl(path) if score["id"] in speakers], speakers
+
+    def _quotients_of(self, row: dict, preset: dict, metric: str) -> tuple[list[dict], dict[str, str]]:
+        """The same of a cell that divides by its row's ceiling."""
+        if "ceiling" not in row:
+            raise NotRun(f"{row['label']} has no ceiling")
+        scores, speakers = self._rows_of(row, preset, metric)
+        return quotients(scores, self._rows_of(row | {"system": row["ceiling"]}, preset, metric)[0]), speakers
 
     def _check_scored(self, name: str, metric: str, cell: Summary) -> None:
         if cell.n_scored < max(1, self.min_scored * cell.n_expected):

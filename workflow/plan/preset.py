@@ -37,6 +37,9 @@ class Column(Settings):
     better: Literal["higher", "lower", "none"] = needed("none: neither, or not the same in all rows: no arrow")
     digits: Annotated[int, Field(ge=0, le=5)]
     paper_metric: str = key(None, "the metric that the paper's values in this column are of")
+    of_ceiling: str = key(
+        None, "another column's role, of which this one is the quotient to the row's `ceiling`, utterance by utterance"
+    )
 
 
 class Row(Settings):
@@ -47,6 +50,9 @@ class Row(Settings):
     set: Name = key(None, "the preset's by default")
     roles: Annotated[list[str], Field(min_length=1)] = key(
         None, "the columns that this row is measured in, all by default"
+    )
+    ceiling: Name = key(
+        None, "the system, of another row on the same set, that bounds this one: columns with `of_ceiling` divide by it"
     )
     series: str = key(None, "the line that this row is a point of")
     x: float = key(None, "where on the horizontal axis")

@@ -20,6 +20,7 @@ def read_preset(path: Path) -> dict:
     preset = read_yaml(path)
     checked(Preset, preset, str(path))
     _check_columns(preset, path)
+    _check_ceilings(preset, path)
     return preset
 
 
@@ -104,6 +105,42 @@ def _check_columns(preset: dict, path: Path) -> None:
             raise UserError(f"{path}, row {row['label']!r}: a row needs a system to run or the paper's values.")
 
 
+def _check_ceilings(preset: dict, path: Path) -> None:
+    quotients = quotients_of(preset)
+    plain = [column["role"] for column in preset["metrics"] if column["role"] not in quotients]
+    for role, divided in quotients.items():
+        if divided not in plain:
+            hint = did_you_mean(divided, plain)
+            raise UserError(f"{path}, column {role!r}: `of_ceiling` names {divided!r}, which is no other column{hint}.")
+    for row in preset["rows"]:
+        asked = [role for role in roles_of(preset, row) if role in quotients] if row.get("system") else []
+        where = f"{path}, row {row['label']!r}"
+        if asked and "ceiling" not in row:
+            raise UserError(f"{where}: {asked[0]!r} is a quotient: name its `ceiling`, or its `roles` without that.")
+        if "ceiling" in row and not asked:
+            raise UserError(f"{where}: none of its columns divides by its `ceiling`.")
+        if asked:
+            _check_divided({quotients[role] for role in asked}, row, preset, where)
+
+
+def _check_divided(roles: set[str], row: dict, preset: dict, where: str) -> None:
+    """A row and its ceiling must both be measured in what is divided, or nobody would ever score it."""
+    name, ceiling = row.get("set", preset["set"]), row["ceiling"]
+    beside = {other.get("system"): other for other in preset["rows"] if other.get("set", preset["set"]) == name}
+    others = beside.keys() - {row["system"], None}
+    if ceiling not in others:
+        hint = did_you_mean(ceiling, others)
+        raise UserError(f"{where}: its ceiling {ceiling!r} is no other system of this table on {name!r}{hint}.")
+    for one in (row, beside[ceiling]):
+        if missing := sorted(roles - set(roles_of(preset, one))):
+            raise UserError(f"{where}: the row {one['label']!r} is not measured in {missing[0]!r}, which is divided.")
+
+
 def roles_of(preset: dict, row: dict) -> list[str]:
     """The roles that a row is measured in."""
     return row.get("roles") or [column["role"] for column in preset["metrics"]]
+
+
+def quotients_of(preset: dict) -> dict[str, str]:
+    """Role of each column that divides by a ceiling -> the role that it divides."""
+    return {column["role"]: column["of_ceiling"] for column in preset["metrics"] if "of_ceiling" in column}

@@ -10,7 +10,7 @@ from speechbase.items import Task, task_of
 from speechbase.settings import refuse_unknown
 from workflow.plan.corpus_parts import test_sets
 from workflow.plan.places import ROOT
-from workflow.plan.preset_files import roles_of
+from workflow.plan.preset_files import quotients_of, roles_of
 from workflow.plan.system_entries import card_of, compared
 
 
@@ -41,6 +41,8 @@ def check_references(presets: dict[str, dict], systems: dict[str, dict], config:
                 raise UserError(
                     f"{where}: evaluation.metrics says nothing about {role!r}{did_you_mean(role, measures)}."
                 )
+        for role, divided in quotients_of(preset).items():
+            _check_quotient(role, measures[role], measures[divided], where)
         for row in preset["rows"]:
             system = row.get("system")
             if not system:
@@ -60,6 +62,14 @@ def _check_metric(name: str, where: str) -> None:
         find_metric(name)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _check_quotient(role: str, own: str | None, divided: str | None, where: str) -> None:
+    """Refuse a quotient that a metric measures too, or of a metric whose corpus value is no mean over utterances."""
+    if own is not None:
+        raise UserError(f"{where}: {role!r} is a quotient, so evaluation.metrics must have null there, not {own!r}.")
+    if divided is not None and find_metric(divided).ratio is not None:
+        raise UserError(f"{where}: {role!r} divides {divided!r}, a rate over the corpus: no utterance has a quotient.")
 
 
 def _check_judged(names: Iterable[str], task: Task, where: str) -> None:

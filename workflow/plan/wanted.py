@@ -23,6 +23,13 @@ def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None])
     return list(found)
 
 
+def timed(preset: dict, absent: dict[str, str], role: str = "real_time") -> list[tuple[str, str]]:
+    """The (test set, system) pairs whose audio indexes a table reads for how long they took."""
+    rows = [row for row in preset["rows"] if row.get("system") and role in roles_of(preset, row)]
+    here = [row for row in rows if not why_absent(preset, row, absent)]
+    return [(row.get("set", preset["set"]), row["system"]) for row in here]
+
+
 def labelled(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> str:
     """The metric of a table whose scores hold labels, for its confusion matrices; nothing where none does."""
     metrics = {metric for _, _, metric in cells(preset, absent, measures)}

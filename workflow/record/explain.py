@@ -16,6 +16,7 @@ from speechbase.commands import command_line
 from speechbase.files import UserError, read_jsonl, sha256
 from workflow.plan import places, preset_files
 from workflow.record.provenance import read_record
+from workflow.tables import costs
 
 WORST = 5
 
@@ -42,7 +43,7 @@ def explain(table: Path, system: str, metric: str) -> list[str]:
         return [*head, f"  {cell['paper']:g}, as the paper prints it: nothing here computed it."]
     value = "none" if pd.isna(cell["value"]) else f"{cell['value']:g} [{cell['low']:g}, {cell['high']:g}]"
     head.append(f"  value {value}, {cell['status']}, provenance {cell['provenance']}")
-    if pd.isna(cell["n_expected"]):
+    if pd.isna(cell["n_expected"]) or _is_derived(table, cell["role"]):
         return head
     head.append(f"  utterances {cell['n_scored']:.0f} scored of {cell['n_expected']:.0f}")
     scores = table.parent / "scores" / cell["set"] / cell["system"] / f"{cell['metric']}.jsonl"
@@ -105,6 +106,11 @@ def _utterances(scores: Path, table: Path, cell: pd.Series) -> list[str]:
         for name, shown in ends.items()
         for line in (f"  {name}:", *(f"    {row['id']}  {row['value']:.4g}  {audio / row['id']}.wav" for row in shown))
     ]
+
+
+def _is_derived(table: Path, role: str) -> bool:
+    """Whether no file holds a column's scores: a quotient of two, or a cost."""
+    return role in costs.ROLES or role in preset_files.quotients_of(_preset(table))
 
 
 def _preset(table: Path) -> dict:

@@ -37,14 +37,7 @@ use rule table as sweep_table with:
         code=code_of("workflow.tables.build", "metrics"),
         results=lambda wildcards, output: Path(output.csv).parent.parent,
         data=f"data/{SCALE}",
-        settings=json.dumps(
-            {
-                key: config["evaluation"][key]
-                for key in ("metrics", "bootstrap_draws", "min_scored")
-            }
-            | {key: config[key] for key in ("seed", "about")}
-            | {"absent": ABSENT}
-        ),
+        settings=TABLE_SETTINGS,
 
 
 rule sweep_figure:

@@ -4,6 +4,7 @@ import json
 from workflow.plan.lost import lost_audio
 from workflow.plan.schema import check_config
 from workflow.plan.sources import code_of
+from workflow.record import hours
 
 check_config(
     config,

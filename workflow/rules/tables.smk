@@ -1,4 +1,16 @@
 # One rule builds any table from its preset: tidy CSV, readable Markdown, and the record of where it comes from.
+TABLE_SETTINGS = json.dumps(
+    {
+        key: config["evaluation"][key]
+        for key in ("metrics", "bootstrap_draws", "min_scored")
+    }
+    | {key: config[key] for key in ("seed", "about")}
+    | {
+        "absent": ABSENT,
+        "models": f"models/{SCALE}",
+        "earlier": hours.read_earlier(SCALE),
+    }
+)
 
 
 rule table:
@@ -22,6 +34,10 @@ rule table:
                 PRESETS[wildcards.table], ABSENT, MEASURES
             )
         ],
+        timed=lambda wildcards: [
+            f"<results>/audio/{name}/{system}/index.csv"
+            for name, system in wanted.timed(PRESETS[wildcards.table], ABSENT)
+        ],
         # An imported listening study fills the MOS columns; without an export of its answers they say `not run`.
         listened=lambda wildcards: [
             f"{folder}/mos.csv"
@@ -44,17 +60,10 @@ rule table:
         code=code_of("workflow.tables.build", "metrics"),
         results=lambda wildcards, output: Path(output.csv).parent,
         data=f"data/{SCALE}",
-        settings=json.dumps(
-            {
-                key: config["evaluation"][key]
-                for key in ("metrics", "bootstrap_draws", "min_scored")
-            }
-            | {key: config[key] for key in ("seed", "about")}
-            | {"absent": ABSENT, "models": f"models/{SCALE}"}
-        ),
+        settings=TABLE_SETTINGS,
     shell:
         "python -m workflow.record.job --log {log:q} --record {output.record:q} --settings {params.settings:q}"
-        " --inputs {input.preset:q} {input.manifests:q} {input.scores:q}"
+        " --inputs {input.preset:q} {input.manifests:q} {input.scores:q} {input.timed:q}"
         " --outputs {output.csv:q} {output.markdown:q} --"
         " python -m workflow.tables.build --preset {input.preset:q} --results {params.results:q}"
         " --data {params.data:q} --settings {params.settings:q} --out {output.csv:q}"

@@ -14,13 +14,14 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from metrics.summary import summarise
+from metrics.summary import Summary, summarise
 from speechbase.commands import command_line, json_object
 from speechbase.files import UserError, atomic, read_jsonl, seed_of, write_text
 from workflow.plan import absences, preset_files, system_entries
-from workflow.record import curves
+from workflow.record import curves, hours
 from workflow.record.options import Data, Results
-from workflow.tables import listened
+from workflow.tables import costs, listened
+from workflow.tables.ceilings import quotients
 from workflow.tables.text import markdown
 
 COLUMNS = [
@@ -34,7 +35,7 @@ def write(
     results: Results,
     data: Data,
     settings: Annotated[
-        dict, json_object("--settings", "metrics, bootstrap_draws, min_scored, seed, absent, about, models")
+        dict, json_object("--settings", "metrics, bootstrap_draws, min_scored, seed, absent, about, models, earlier")
     ],
     out: Annotated[Path, typer.Option(help="the table; its Markdown goes beside it")],
 ) -> None:
@@ -54,7 +55,7 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
         results: folder that holds `scores/<set>/<system>/<metric>.jsonl`.
         data: folder that holds `testsets/<set>.csv`.
         settings: `metrics` (role -> metric or null), `bootstrap_draws`, `min_scored`, `seed`, `absent` (system -> why)
-            and, for final validation losses, `models` (a folder).
+            and, for what trainings recorded, `models` (a folder) and `earlier` (`workflow.record.hours`).
 
     Returns:
         A table with the columns COLUMNS. A value is empty unless at least `min_scored` of the utterances have a score.
@@ -67,14 +68,14 @@ def build(preset: dict, results: Path, data: Path, settings: dict) -> pd.DataFra
     names = [row["system"] for row in preset["rows"] if "system" in row]
     whose = {name: system_entries.provenance_of(systems, name) for name in names}
     models = {name: systems.get(name, {}).get("model", name) for name in whose}
-    settings = settings | {"provenance": whose, "model_of": models}
+    settings = settings | {"provenance": whose, "model_of": models, "systems": systems}
     for row in preset["rows"]:
         for column in preset["metrics"]:
             metric = settings["metrics"][column["role"]]
             asked = metric if column["role"] in preset_files.roles_of(preset, row) else None
             measured = _measured(preset, row, asked, results, data, settings)
             if metric is None and row.get("system"):
-                metric, measured = column["role"], _unscored(preset, row, column["role"], results, settings)
+                metric, measured = column["role"], _unscored(preset, row, column, results, data, settings)
             rows += _merge(preset, row, column, metric, measured)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -95,15 +96,55 @@ def _merge(preset: dict, row: dict, column: dict, metric: str | None, measured: 
     return found
 
 
-def _unscored(preset: dict, row: dict, role: str, results: Path, settings: dict) -> dict | None:
-    """What no score file holds: MOS of an imported listening study, the final validation loss of a model."""
-    found = None
+def _unscored(preset: dict, row: dict, column: dict, results: Path, data: Path, settings: dict) -> dict | None:
+    """What no score file holds: MOS of an imported listening study, the final validation loss of a model, and for rows
+    with these roles quotients to a ceiling and costs."""
+    found, role = None, column["role"]
     if role in listened.SCALES:
         reason = absences.why_absent(preset, row, settings["absent"])
         found = {"status": reason} if reason else listened.cell(preset, row, role, results)
     elif role in curves.ROLES and "models" in settings:
         found = curves.cell(Path(settings["models"]) / settings["model_of"][row["system"]], curves.ROLES[role])
+    elif ("of_ceiling" in column or role in costs.ROLES) and role in preset_files.roles_of(preset, row):
+        reason = absences.why_absent(preset, row, settings["absent"])
+        found = {"status": reason} if reason else _derived(preset, row, column, results, data, settings)
     return found and found | {"provenance": settings["provenance"][row["system"]]}
+
+
+def _derived(preset: dict, row: dict, column: dict, results: Path, data: Path, settings: dict) -> dict | None:
+    if "of_ceiling" in column:
+        return _of_ceiling(preset, row, settings["metrics"][column["of_ceiling"]], results, data, settings)
+    if column["role"] == costs.REAL_TIME:
+        index = results / "audio" / row.get("set", preset["set"]) / row["system"] / "index.csv"
+        items = _items(preset, row, data)
+        speakers = dict(zip(items["id"], items["speaker"]))
+        return _shown(costs.real_time(index, speakers, settings["bootstrap_draws"], _seed(settings)), settings)
+    if column["role"] == costs.CORE_HOURS and "models" in settings:
+        folder = Path(settings["models"])
+        models = hours.models_of(settings["systems"], row["system"], folder)
+        return costs.core_hours(folder, models, settings.get("earlier", {}))
+    return None
+
+
+def _of_ceiling(preset: dict, row: dict, metric: str | None, results: Path, data: Path, settings: dict) -> dict | None:
+    """The mean quotient to the row's ceiling; only a status where this scale cannot run the ceiling."""
+    if metric is None:
+        return None
+    ceiling = row | {"system": row["ceiling"]}
+    if reason := absences.why_absent(preset, ceiling, settings["absent"]):
+        return {"status": f"its ceiling {row['ceiling']}: {reason}"}
+    own, above = (_scores(preset, one, metric, results) for one in (row, ceiling))
+    return cell(_items(preset, row, data), quotients(own, above), metric, settings)
+
+
+def _items(preset: dict, row: dict, data: Path) -> pd.DataFrame:
+    """The rows of the test set that a table's row is about."""
+    name = row.get("set", preset["set"])
+    return select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))
+
+
+def _scores(preset: dict, row: dict, metric: str, results: Path) -> list[dict]:
+    return read_jsonl(results / "scores" / row.get("set", preset["set"]) / row["system"] / f"{metric}.jsonl")
 
 
 def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: Path, settings: dict) -> dict | None:
@@ -113,10 +154,8 @@ def _measured(preset: dict, row: dict, metric: str | None, results: Path, data: 
     provenance = settings["provenance"][system]
     if reason := absences.why_absent(preset, row, settings["absent"]):
         return {"status": reason, "provenance": provenance}
-    name = row.get("set", preset["set"])
-    items = select(read_manifest(data / "testsets" / f"{name}.csv"), row.get("where", {}))
-    path = results / "scores" / name / system / f"{metric}.jsonl"
-    return cell(items, read_jsonl(path), metric, settings) | {"provenance": provenance}
+    items, scores = _items(preset, row, data), _scores(preset, row, metric, results)
+    return cell(items, scores, metric, settings) | {"provenance": provenance}
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -166,8 +205,15 @@ def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -
         number = isinstance(row.get("value"), int | float) and math.isfinite(row["value"])
         if not {"metric", "status", "detail"} <= set(row) or (row["status"] == "ok" and not number):
             raise UserError(f"a row of {metric} lacks its metric, status or value; delete its file and make it again.")
-    seed = seed_of(settings["seed"], "bootstrap")
-    summary = summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=seed)
+    return _shown(summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=_seed(settings)), settings)
+
+
+def _seed(settings: dict) -> int:
+    return seed_of(settings["seed"], "bootstrap")
+
+
+def _shown(summary: Summary, settings: dict) -> dict:
+    """A summary as a cell: without a value where too little is scored."""
     reasons = ", ".join(f"{count} {status}" for status, count in summary.statuses.items() if status != "ok")
     status = f"{summary.n_scored} of {summary.n_expected} scored ({reasons})" if reasons else "ok"
     found = {"n_expected": summary.n_expected, "n_scored": summary.n_scored, "status": status}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from speechbase.files import UserError, sha256, write_json, write_jsonl
+from speechbase.files import UserError, read_jsonl, sha256, write_json, write_jsonl
 from tests.workflow.claims.synthetic_run import MEASURES, write_manifest, write_run, write_scores
 from workflow.claims import judge as claims
 from workflow.claims.comparisons import Comparison
@@ -295,6 +295,29 @@ def test_gains_are_compared_from_the_rows_where_they_begin(presets, tmp_path):
         0.1, abs=0.05
     )
     assert row["paper_verdict"] == "not printed"
+
+
+def test_shares_of_two_ceilings_are_compared_utterance_by_utterance(presets, tmp_path):
+    ids, metric = write_manifest(tmp_path, "ns", 90), MEASURES["pesq"]
+    comparison = Comparison("neighbours", "pesq_of_ceiling", "speechop_gold@ns", "speechx_gold@ns", "higher")
+    values = {"speechop_gold": 2.0, "codec_round_trip": 4.0, "speechx_gold": 1.8, "token_round_trip": 2.0}
+    for system, value in values.items():
+        write_scores(tmp_path, "ns", system, metric, ids, shift=value, noise=0.01)
+    ours = Ours(presets, MEASURES, tmp_path / "results", tmp_path / "data", tmp_path, draws=500)
+    own = {name: {row["id"]: row["value"] for row in read_jsonl(score_file(tmp_path, name, metric))} for name in values}
+    shares = [[own[a][i] / own[b][i] for i in ids] for a, b in (list(values)[:2], list(values)[2:])]
+    result = ours(comparison)
+    assert result.cells == pytest.approx([np.mean(share) for share in shares])
+    assert result.estimate.point == pytest.approx(np.mean(shares[0]) - np.mean(shares[1])) and result.estimate.point < 0
+    assert claims.stance(result) == "opposite", "more PESQ, and less of what its codec leaves"
+    assert ours(replace(comparison, role="pesq")).estimate.point > 0
+    assert ours(replace(comparison, against="noisy@ns")).reason == "Noise suppression: input has no ceiling"
+    score_file(tmp_path, "token_round_trip", metric).unlink()
+    assert ours(comparison).reason == "token_round_trip has no pesq scores on ns"
+
+
+def score_file(root, system, metric):
+    return root / "results" / "scores" / "ns" / system / f"{metric}.jsonl"
 
 
 def test_only_utterances_scored_in_both_systems_are_compared(presets, tmp_path):
