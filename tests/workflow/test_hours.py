@@ -50,6 +50,8 @@ def test_a_model_without_its_minutes_is_unrecorded(tmp_path, config):
 def test_older_records_name_their_one_thread_in_the_hardware():
     old, gpu = {"wall_minutes": 60, "hardware": "x86_64, 1 threads"}, {"wall_minutes": 2.0, "hardware": "NVIDIA H200"}
     assert hours.total([old, gpu, gpu]) == (1.0, "4.0 min of NVIDIA H200")
+    assert hours.total([gpu]) == (None, "2.0 min of NVIDIA H200")
+    assert hours.total([old | {"wall_minutes": 0.0}]) == (0.0, ""), "a training of seconds is no training on a GPU"
 
 
 def test_the_codec_of_speechop_is_part_of_it(tmp_path):

@@ -265,6 +265,14 @@ def test_without_its_ceiling_s_value_a_quotient_is_empty_and_says_why(divided, c
     assert f"† kept: {status} (SpeechX)." in tables.markdown(DIVIDED, table, "")
 
 
+def test_an_impossible_score_of_a_ceiling_is_refused(divided):
+    rows = [score(name, "pesq", None) for name in "abcd"]
+    write_jsonl(divided / "results" / "scores" / "se" / "token_round_trip" / "pesq.jsonl", rows)
+    preset = DIVIDED | {"rows": DIVIDED["rows"][::-1]}
+    with pytest.raises(UserError, match="a row of pesq lacks its"):
+        build(divided, preset, SETTINGS | {"metrics": SETTINGS["metrics"] | UNSCORED})
+
+
 def test_a_ceiling_that_this_scale_cannot_run_leaves_its_quotients_empty(divided):
     cell = one(build_divided(divided, absent={"token_round_trip": "not run: no model"}), system="speechx", role="kept")
     assert cell["status"] == "its ceiling token_round_trip: not run: no model" and pd.isna(cell["value"])

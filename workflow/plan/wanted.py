@@ -8,6 +8,8 @@ from workflow.plan.corpus_parts import test_sets
 from workflow.plan.preset_files import roles_of
 from workflow.plan.system_entries import card_of, models_of
 
+REAL_TIME = "real_time"  # the role of columns that audio indexes fill
+
 
 def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None]) -> list[tuple[str, str, str]]:
     """The (test set, system, metric) triples that a table needs, in its order, each once.
@@ -23,9 +25,9 @@ def cells(preset: dict, absent: dict[str, str], measures: dict[str, str | None])
     return list(found)
 
 
-def timed(preset: dict, absent: dict[str, str], role: str = "real_time") -> list[tuple[str, str]]:
+def timed(preset: dict, absent: dict[str, str]) -> list[tuple[str, str]]:
     """The (test set, system) pairs whose audio indexes a table reads for how long they took."""
-    rows = [row for row in preset["rows"] if row.get("system") and role in roles_of(preset, row)]
+    rows = [row for row in preset["rows"] if row.get("system") and REAL_TIME in roles_of(preset, row)]
     here = [row for row in rows if not why_absent(preset, row, absent)]
     return [(row.get("set", preset["set"]), row["system"]) for row in here]
 

@@ -80,8 +80,8 @@ def _start(model: str, config: dict) -> str | None:
 
 
 def models_of(systems: dict[str, dict], system: str, folder: Path) -> list[str]:
-    """The models trained here that a system is made of, SpeechOp's codec among them; one that is trained here alone is
-    looked up in `folder`."""
+    """The models trained here that a system is made of; SpeechOp's codec, which its model in `folder` names, among
+    them."""
     models = system_entries.models_of(systems, system)
     if system in system_entries.compared(systems):
         return models
@@ -89,12 +89,14 @@ def models_of(systems: dict[str, dict], system: str, folder: Path) -> list[str]:
     return [value_of(DiffusionModel, read_json(path) if path.is_file() else {}, "codec"), *models]
 
 
-def total(runs: Iterable[Mapping]) -> tuple[float, str]:
-    """Core-hours (wall time x threads x processes) of the runs on processors, and those on a GPU in words."""
-    hours, others = 0.0, dict[str, float]()
+def total(runs: Iterable[Mapping]) -> tuple[float | None, str]:
+    """Core-hours of the runs on processors (wall time x threads x processes; None without such a run), and the minutes
+    of those on GPUs in words."""
+    cores, others = list[float](), dict[str, float]()
     for run in runs:
+        minutes = run["wall_minutes"] * run.get("processes", 1)
         if run["hardware"].endswith(CORES):
-            hours += run["wall_minutes"] / 60 * run.get("threads", 1) * run.get("processes", 1)
+            cores.append(minutes / 60 * run.get("threads", 1))
         else:
-            others[run["hardware"]] = others.get(run["hardware"], 0.0) + run["wall_minutes"] * run.get("processes", 1)
-    return hours, ", ".join(f"{minutes:.1f} min of {name}" for name, minutes in others.items())
+            others[run["hardware"]] = others.get(run["hardware"], 0.0) + minutes
+    return sum(cores) if cores else None, ", ".join(f"{minutes:.1f} min of {name}" for name, minutes in others.items())

@@ -133,7 +133,7 @@ def _of_ceiling(preset: dict, row: dict, metric: str | None, results: Path, data
     ceiling = row | {"system": row["ceiling"]}
     if reason := absences.why_absent(preset, ceiling, settings["absent"]):
         return {"status": f"its ceiling {row['ceiling']}: {reason}"}
-    own, above = (_scores(preset, one, metric, results) for one in (row, ceiling))
+    own, above = (_sound(_scores(preset, one, metric, results), metric) for one in (row, ceiling))
     return cell(_items(preset, row, data), quotients(own, above), metric, settings)
 
 
@@ -200,12 +200,17 @@ def cell(items: pd.DataFrame, scores: list[dict], metric: str, settings: dict) -
         UserError: rows of another metric, two of one utterance, or an `ok` one without a number.
     """
     speakers = dict(zip(items["id"], items["speaker"]))
-    rows = [row for row in scores if row.get("id") in speakers]
+    rows = _sound([row for row in scores if row.get("id") in speakers], metric)
+    return _shown(summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=_seed(settings)), settings)
+
+
+def _sound(rows: list[dict], metric: str) -> list[dict]:
+    """The score rows as they are. Raises: UserError: one is broken."""
     for row in rows:
         number = isinstance(row.get("value"), int | float) and math.isfinite(row["value"])
-        if not {"metric", "status", "detail"} <= set(row) or (row["status"] == "ok" and not number):
+        if not {"id", "metric", "status", "detail"} <= set(row) or (row["status"] == "ok" and not number):
             raise UserError(f"a row of {metric} lacks its metric, status or value; delete its file and make it again.")
-    return _shown(summarise(rows, metric, speakers, draws=settings["bootstrap_draws"], seed=_seed(settings)), settings)
+    return rows
 
 
 def _seed(settings: dict) -> int:

@@ -12,9 +12,11 @@ from metrics import statistics
 from metrics.summary import Summary
 from speechbase.files import UserError
 from speechbase.texts import read_table
+from workflow.plan.wanted import REAL_TIME
 from workflow.record import hours
 
-ROLES = REAL_TIME, CORE_HOURS = "real_time", "core_hours"  # of a table's columns
+CORE_HOURS = "core_hours"
+ROLES = (REAL_TIME, CORE_HOURS)  # of a table's columns
 NOTHING_TRAINED = "not recorded: its weights were not trained here"
 
 
@@ -74,6 +76,6 @@ def core_hours(folder: Path, models: list[str], earlier: Mapping[str, dict]) -> 
     except hours.Unrecorded as reason:
         return {"status": f"not recorded: {reason}"}
     value, besides = hours.total(runs.values())
-    if not value:
+    if value is None:
         return {"status": f"trained on no processor, but for {besides}"}
     return {"value": value, "status": f"and {besides} besides" if besides else "ok"}
