@@ -166,9 +166,9 @@ def sentence(
 
 def _too_small(results: Sequence[Result], labels: Labels) -> str:
     """The comparison whose interval is wider than its margin by most, and how many such there are: these could hardly
-    have been supported, whatever is true. What is supported all the same had data enough, and for a margin of 0 no
+    have been supported, whatever is true. What is decided all the same had data enough, and for a margin of 0 no
     amount would do."""
-    doubted = [result for result in results if stance(result) not in (SUPPORTED, HOLDS)]
+    doubted = [result for result in results if stance(result) not in (SUPPORTED, HOLDS, OPPOSITE, LESS)]
     judged = [one for result in doubted for one in (result, result.second) if one is not None]
     wide = [(half, one) for one in judged if (half := _half_width(one)) > max(0.0, one.comparison.bound)]
     if not wide:
@@ -201,9 +201,13 @@ def _correction(verdict: str, results: Sequence[Result], sure: Evidence | None) 
     bare = [result for result in results if isinstance(result.estimate, Bare) and not result.estimate.printed]
     if bare and verdict == INCONCLUSIVE:
         return "; a number without an error decides nothing"
-    if verdict == INCONCLUSIVE and alone and sure is not None:
-        return f"; by itself it would hold, but not after Holm's correction over its table (p = {sure.supports:.3f})"
-    return ""
+    if verdict != INCONCLUSIVE or sure is None:
+        return ""
+    whole = "but not after Holm's correction over its table"
+    if alone:
+        return f"; by itself it would hold, {whole} (p = {sure.supports:.3f})"
+    against = [result for result in results if stance(result) in (OPPOSITE, LESS)]
+    return f"; by itself that speaks against it, {whole} (p = {sure.opposes:.3f})" if against else ""
 
 
 def _deciding(results: Sequence[Result]) -> Result:

@@ -7,7 +7,18 @@ import pytest
 
 from metrics.statistics import Bootstrap
 from workflow.claims import wording
-from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result, Seeded, evidence, verdict
+from workflow.claims.comparisons import (
+    INCONCLUSIVE,
+    Bare,
+    Comparison,
+    Evidence,
+    Printed,
+    Resampled,
+    Result,
+    Seeded,
+    evidence,
+    verdict,
+)
 
 COLUMNS = [{"role": "pesq", "label": "PESQ", "digits": 2}, {"role": "wer", "label": "WER %", "digits": 1}]
 LABELS = wording.Labels({"trial": {"metrics": COLUMNS, "rows": [{"label": "Ours", "system": "a"}]}})
@@ -88,6 +99,7 @@ def test_one_utterance_has_no_interval_that_a_margin_could_be_held_against():
     "result",
     [
         margin("not_higher", 0.1, resampled(-2.0, 0.2)),  # supported all the same
+        margin("within", 0.1, resampled(2.0, 0.2)),  # the opposite all the same
         margin("not_higher", 0.0, resampled(0.0, 0.2)),
         margin("within", 0.1, Bare(0.0, "one training run each")),
         margin("lower", 0.0, resampled(0.0, 0.2)),
@@ -101,3 +113,13 @@ def test_what_was_decided_and_what_has_no_margin_or_no_error_says_nothing_of_it(
 def test_seeds_and_ratings_are_called_what_they_are():
     assert "too few seeds" in said(margin("within", 0.01, Seeded((0.1, 0.2, 0.3), "3 training seeds")))
     assert "too few ratings" in said(margin("within", 0.01, Printed(0.0, 0.1, "80 and 90 ratings")))
+
+
+@pytest.mark.parametrize(("point", "told"), [(-1.0, "it would hold"), (1.0, "that speaks against it")])
+def test_what_only_the_correction_over_the_table_leaves_undecided_says_so(point, told):
+    def undecided(result):
+        return wording.sentence(INCONCLUSIVE, [result], Evidence(0.15, 0.15), LABELS)
+
+    correction = f"; by itself {told}, but not after Holm's correction over its table (p = 0.150)."
+    assert undecided(margin("lower", 0.0, resampled(point, 0.4))).endswith(correction)
+    assert "Holm" not in undecided(margin("lower", 0.0, resampled(0.0, 0.4)))
