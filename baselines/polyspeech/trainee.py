@@ -165,12 +165,12 @@ def build(config: dict, context: Context) -> PolySpeechTrainee:
         training = split == "train"
         drawn = how if training else how.model_copy(update=HELD_OUT)
         where = "cpu" if training and how.workers else context.accelerator.device
-        own = parts(context.models, config, where)
+        frames, encoder, tokeniser, _ = parts(context.models, config, where)
         first = Crops.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=tables[0])
         second = Crops(tables[1], first.noises, first.rirs, config["degradation"], where)
-        hearing = own[1] if hears == SEMANTIC else None
-        whose = (own[1], own[2]), drawn, labels, config["seed"], *context.share(split)
-        drawers.append(Drawer(first, second, own[0], hearing, *whose))
+        hearing = encoder if hears == SEMANTIC else None
+        made_by, share = (encoder, tokeniser), context.share(split)
+        drawers.append(Drawer(first, second, frames, hearing, made_by, drawn, labels, config["seed"], *share))
     losses = checked(LossConfig, config.get("losses", {}), "losses")
     accumulate = checked(TrainingConfig, config["training"], "training").accumulate
     network = network.to(context.accelerator.device)

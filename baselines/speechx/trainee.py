@@ -185,8 +185,7 @@ def build(config: dict, context: Context) -> Trainee:
         where = "cpu" if split == "train" and how.workers else device  # processes that draw ahead share no GPU
         pairs = TokenPairs.load(context.data, split, config["degradation"], codec.rate_hz, where, speech=spoken[split])
         own = load_token_codec(folder).to(where)
-        rank, ranks = context.share(split)
-        drawers[split] = Drawer(pairs, own, drawn, config["seed"], rank, ranks)
+        drawers[split] = Drawer(pairs, own, drawn, config["seed"], *context.share(split))
     named = sizes.model_dump(exclude={"prompt_layers"})
     if isinstance(network, Autoregressive):
         named["prompt_layers"] = network.prompt_layers

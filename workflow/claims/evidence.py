@@ -16,7 +16,7 @@ from speechbase.files import read_jsonl, seed_of
 from workflow.claims.comparisons import LEVEL, Bare, Comparison, Printed, Resampled, Result, Seeded
 from workflow.plan.absences import why_absent
 from workflow.plan.configuration import run_of
-from workflow.plan.preset_files import quotients_of
+from workflow.plan.preset_files import names_of, quotients_of
 from workflow.record import curves
 from workflow.tables import listened
 from workflow.tables.build import read_manifest, select
@@ -30,8 +30,7 @@ class NotRun(Exception):
 def row_of(preset: dict, name: str) -> dict:
     """The row that a claim calls by its label, its system, or system@set (names are checked when claims are read)."""
     for row in preset["rows"]:
-        system = row.get("system")
-        if name in (row["label"], system, f"{system}@{row.get('set', preset['set'])}"):
+        if name in names_of(row, preset):
             return row
     raise KeyError(name)
 

@@ -158,7 +158,7 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
         raise UserError(f"{where}: unknown table {table!r}{did_you_mean(table, presets)}.")
     else:
         preset = presets[table]
-        rows = [name for row in preset["rows"] for name in names_of(row, preset)]
+        rows = [name for row in preset["rows"] for name in preset_files.names_of(row, preset)]
         roles = [metric["role"] for metric in preset["metrics"]] + [CURVE_ROLE] * ("curves" in preset)
     for row in filter(
         None, (comparison.of, comparison.against, comparison.over, comparison.ceiling, *(comparison.since or ()))
@@ -172,14 +172,6 @@ def _check_cells(comparison: Comparison, presets: dict[str, dict], where: str) -
     if comparison.role not in roles:
         role = comparison.role
         raise UserError(f"{where}: {comparison.table} has no column {role!r}{did_you_mean(role, roles)}.")
-
-
-def names_of(row: dict, preset: dict) -> list[str]:
-    """What a claim may call a row of a table: its label, its system, and its system@set."""
-    names = [row["label"]]
-    if row.get("system"):
-        names += [row["system"], f"{row['system']}@{row.get('set', preset['set'])}"]
-    return names
 
 
 def judge(

@@ -26,6 +26,7 @@ from workflow.claims.comparisons import (
     own_p,
     stance,
 )
+from workflow.plan.preset_files import names_of
 
 OPENINGS = {
     SUPPORTED: "Reproduced",
@@ -66,10 +67,8 @@ class Labels:
 
     def row(self, comparison: Comparison, name: str) -> str:
         """A row's printed label."""
-        for row in self._presets.get(comparison.table, {}).get("rows", []):
-            if name in (row["label"], row.get("system"), f"{row.get('system')}@{row.get('set', '')}"):
-                return row["label"]
-        return name
+        preset = self._presets.get(comparison.table, {"rows": []})
+        return next((row["label"] for row in preset["rows"] if name in names_of(row, preset)), name)
 
     def _columns(self, comparison: Comparison) -> list[dict]:
         return self._presets.get(comparison.table, {}).get("metrics", [])
@@ -197,17 +196,19 @@ def _too_few(result: Result) -> str:
 
 
 def _correction(verdict: str, results: Sequence[Result], sure: Evidence | None) -> str:
-    alone = all(stance(result) == SUPPORTED for result in results)
-    bare = [result for result in results if isinstance(result.estimate, Bare) and not result.estimate.printed]
-    if bare and verdict == INCONCLUSIVE:
-        return "; a number without an error decides nothing"
-    if verdict != INCONCLUSIVE or sure is None:
+    if verdict != INCONCLUSIVE:
         return ""
-    whole = "but not after Holm's correction over its table"
-    if alone:
-        return f"; by itself it would hold, {whole} (p = {sure.supports:.3f})"
-    against = [result for result in results if stance(result) in (OPPOSITE, LESS)]
-    return f"; by itself that speaks against it, {whole} (p = {sure.opposes:.3f})" if against else ""
+    bare = [result for result in results if isinstance(result.estimate, Bare) and not result.estimate.printed]
+    if bare:
+        return "; a number without an error decides nothing"
+    if sure is None:
+        return ""
+    stances, corrected = {stance(result) for result in results}, "but not after Holm's correction over its table"
+    if stances <= {SUPPORTED}:
+        return f"; by itself it would hold, {corrected} (p = {sure.supports:.3f})"
+    if stances & {OPPOSITE, LESS}:
+        return f"; by itself that speaks against it, {corrected} (p = {sure.opposes:.3f})"
+    return ""
 
 
 def _deciding(results: Sequence[Result]) -> Result:

@@ -141,6 +141,14 @@ def roles_of(preset: dict, row: dict) -> list[str]:
     return row.get("roles") or [column["role"] for column in preset["metrics"]]
 
 
+def names_of(row: dict, preset: dict) -> list[str]:
+    """What a claim may call a row of a table: its label, its system, and its system@set."""
+    names = [row["label"]]
+    if row.get("system"):
+        names += [row["system"], f"{row['system']}@{row.get('set') or preset.get('set')}"]
+    return names
+
+
 def quotients_of(preset: dict) -> dict[str, str]:
     """Role of each column that divides by a ceiling -> the role that it divides."""
     return {column["role"]: column["of_ceiling"] for column in preset["metrics"] if "of_ceiling" in column}

@@ -100,18 +100,18 @@ def _unscored(preset: dict, row: dict, column: dict, results: Path, data: Path, 
     """What no score file holds: MOS of an imported listening study, the final validation loss of a model, and for rows
     with these roles quotients to a ceiling and costs."""
     found, role = None, column["role"]
-    if role in listened.SCALES:
-        reason = absences.why_absent(preset, row, settings["absent"])
-        found = {"status": reason} if reason else listened.cell(preset, row, role, results)
-    elif role in curves.ROLES and "models" in settings:
+    derived = "of_ceiling" in column or role in costs.ROLES
+    if role in curves.ROLES and "models" in settings:
         found = curves.cell(Path(settings["models"]) / settings["model_of"][row["system"]], curves.ROLES[role])
-    elif ("of_ceiling" in column or role in costs.ROLES) and role in preset_files.roles_of(preset, row):
+    elif role in listened.SCALES or (derived and role in preset_files.roles_of(preset, row)):
         reason = absences.why_absent(preset, row, settings["absent"])
         found = {"status": reason} if reason else _derived(preset, row, column, results, data, settings)
     return found and found | {"provenance": settings["provenance"][row["system"]]}
 
 
 def _derived(preset: dict, row: dict, column: dict, results: Path, data: Path, settings: dict) -> dict | None:
+    if column["role"] in listened.SCALES:
+        return listened.cell(preset, row, column["role"], results)
     if "of_ceiling" in column:
         return _of_ceiling(preset, row, settings["metrics"][column["of_ceiling"]], results, data, settings)
     if column["role"] == costs.REAL_TIME:

@@ -6,19 +6,8 @@ import numpy as np
 import pytest
 
 from metrics.statistics import Bootstrap
-from workflow.claims import wording
-from workflow.claims.comparisons import (
-    INCONCLUSIVE,
-    Bare,
-    Comparison,
-    Evidence,
-    Printed,
-    Resampled,
-    Result,
-    Seeded,
-    evidence,
-    verdict,
-)
+from workflow.claims import comparisons, wording
+from workflow.claims.comparisons import Bare, Comparison, Printed, Resampled, Result, Seeded, evidence, verdict
 
 COLUMNS = [{"role": "pesq", "label": "PESQ", "digits": 2}, {"role": "wer", "label": "WER %", "digits": 1}]
 LABELS = wording.Labels({"trial": {"metrics": COLUMNS, "rows": [{"label": "Ours", "system": "a"}]}})
@@ -118,8 +107,15 @@ def test_seeds_and_ratings_are_called_what_they_are():
 @pytest.mark.parametrize(("point", "told"), [(-1.0, "it would hold"), (1.0, "that speaks against it")])
 def test_what_only_the_correction_over_the_table_leaves_undecided_says_so(point, told):
     def undecided(result):
-        return wording.sentence(INCONCLUSIVE, [result], Evidence(0.15, 0.15), LABELS)
+        return wording.sentence(comparisons.INCONCLUSIVE, [result], comparisons.Evidence(0.15, 0.15), LABELS)
 
     correction = f"; by itself {told}, but not after Holm's correction over its table (p = 0.150)."
     assert undecided(margin("lower", 0.0, resampled(point, 0.4))).endswith(correction)
     assert "Holm" not in undecided(margin("lower", 0.0, resampled(0.0, 0.4)))
+
+
+def test_a_row_on_the_table_s_own_set_is_called_by_its_label_too():
+    rows = [{"label": "Ours", "system": "a"}, {"label": "Ours, elsewhere", "system": "a", "set": "far"}]
+    labels = wording.Labels({"trial": {"set": "near", "metrics": COLUMNS, "rows": rows}})
+    asked = Comparison("trial", "pesq", "a@near", "a@far", "higher", 0.0)
+    assert [labels.row(asked, name) for name in ("a@near", "a@far", "b@far")] == ["Ours", "Ours, elsewhere", "b@far"]
