@@ -22,7 +22,7 @@ from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
-from speechop.observation import observed
+from speechop.observation import SAMPLES, observed
 from speechop.recordings import Recording
 from speechop.request import Request, edit_request
 from speechop.sampler import Noise, sample
@@ -110,16 +110,23 @@ class SpeechOp:
             settings = settings.model_copy(update={"gamma": first.gamma})
         frames = [self._frames(request) for request in requests]
         model = NetworkEvaluator(self.network, frames, precision=settings.precision)
-        noise = Noise([seed_of(settings.seed, r.id) for r in requests], frames, self.codec.latent_dim, self.device)
         composed = expression(model, self._conditions(requests, settings), settings)
-        latents = sample(composed, noise, settings, progress=progress)
-        waves = [self._decode(request, latents[i, : frames[i]]) for i, request in enumerate(requests)]
-        if first.task != "enhancement":
-            return waves
+
+        def drawn(*which: int) -> list[np.ndarray]:
+            seeds = [seed_of(settings.seed, request.id, *which) for request in requests]
+            noise = Noise(seeds, frames, self.codec.latent_dim, self.device)
+            latents = sample(composed, noise, settings, progress=progress)
+            return [self._decode(request, one[:count]) for request, one, count in zip(requests, latents, frames)]
+
+        waves = drawn()
         guided = first.transcript is not None and settings.composition != "none" and settings.gamma > 0
         share = settings.observation_guided if guided else settings.observation
         share = settings.observation if share is None else share
-        return [self._observed(wave, request, share) for wave, request in zip(waves, requests, strict=True)]
+        if first.task != "enhancement" or not share:
+            return waves
+        unsure = None if guided else settings.observation_unsure
+        samples = zip(waves, *(drawn(number) for number in range(1, SAMPLES if unsure else 1)))
+        return [self._observed(*pair, share, unsure) for pair in zip(samples, requests, strict=True)]
 
     def process_chunked(self, requests: Sequence[Request], settings: Composed, seconds: float) -> list[np.ndarray]:
         """As `process`, with each source cut into padded chunks that are processed on their own (Appendix F)."""
@@ -201,11 +208,11 @@ class SpeechOp:
         wave = np.pad(wave, fade)[skip : skip + length + 2 * fade]
         return np.ascontiguousarray(wave, np.float32)
 
-    def _observed(self, wave: np.ndarray, request: Request, share: float) -> np.ndarray:
-        if not share:
-            return wave
-        pair = torch.from_numpy(wave), torch.from_numpy(_needed(request.source, "source"))
-        return observed(*pair, share, self.rate_hz).numpy()
+    def _observed(
+        self, samples: Sequence[np.ndarray], request: Request, share: float, unsure: float | None
+    ) -> np.ndarray:
+        recording, *drawn = map(torch.from_numpy, (_needed(request.source, "source"), *samples))
+        return observed(drawn, recording, share, self.rate_hz, unsure).numpy()
 
     # -- recordings ------------------------------------------------------------------------------------------------
 
@@ -390,10 +397,10 @@ class SpeechOp:
 
     def settings(self, values: dict, guided: bool) -> Composed:
         """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by
-        default), and an `observation` that is given alone holds with words too."""
+        default), and an `observation` that is given alone holds with words too, and however sure the model is."""
         own = dict(self.config["sampling"])
         if "observation" in values:
-            own.pop("observation_guided", None)
+            own = {name: own[name] for name in own.keys() - {"observation_guided", "observation_unsure"}}
         settings = checked(Composed, own | values, "sampling")
         words_guide = guided and settings.composition == "none"
         return settings.model_copy(update={"composition": "tc_cfg"}) if words_guide else settings

@@ -194,6 +194,11 @@ class Answering(Sampling):
     observation_guided: Annotated[Share, WRITTEN] | None = key(
         None, "the same where a transcript guides; `observation` by default"
     )
+    observation_unsure: Annotated[NotNegative, WRITTEN] | None = key(
+        None,
+        "where nothing guides, and `observation` is not 0: three samples are drawn, and the share is at least so much "
+        "for each decibel by which they differ",
+    )
     trust: Trust | None = key(None, "how a recogniser's confidence decides how far its transcript guides")
     precision: Literal["bf16", "fp32"] = key("bf16", "bf16: where the processor has units for it, else fp32")
     batch: Count = 8
