@@ -19,7 +19,6 @@ from torch.nn.functional import avg_pool1d
 
 WINDOW_SECONDS, HOPS = 0.032, 4
 MOST_DB = 12.0
-SAMPLES = 3  # by whose differences doubt is told
 MOST_SHARE = 0.9  # however unsure
 VOICE_FROM_HZ = 80.0  # below, a window cannot tell a voice's fundamental from hum, which would return whole
 LOUD_DB = 45.0  # below the loudest bin: what lies further down decides nothing
@@ -65,6 +64,11 @@ def observed(
     low = torch.arange(len(made), device=made.device)[:, None] * rate_hz / size < VOICE_FROM_HZ
     spectrum = torch.where(low, torch.polar(loud, made.angle()), torch.polar(level, phase))
     return torch.istft(spectrum, size, size // HOPS, window=window, length=len(recording))
+
+
+def samples_of(guided: bool) -> int:
+    """How many samples tell doubt: fewer with a transcript, whose score makes each dearer and leaves less of it."""
+    return 2 if guided else 3
 
 
 def spread(levels: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from speechop.compose import Conditions, expression
 from speechop.jobs import Done, Job
 from speechop.model.evaluator import NetworkEvaluator
 from speechop.model.loading import load_network
-from speechop.observation import SAMPLES, observed
+from speechop.observation import observed, samples_of
 from speechop.recordings import Recording
 from speechop.request import Request, edit_request
 from speechop.sampler import Noise, sample
@@ -119,14 +119,12 @@ class SpeechOp:
             return [self._decode(request, one[:count]) for request, one, count in zip(requests, latents, frames)]
 
         waves = drawn()
-        guided = first.transcript is not None and settings.composition != "none" and settings.gamma > 0
-        share = settings.observation_guided if guided else settings.observation
-        share = settings.observation if share is None else share
-        if first.task != "enhancement" or not share:
+        if first.task != "enhancement" or not settings.observation:
             return waves
-        unsure = None if guided else settings.observation_unsure
-        samples = zip(waves, *(drawn(number) for number in range(1, SAMPLES if unsure else 1)))
-        return [self._observed(*pair, share, unsure) for pair in zip(samples, requests, strict=True)]
+        guided = first.transcript is not None and settings.composition != "none" and settings.gamma > 0
+        more = samples_of(guided) - 1 if settings.observation_unsure else 0
+        samples = zip(waves, *(drawn(number) for number in range(1, 1 + more)))
+        return [self._observed(*pair, settings) for pair in zip(samples, requests, strict=True)]
 
     def process_chunked(self, requests: Sequence[Request], settings: Composed, seconds: float) -> list[np.ndarray]:
         """As `process`, with each source cut into padded chunks that are processed on their own (Appendix F)."""
@@ -208,11 +206,9 @@ class SpeechOp:
         wave = np.pad(wave, fade)[skip : skip + length + 2 * fade]
         return np.ascontiguousarray(wave, np.float32)
 
-    def _observed(
-        self, samples: Sequence[np.ndarray], request: Request, share: float, unsure: float | None
-    ) -> np.ndarray:
+    def _observed(self, samples: Sequence[np.ndarray], request: Request, settings: Composed) -> np.ndarray:
         recording, *drawn = map(torch.from_numpy, (_needed(request.source, "source"), *samples))
-        return observed(drawn, recording, share, self.rate_hz, unsure).numpy()
+        return observed(drawn, recording, settings.observation, self.rate_hz, settings.observation_unsure).numpy()
 
     # -- recordings ------------------------------------------------------------------------------------------------
 
@@ -397,10 +393,10 @@ class SpeechOp:
 
     def settings(self, values: dict, guided: bool) -> Composed:
         """The weights' own settings, changed by `values`; what has words to be guided by is guided (TC-CFG by
-        default), and an `observation` that is given alone holds with words too, and however sure the model is."""
+        default), and an `observation` that is given alone holds however unsure the model is."""
         own = dict(self.config["sampling"])
         if "observation" in values:
-            own = {name: own[name] for name in own.keys() - {"observation_guided", "observation_unsure"}}
+            own.pop("observation_unsure", None)
         settings = checked(Composed, own | values, "sampling")
         words_guide = guided and settings.composition == "none"
         return settings.model_copy(update={"composition": "tc_cfg"}) if words_guide else settings

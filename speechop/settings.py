@@ -191,13 +191,10 @@ class Answering(Sampling):
     observation: Annotated[Share, WRITTEN] = key(
         0.0, "enhancement: the recording's share of the output's log spectrum, with its phase (0: as generated)"
     )
-    observation_guided: Annotated[Share, WRITTEN] | None = key(
-        None, "the same where a transcript guides; `observation` by default"
-    )
     observation_unsure: Annotated[NotNegative, WRITTEN] | None = key(
         None,
-        "where nothing guides, and `observation` is not 0: three samples are drawn, and the share is at least so much "
-        "for each decibel by which they differ",
+        "where `observation` is not 0: three samples are drawn, two with a transcript, and the share is at least so "
+        "much for each decibel by which they differ",
     )
     trust: Trust | None = key(None, "how a recogniser's confidence decides how far its transcript guides")
     precision: Literal["bf16", "fp32"] = key("bf16", "bf16: where the processor has units for it, else fp32")
