@@ -48,21 +48,21 @@ def observed(
         raise ValueError(f"{len(drawn[0])} generated samples for a recording of {len(recording)}")
     size = round(WINDOW_SECONDS * rate_hz) // HOPS * HOPS
     window = torch.hann_window(size, device=recording.device)
-    heard, made, *others = (
+    heard, *made = (
         torch.stft(wave, size, size // HOPS, window=window, pad_mode="constant", return_complex=True)
         for wave in (recording, *drawn)
     )
-    levels = torch.stack([one.abs() for one in (made, *others)])  # [k, f, n]
+    levels, own = torch.stack(made).abs(), made[0].angle()  # [k, f, n], [f, n]
     loud = levels.prod(0) ** (1 / len(levels))
     shares = torch.full_like(loud[:1], share)  # [1, n]
-    if unsure and others:
+    if unsure and len(drawn) > 1:
         first, last = (round(hz * size / rate_hz) for hz in HEARD_HZ)
         shares = torch.maximum(shares, (unsure * spread(levels[:, first:last])).clamp(max=MOST_SHARE))
     least = loud * 10 ** (-MOST_DB / 20)
     level = loud ** (1 - shares) * torch.maximum(heard.abs(), least) ** shares
-    phase = torch.where(heard.abs() < least, made.angle(), heard.angle())
-    low = torch.arange(len(made), device=made.device)[:, None] * rate_hz / size < VOICE_FROM_HZ
-    spectrum = torch.where(low, torch.polar(loud, made.angle()), torch.polar(level, phase))
+    phase = torch.where(heard.abs() < least, own, heard.angle())
+    low = torch.arange(len(loud), device=loud.device)[:, None] * rate_hz / size < VOICE_FROM_HZ
+    spectrum = torch.polar(torch.where(low, loud, level), torch.where(low, own, phase))
     return torch.istft(spectrum, size, size // HOPS, window=window, length=len(recording))
 
 
